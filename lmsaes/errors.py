@@ -1,0 +1,45 @@
+"""The exceptions that lmsaes raises on purpose.
+
+    LmsaesError
+    ├── ConfigError     an argument or a configuration that can't work
+    ├── ModelError      a language model, tokenizer or hook that can't be used
+    ├── DataError       a dataset or text that can't be read
+    ├── CacheError      an activation cache that is missing, damaged, locked or of another kind
+    ├── SAEError        a saved SAE that is missing, damaged or doesn't fit
+    └── DatabaseError   a database that can't be reached or refuses
+
+Each carries one line that says what is wrong and, in `hint`, what to do about it. The command
+line prints both and exits with code 1.
+"""
+
+
+class LmsaesError(Exception):
+    """What is wrong, in one line; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(LmsaesError):
+    """An argument or a configuration that can't work."""
+
+
+class ModelError(LmsaesError):
+    """A language model, tokenizer or hook that can't be used."""
+
+
+class DataError(LmsaesError):
+    """A dataset or text that can't be read."""
+
+
+class CacheError(LmsaesError):
+    """An activation cache that is missing, damaged, locked or of another kind."""
+
+
+class SAEError(LmsaesError):
+    """A saved SAE that is missing, damaged or doesn't fit."""
+
+
+class DatabaseError(LmsaesError):
+    """A database that can't be reached or refuses."""
