@@ -3,7 +3,7 @@
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from rich.console import Console
@@ -54,7 +54,7 @@ class ProgressReporter:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str, done: int = 0) -> Iterator[ProgressReporter]:
+def progress(what: str, total: int, unit: str, done: int = 0) -> Generator[ProgressReporter]:
     """A reporter for a loop over `total` units, of which `done` were there before it started."""
     if not sys.stderr.isatty():
         yield ProgressReporter(what, total, unit, done, None)

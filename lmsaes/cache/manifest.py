@@ -1,0 +1,246 @@
+"""`manifest.json`: what a cache is, which of its shards are committed, and what they weigh.
+
+Strict JSON, read with validation and replaced atomically. docs/cache-format.md is the
+specification; where it and this file differ, this file is wrong.
+"""
+
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lmsaes.errors import CacheError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+StorageFormat = Literal["safetensors", "zarr"]
+Compression = Literal["none", "zstd", "lz4", "blosc"]
+StorageDtype = Literal["float32", "float16", "bfloat16", "int8"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRecord(_Record):
+    """The language model the activations come from."""
+
+    name: str
+    revision: str | None = None
+    config_hash: str
+    weights_hash: str
+    weights: Literal["raw", "processed"] = "raw"
+    dtype: str = "float32"
+
+
+class TextRecord(_Record):
+    """The text and how it was packed into contexts."""
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "text"
+    fingerprint: str
+    tokenizer_hash: str
+    context_size: int = Field(gt=0)
+    bos: bool
+    bos_id: int | None
+    separator_id: int | None
+    special_ids: tuple[int, ...]
+    shuffled: bool = False
+    seed: int = 0
+
+
+class ComputeRecord(_Record):
+    """What only changes rounding: how the forward pass was computed."""
+
+    batch_size: int = Field(gt=0)
+    attention: str
+    device: str
+    compiled: bool = False
+
+
+class Statistics(_Record):
+    """Running statistics of one hook's rows, in the activations' own units."""
+
+    count: int
+    mean: list[float]
+    variance: list[float]
+    mean_norm: float
+    mean_squared_norm: float
+    min: float
+    max: float
+
+
+class HookRecord(_Record):
+    """One hook point: its width, how it is stored, and the statistics of what is committed.
+
+    `statistics` covers every row; `ordinary` leaves out special tokens and each context's first
+    position, as training does by default.
+    """
+
+    d_model: int = Field(gt=0)
+    dtype: StorageDtype
+    statistics: Statistics | None = None
+    ordinary: Statistics | None = None
+
+
+class FileRecord(_Record):
+    """A committed file: its size, whole digest and, for safetensors, one crc32c per block."""
+
+    bytes: int
+    sha256: str
+    blocks: tuple[int, ...] = ()
+
+
+class TextPosition(_Record):
+    """Where the text stream stands: tokens of `document` before `token` have been packed."""
+
+    document: int = 0
+    token: int = 0
+
+
+class ShardRecord(_Record):
+    """A committed shard: which contexts it holds, and its files by path inside the cache."""
+
+    index: int
+    first_context: int
+    contexts: int = Field(gt=0)
+    text_end: TextPosition
+    files: dict[str, FileRecord]
+
+
+class Manifest(BaseModel):
+    """Everything that is known of a cache without opening its shards."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    format_version: Literal[1] = FORMAT_VERSION
+    format: StorageFormat
+    compression: Compression = "none"
+    model: ModelRecord
+    text: TextRecord
+    compute: ComputeRecord
+    hooks: dict[str, HookRecord]
+    shard_contexts: int = Field(gt=0)
+    block_contexts: int = Field(gt=0)
+    contexts_requested: int = Field(gt=0)
+    contexts: int = 0
+    complete: bool = False
+    text_exhausted: bool = False
+    shards: list[ShardRecord] = Field(default_factory=list[ShardRecord])
+    versions: dict[str, str] = Field(default_factory=dict[str, str])
+    created: str
+
+    @property
+    def identity(self) -> str:
+        """A short hash of what the bytes depend on: equal for equal model, text and packing."""
+        parts = [
+            self.model.model_dump(mode="json"),
+            self.text.model_dump(mode="json"),
+            self.compute.model_dump(mode="json"),
+        ]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def shard_span(self, index: int) -> tuple[int, int]:
+        """First context and number of contexts of shard `index` of the finished cache."""
+        first = index * self.shard_contexts
+        return first, min(self.shard_contexts, self.contexts_requested - first)
+
+    @property
+    def shards_requested(self) -> int:
+        return -(-self.contexts_requested // self.shard_contexts)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The validated manifest of the cache in `folder`.
+
+    Raises CacheError when there is none, or it is not valid, or of another format version.
+    """
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise CacheError(
+            f"'{folder}' is not an activation cache: it has no {MANIFEST}",
+            "make one with: lmsaes cache --out " + str(folder),
+        ) from None
+    except OSError as error:
+        raise CacheError(f"can't read {path}: {error.strerror}") from None
+    try:
+        version = json.loads(text).get("format_version")
+    except (ValueError, AttributeError):
+        raise CacheError(f"{path} is not valid JSON: the file is damaged") from None
+    if version != FORMAT_VERSION:
+        raise CacheError(
+            f"{path} is of cache format version {version}; this lmsaes reads {FORMAT_VERSION}",
+            "use the lmsaes that wrote it, or a newer one",
+        )
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise CacheError(f"{path} is not a valid manifest: {where}: {first['msg']}") from None
+    _check_shards(manifest, path)
+    return manifest
+
+
+def _check_shards(manifest: Manifest, path: Path) -> None:
+    """Committed shards must be consecutive multiples of the shard size and add up."""
+    expected = 0
+    for shard in manifest.shards:
+        if shard.first_context != shard.index * manifest.shard_contexts:
+            raise CacheError(f"{path} is not valid: shard {shard.index} starts in the wrong place")
+        if any(not _inside(name) for name in shard.files):
+            raise CacheError(f"{path} is not valid: shard {shard.index} names a file outside it")
+        expected += shard.contexts
+    if expected != manifest.contexts:
+        raise CacheError(
+            f"{path} is not valid: its shards hold {expected} contexts, it says {manifest.contexts}"
+        )
+
+
+def _inside(name: str) -> bool:
+    parts = Path(name).parts
+    return not Path(name).is_absolute() and ".." not in parts
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replaces the manifest of `folder` in one step that survives a crash at any instant."""
+    replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Writes `content` beside `path`, flushes it to the disk and renames it over `path`."""
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+_HOOK_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+
+
+def check_hook_name(name: str) -> None:
+    """Raises CacheError unless `name` is safe as a folder's name."""
+    if not _HOOK_NAME.fullmatch(name) or name.startswith("."):
+        raise CacheError(f"'{name}' can't be a hook's name in a cache")

@@ -1,0 +1,147 @@
+"""Running statistics of a hook's rows: sums that add up over batches and shards."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.numpy import load_file
+from safetensors.numpy import save as save_bytes
+
+from lmsaes.cache.manifest import Statistics
+
+
+@dataclass
+class Moments:
+    """Sums over rows [d_model] in float64; two of them add up to those of all their rows."""
+
+    count: np.ndarray  # []
+    sum: np.ndarray  # [d_model]
+    sum_squares: np.ndarray  # [d_model]
+    norm_sum: np.ndarray  # []
+    squared_norm_sum: np.ndarray  # []
+    min: np.ndarray  # []
+    max: np.ndarray  # []
+
+    @staticmethod
+    def zero(d_model: int) -> "Moments":
+        def scalar(value: float = 0.0) -> np.ndarray:
+            return np.array(value, dtype=np.float64)
+
+        return Moments(
+            count=scalar(),
+            sum=np.zeros(d_model),
+            sum_squares=np.zeros(d_model),
+            norm_sum=scalar(),
+            squared_norm_sum=scalar(),
+            min=scalar(np.inf),
+            max=scalar(-np.inf),
+        )
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            count=self.count + other.count,
+            sum=self.sum + other.sum,
+            sum_squares=self.sum_squares + other.sum_squares,
+            norm_sum=self.norm_sum + other.norm_sum,
+            squared_norm_sum=self.squared_norm_sum + other.squared_norm_sum,
+            min=np.minimum(self.min, other.min),
+            max=np.maximum(self.max, other.max),
+        )
+
+    def statistics(self) -> Statistics | None:
+        """What the manifest says of these rows; None of no rows."""
+        count = int(self.count)
+        if count == 0:
+            return None
+        mean = self.sum / count
+        variance = np.maximum(self.sum_squares / count - mean**2, 0.0)
+        return Statistics(
+            count=count,
+            mean=mean.tolist(),
+            variance=variance.tolist(),
+            mean_norm=float(self.norm_sum / count),
+            mean_squared_norm=float(self.squared_norm_sum / count),
+            min=float(self.min),
+            max=float(self.max),
+        )
+
+
+@dataclass
+class HookMoments:
+    """Moments of all rows, of the ordinary ones, and the mean norm by position."""
+
+    every: Moments
+    ordinary: Moments
+    position_norms: np.ndarray  # [context_size], sums over contexts
+
+    @staticmethod
+    def zero(context_size: int, d_model: int) -> "HookMoments":
+        return HookMoments(Moments.zero(d_model), Moments.zero(d_model), np.zeros(context_size))
+
+    def __add__(self, other: "HookMoments") -> "HookMoments":
+        return HookMoments(
+            self.every + other.every,
+            self.ordinary + other.ordinary,
+            self.position_norms + other.position_norms,
+        )
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file's content."""
+        tensors = {"position_norms": self.position_norms}
+        for group in ("every", "ordinary"):
+            moments: Moments = getattr(self, group)
+            tensors |= {f"{group}.{f.name}": getattr(moments, f.name) for f in fields(Moments)}
+        return save_bytes({name: np.atleast_1d(value) for name, value in tensors.items()})
+
+    @staticmethod
+    def load(path: Path) -> "HookMoments":
+        tensors = load_file(path)
+
+        def group(name: str) -> Moments:
+            values = {f.name: tensors[f"{name}.{f.name}"] for f in fields(Moments)}
+            vectors = {"sum", "sum_squares"}
+            return Moments(**{k: v if k in vectors else v.reshape(()) for k, v in values.items()})
+
+        return HookMoments(group("every"), group("ordinary"), tensors["position_norms"])
+
+
+def batch_moments(activations: torch.Tensor, ordinary: torch.Tensor) -> HookMoments:
+    """Moments of one batch.
+
+    activations: [contexts, context_size, d_model], any float dtype and device.
+    ordinary: bool [contexts, context_size], rows that training uses by default.
+    """
+    contexts, size, d_model = activations.shape
+    rows = activations.reshape(-1, d_model)
+    kept = ordinary.reshape(-1).to(rows.device)
+    squares = rows.float().square()
+    squared_norms = squares.sum(-1, dtype=torch.float64)
+    norms = squared_norms.sqrt()
+    low, high = rows.amin(-1).double(), rows.amax(-1).double()
+    every = Moments(
+        count=_host(torch.tensor(contexts * size, dtype=torch.float64)),
+        sum=_host(rows.sum(0, dtype=torch.float64)),
+        sum_squares=_host(squares.sum(0, dtype=torch.float64)),
+        norm_sum=_host(norms.sum()),
+        squared_norm_sum=_host(squared_norms.sum()),
+        min=_host(low.min()),
+        max=_host(high.max()),
+    )
+    # the rows left out are few: subtracting theirs is cheaper than gathering all the others
+    left_out = (~kept).nonzero().squeeze(-1)
+    infinity = torch.full_like(low, torch.inf)
+    ordinary_moments = Moments(
+        count=every.count - len(left_out),
+        sum=every.sum - _host(rows[left_out].sum(0, dtype=torch.float64)),
+        sum_squares=every.sum_squares - _host(squares[left_out].sum(0, dtype=torch.float64)),
+        norm_sum=_host(torch.where(kept, norms, 0).sum()),
+        squared_norm_sum=_host(torch.where(kept, squared_norms, 0).sum()),
+        min=_host(torch.where(kept, low, infinity).min()),
+        max=_host(torch.where(kept, high, -infinity).max()),
+    )
+    return HookMoments(every, ordinary_moments, _host(norms.reshape(contexts, size).sum(0)))
+
+
+def _host(tensor: torch.Tensor) -> np.ndarray:
+    return np.array(tensor.double().cpu().numpy())

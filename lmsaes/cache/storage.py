@@ -1,0 +1,363 @@
+"""The two storage formats: how one shard of one array is written, and how blocks are read.
+
+An array's leading axis is contexts. A shard is written front to back and becomes visible by a
+rename; a block is the unit that is read and checked.
+"""
+
+import hashlib
+import json
+import math
+import os
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import crc32c as _crc32c
+import numpy as np
+import torch
+import zarr
+from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
+
+from lmsaes.cache.manifest import (
+    Compression,
+    FileRecord,
+    Manifest,
+    ShardRecord,
+    StorageDtype,
+    sync_folder,
+)
+from lmsaes.errors import CacheError
+
+# bfloat16 has no numpy type: its sixteen bits travel as uint16.
+_NUMPY = {
+    "float32": np.dtype("<f4"),
+    "float16": np.dtype("<f2"),
+    "bfloat16": np.dtype("<u2"),
+    "int8": np.dtype("<i1"),
+    "int32": np.dtype("<i4"),
+}
+_SAFETENSORS = {
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int8": "I8",
+    "int32": "I32",
+}
+# Data starts on a page boundary, so that a block can be mapped or read directly.
+_DATA_ALIGNMENT = 4096
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a cache: `tokens`, or the activations or scales of a hook."""
+
+    path: str
+    shape: tuple[int, ...]  # of one context
+    dtype: str
+    block_contexts: int
+
+    @property
+    def numpy_dtype(self) -> np.dtype[Any]:
+        return _NUMPY[self.dtype]
+
+    @property
+    def context_bytes(self) -> int:
+        return math.prod(self.shape) * self.numpy_dtype.itemsize
+
+    @property
+    def tensor_name(self) -> str:
+        return self.path.split("/")[0]
+
+    def to_torch(self, array: np.ndarray) -> torch.Tensor:
+        """The same memory as a tensor of the array's own dtype."""
+        tensor = torch.from_numpy(array)
+        return tensor.view(torch.bfloat16) if self.dtype == "bfloat16" else tensor
+
+    def to_numpy(self, tensor: torch.Tensor) -> np.ndarray:
+        """The same memory of a CPU tensor as the numpy type that stands for its dtype."""
+        if self.dtype == "bfloat16":
+            tensor = tensor.view(torch.uint16)
+        return tensor.numpy()
+
+
+def array_specs(manifest: Manifest) -> dict[str, ArraySpec]:
+    """Every array that the manifest's cache holds, by path."""
+    size = manifest.text.context_size
+    # token ids are small: a whole shard of them is one block
+    specs = {"tokens": ArraySpec("tokens", (size,), "int32", manifest.shard_contexts)}
+    for hook, record in manifest.hooks.items():
+        path = activations_path(hook)
+        shape = (size, record.d_model)
+        specs[path] = ArraySpec(path, shape, record.dtype, manifest.block_contexts)
+    return specs
+
+
+def activations_path(hook: str) -> str:
+    return f"activations/{hook}"
+
+
+def bytes_per_value(dtype: StorageDtype) -> int:
+    return _NUMPY[dtype].itemsize
+
+
+def shard_file(manifest: Manifest, spec: ArraySpec, shard: int) -> str:
+    """Path inside the cache of the file that holds one shard of one array."""
+    if manifest.format == "safetensors":
+        return f"{spec.path}/shard-{shard:05d}.safetensors"
+    return f"{spec.path}/c/{shard}" + "/0" * len(spec.shape)
+
+
+def crc32c(data: Any) -> int:
+    """CRC-32C of a buffer; the interpreter's lock is released while it runs."""
+    return _crc32c.crc32c(data, gil_release_mode=1)
+
+
+class ShardWriter(Protocol):
+    """Takes one shard of one array front to back."""
+
+    def append(self, batch: np.ndarray) -> None:
+        """Adds contexts [n, *shape]."""
+        ...
+
+    def finish(self) -> tuple[str, FileRecord]:
+        """Flushes and renames the file; returns its path inside the cache and its record."""
+        ...
+
+    def abandon(self) -> None:
+        """Closes and removes what was written."""
+        ...
+
+
+def open_shard(
+    folder: Path, manifest: Manifest, spec: ArraySpec, shard: int, contexts: int
+) -> ShardWriter:
+    """A writer for shard `shard` of `spec`, which will hold `contexts` contexts."""
+    kind = _SafetensorsShard if manifest.format == "safetensors" else _ZarrShard
+    return kind(folder, shard_file(manifest, spec, shard), spec, shard, contexts, manifest)
+
+
+class _SafetensorsShard:
+    """Streams a safetensors file of one tensor: the header's size is known before the data."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        spec: ArraySpec,
+        shard: int,
+        contexts: int,
+        manifest: Manifest,
+    ) -> None:
+        self._spec, self._name, self._path = spec, name, folder / name
+        self._temporary = self._path.with_name(self._path.name + ".tmp")
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._temporary.open("wb", buffering=0)
+        self._digest = hashlib.sha256()
+        self._contexts, self._received = contexts, 0
+        self._blocks: list[int] = []
+        self._pending = np.empty((0, *spec.shape), spec.numpy_dtype)
+        header = _safetensors_header(spec, contexts)
+        self._bytes = len(header)
+        self._write(header)
+
+    def append(self, batch: np.ndarray) -> None:
+        self._received += len(batch)
+        data = np.concatenate([self._pending, batch]) if len(self._pending) else batch
+        step = self._spec.block_contexts
+        whole = len(data) - len(data) % step
+        for start in range(0, whole, step):
+            self._write_block(data[start : start + step])
+        self._pending = data[whole:]
+
+    def _write_block(self, block: np.ndarray) -> None:
+        view = np.ascontiguousarray(block).data.cast("B")
+        self._blocks.append(crc32c(view))
+        self._bytes += len(view)
+        self._write(view)
+
+    def _write(self, data: bytes | memoryview) -> None:
+        self._digest.update(data)
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def finish(self) -> tuple[str, FileRecord]:
+        if len(self._pending):
+            self._write_block(self._pending)
+        if self._received != self._contexts:
+            self._shorten()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self._temporary.replace(self._path)
+        sync_folder(self._path.parent)
+        digest = self._digest.hexdigest()
+        return self._name, FileRecord(bytes=self._bytes, sha256=digest, blocks=tuple(self._blocks))
+
+    def _shorten(self) -> None:
+        """The text ended early: the header, which has room, is written again."""
+        header = _safetensors_header(self._spec, self._received)
+        os.pwrite(self._file.fileno(), header, 0)
+        with self._temporary.open("rb") as file:
+            self._digest = hashlib.file_digest(file, "sha256")
+
+    def abandon(self) -> None:
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+
+
+def _safetensors_header(spec: ArraySpec, contexts: int) -> bytes:
+    entry = {
+        "dtype": _SAFETENSORS[spec.dtype],
+        "shape": [contexts, *spec.shape],
+        "data_offsets": [0, contexts * spec.context_bytes],
+    }
+    text = json.dumps({spec.tensor_name: entry}, separators=(",", ":")).encode()
+    padded = len(text) + (-(8 + len(text)) % _DATA_ALIGNMENT)
+    return padded.to_bytes(8, "little") + text.ljust(padded)
+
+
+class _ZarrShard:
+    """Gathers a shard in memory and lets zarr encode and write it whole."""
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        spec: ArraySpec,
+        shard: int,
+        contexts: int,
+        manifest: Manifest,
+    ) -> None:
+        self._path, self._name = folder / name, name
+        self._array = zarr.open_array(folder / spec.path, mode="r+", config=_ZARR_CONFIG)
+        self._data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
+        self._first = shard * manifest.shard_contexts
+        self._filled = 0
+
+    def append(self, batch: np.ndarray) -> None:
+        self._data[self._filled : self._filled + len(batch)] = batch
+        self._filled += len(batch)
+
+    def finish(self) -> tuple[str, FileRecord]:
+        self._array[self._first : self._first + self._filled] = self._data[: self._filled]
+        with self._path.open("rb") as file:
+            os.fsync(file.fileno())
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            size = file.tell()
+        sync_folder(self._path.parent)
+        return self._name, FileRecord(bytes=size, sha256=digest)
+
+    def abandon(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+# zarr would leave out blocks that are all zero, and a reader could not tell them from lost ones
+_ZARR_CONFIG: Any = {"write_empty_chunks": True}
+
+
+def create_arrays(folder: Path, manifest: Manifest) -> None:
+    """Makes the zarr arrays of a cache, or grows them to the contexts asked for."""
+    if manifest.format != "zarr":
+        return
+    for spec in array_specs(manifest).values():
+        path = folder / spec.path
+        shape = (manifest.contexts_requested, *spec.shape)
+        if (path / "zarr.json").exists():
+            zarr.open_array(path, mode="r+").resize(shape)
+            continue
+        zarr.create_array(
+            store=path,
+            shape=shape,
+            chunks=(spec.block_contexts, *spec.shape),
+            shards=(manifest.shard_contexts, *spec.shape),
+            dtype=spec.numpy_dtype,
+            serializer=BytesCodec(endian="little"),
+            compressors=(*_compressors(manifest.compression), Crc32cCodec()),
+            attributes={"dtype": spec.dtype, "dimensions": ["context", "position", "channel"]},
+            config=_ZARR_CONFIG,
+        )
+
+
+def _compressors(compression: Compression) -> tuple[ZstdCodec | BloscCodec, ...]:
+    match compression:
+        case "none":
+            return ()
+        case "zstd":
+            return (ZstdCodec(level=3),)
+        case "lz4":
+            return (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),)
+        case "blosc":
+            return (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),)
+
+
+BlockReader = Callable[[int, int], np.ndarray]
+"""`read(shard, block)`: the checked block, [contexts, *shape], as a fresh array."""
+
+
+def block_reader(folder: Path, manifest: Manifest, spec: ArraySpec) -> BlockReader:
+    """A thread-safe function that reads and checks one block of `spec`.
+
+    It raises CacheError, naming the file, when the block is missing or its checksum is wrong.
+    """
+    shards = {shard.index: shard for shard in manifest.shards}
+    if manifest.format == "safetensors":
+        return _safetensors_reader(folder, manifest, spec, shards)
+    return _zarr_reader(folder, manifest, spec, shards)
+
+
+def _block_contexts(spec: ArraySpec, shard: ShardRecord, block: int) -> tuple[int, int]:
+    first = block * spec.block_contexts
+    return first, min(spec.block_contexts, shard.contexts - first)
+
+
+def _safetensors_reader(
+    folder: Path, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
+) -> BlockReader:
+    def read(shard: int, block: int) -> np.ndarray:
+        record = shards[shard]
+        name = shard_file(manifest, spec, shard)
+        first, contexts = _block_contexts(spec, record, block)
+        header = record.files[name].bytes - record.contexts * spec.context_bytes
+        data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
+        view = data.data.cast("B")
+        try:
+            with (folder / name).open("rb", buffering=0) as file:
+                file.seek(header + first * spec.context_bytes)
+                received = 0
+                while received < len(view) and (n := file.readinto(view[received:])):
+                    received += n
+        except OSError as error:
+            raise CacheError(f"can't read {folder / name}: {error.strerror}", _REPAIR) from None
+        if received < len(view) or crc32c(view) != record.files[name].blocks[block]:
+            raise CacheError(f"{folder / name} is damaged in block {block}", _REPAIR)
+        return data
+
+    return read
+
+
+def _zarr_reader(
+    folder: Path, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
+) -> BlockReader:
+    array = zarr.open_array(folder / spec.path, mode="r")
+
+    def read(shard: int, block: int) -> np.ndarray:
+        record = shards[shard]
+        path = folder / shard_file(manifest, spec, shard)
+        first, contexts = _block_contexts(spec, record, block)
+        start = record.first_context + first
+        # zarr reads a missing file as zeros
+        if not path.exists():
+            raise CacheError(f"can't read {path}: it is missing", _REPAIR)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return np.asarray(array[start : start + contexts])
+        except (ValueError, RuntimeError, OSError) as error:
+            raise CacheError(f"{path} is damaged in block {block} ({error})", _REPAIR) from None
+
+    return read
+
+
+_REPAIR = "check the whole cache with: lmsaes tools verify --deep CACHE"

@@ -1,0 +1,335 @@
+"""The writer: takes batches in order, writes shards in the background, commits them whole.
+
+    write(batch) ─► cast, statistics ─► a bounded queue per array ─► a thread per array
+                                                                     └► last one in: commit
+
+A full queue blocks `write`; nothing is ever dropped. A shard is committed when every array's
+file of it has been flushed and renamed: then a new manifest names it.
+"""
+
+import errno
+import hashlib
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from queue import Queue
+from types import TracebackType
+
+import filelock
+import numpy as np
+import torch
+
+from lmsaes.cache.manifest import (
+    FileRecord,
+    Manifest,
+    ShardRecord,
+    TextPosition,
+    replace_file,
+    write_manifest,
+)
+from lmsaes.cache.statistics import HookMoments, batch_moments
+from lmsaes.cache.storage import (
+    ArraySpec,
+    ShardWriter,
+    activations_path,
+    array_specs,
+    create_arrays,
+    open_shard,
+)
+from lmsaes.errors import CacheError
+
+LOCK = ".lock"
+_QUEUED_BATCHES = 4
+_TORCH_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+}
+
+
+class CacheWriter:
+    """Writes the contexts that a cache still lacks, in order.
+
+    Opens `folder` (which may hold committed shards of the same manifest), removes what a crash
+    left behind, and holds the folder's lock until `close`. Use it as a context manager: leaving
+    it by an exception abandons the shard in flight and keeps what is committed.
+
+    Raises CacheError when another process writes there.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, allow_nonfinite: bool = False) -> None:
+        self.folder, self.manifest = folder, manifest
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = lock_cache(folder)
+        self._allow_nonfinite = allow_nonfinite
+        self._specs = array_specs(manifest)
+        self._moments = _committed_moments(folder, manifest)
+        self._shard_moments: dict[str, HookMoments] = {}
+        self._failure: BaseException | None = None
+        self._commit_lock = threading.Lock()
+        self._finished: dict[int, dict[str, FileRecord]] = {}
+        self._sealed: dict[int, tuple[TextPosition, int, dict[str, HookMoments]]] = {}
+        self._shard = manifest.contexts // manifest.shard_contexts
+        self._written = 0
+        remove_leftovers(folder, manifest)
+        create_arrays(folder, manifest)
+        write_manifest(folder, manifest)
+        self._queues: dict[str, Queue[_Batch | _End]] = {}
+        self._threads: list[threading.Thread] = []
+        for path, spec in self._specs.items():
+            queue: Queue[_Batch | _End] = Queue(_QUEUED_BATCHES)
+            self._queues[path] = queue
+            thread = threading.Thread(
+                target=self._work, args=(spec, queue), name=f"write {path}", daemon=True
+            )
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def shard_room(self) -> int:
+        """Contexts that still fit the shard in hand; a batch must not be larger."""
+        return self.manifest.shard_span(self._shard)[1] - self._written
+
+    def write(
+        self,
+        tokens: torch.Tensor,
+        activations: Mapping[str, torch.Tensor],
+        ordinary: torch.Tensor,
+        text_end: TextPosition,
+    ) -> None:
+        """Adds one batch.
+
+        tokens: int [contexts, context_size]. activations: by hook
+        [contexts, context_size, d_model], any device. ordinary: bool [contexts, context_size],
+        false for special tokens and first positions. text_end: where the text stands after it.
+
+        Raises CacheError when a value is not finite or does not fit the storage dtype, and
+        whatever a writing thread has raised since the last call.
+        """
+        self._raise_failure()
+        contexts = len(tokens)
+        if contexts > self.shard_room:
+            raise CacheError(f"a batch of {contexts} contexts straddles shard {self._shard}")
+        first = self._shard * self.manifest.shard_contexts + self._written
+        stored: dict[str, torch.Tensor] = {"tokens": tokens.to(torch.int32)}
+        for hook, record in self.manifest.hooks.items():
+            rows = activations[hook].to(_TORCH_DTYPES[record.dtype])
+            moments = batch_moments(rows, ordinary)
+            if not self._allow_nonfinite and not np.isfinite(moments.every.sum_squares).all():
+                raise _nonfinite(hook, first, activations[hook], rows)
+            if moments.every.min == moments.every.max:
+                raise CacheError(
+                    f"hook '{hook}' gave the same value {moments.every.min:g} everywhere in "
+                    f"contexts {first} to {first + contexts - 1}",
+                    "it captured nothing of use; choose another hook",
+                )
+            total = self._shard_moments.get(hook)
+            self._shard_moments[hook] = moments if total is None else total + moments
+            stored[activations_path(hook)] = rows
+        self._written += contexts
+        last = self.shard_room == 0
+        if last:
+            self._seal(text_end)
+        for path, spec in self._specs.items():
+            array = spec.to_numpy(stored[path].detach().cpu().contiguous())
+            self._put(path, _Batch(self._shard_of(first), array, last))
+        if last:
+            self._shard, self._written = self._shard + 1, 0
+
+    def finish(self, text_end: TextPosition | None = None, exhausted: bool = False) -> None:
+        """Waits until everything is committed and marks the cache complete.
+
+        exhausted: the text ended early. The shard in hand is committed as short as it is, and
+        the manifest asks for no more than there is.
+        """
+        if exhausted and self._written and text_end is not None:
+            self._seal(text_end)
+            for path in self._specs:
+                self._put(path, _Batch(self._shard, None, True))
+            self._written = 0
+        self._stop_threads()
+        self._raise_failure()
+        if exhausted:
+            self.manifest.contexts_requested = max(self.manifest.contexts, 1)
+            self.manifest.text_exhausted = True
+            create_arrays(self.folder, self.manifest)
+        self.manifest.complete = self.manifest.contexts == self.manifest.contexts_requested
+        write_manifest(self.folder, self.manifest)
+
+    def close(self) -> None:
+        """Stops the threads, abandons an uncommitted shard and lets the folder go."""
+        if self._threads:
+            self._failure = self._failure or _Closed()
+            self._stop_threads()
+        self._lock.release()
+
+    def __enter__(self) -> "CacheWriter":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _shard_of(self, context: int) -> int:
+        return context // self.manifest.shard_contexts
+
+    def _seal(self, text_end: TextPosition) -> None:
+        """Notes what the commit of the shard in hand needs beside its files."""
+        self._sealed[self._shard] = (text_end, self._written, self._shard_moments)
+        self._shard_moments = {}
+
+    def _put(self, path: str, batch: "_Batch") -> None:
+        self._queues[path].put(batch)
+
+    def _stop_threads(self) -> None:
+        for queue in self._queues.values():
+            queue.put(_End())
+        for thread in self._threads:
+            thread.join()
+        self._threads = []
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None and not isinstance(self._failure, _Closed):
+            raise self._failure
+
+    def _work(self, spec: ArraySpec, queue: "Queue[_Batch | _End]") -> None:
+        """One array's thread. After a failure anywhere it only drains its queue."""
+        shard: ShardWriter | None = None
+        while isinstance(item := queue.get(), _Batch):
+            if self._failure is not None:
+                continue
+            try:
+                if shard is None:
+                    contexts = self.manifest.shard_span(item.shard)[1]
+                    shard = open_shard(self.folder, self.manifest, spec, item.shard, contexts)
+                if item.array is not None:
+                    shard.append(item.array)
+                if item.last:
+                    name, record = shard.finish()
+                    shard = None
+                    self._file_finished(item.shard, name, record)
+            except OSError as error:
+                self._failure = _write_error(self.folder, error)
+            except BaseException as error:
+                self._failure = error
+        if shard is not None:
+            shard.abandon()
+
+    def _file_finished(self, shard: int, name: str, record: FileRecord) -> None:
+        with self._commit_lock:
+            files = self._finished.setdefault(shard, {})
+            files[name] = record
+            if len(files) == len(self._specs):
+                self._commit(shard, self._finished.pop(shard))
+
+    def _commit(self, shard: int, files: dict[str, FileRecord]) -> None:
+        text_end, contexts, moments = self._sealed.pop(shard)
+        for hook, hook_moments in moments.items():
+            name, record = _write_moments(self.folder, hook, shard, hook_moments)
+            files[name] = record
+            total = self._moments[hook] = self._moments[hook] + hook_moments
+            self.manifest.hooks[hook] = self.manifest.hooks[hook].model_copy(
+                update={
+                    "statistics": total.every.statistics(),
+                    "ordinary": total.ordinary.statistics(),
+                }
+            )
+        self.manifest.shards.append(
+            ShardRecord(
+                index=shard,
+                first_context=shard * self.manifest.shard_contexts,
+                contexts=contexts,
+                text_end=text_end,
+                files=dict(sorted(files.items())),
+            )
+        )
+        self.manifest.contexts += contexts
+        write_manifest(self.folder, self.manifest)
+
+
+class _Batch:
+    def __init__(self, shard: int, array: np.ndarray | None, last: bool) -> None:
+        self.shard, self.array, self.last = shard, array, last
+
+
+class _End:
+    pass
+
+
+class _Closed(Exception):
+    """Stands for an orderly close in the place of a failure."""
+
+
+def lock_cache(folder: Path) -> filelock.BaseFileLock:
+    """Takes the folder's writing lock, or raises CacheError when another process holds it."""
+    lock = filelock.FileLock(folder / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise CacheError(
+            f"another process is writing to {folder}", "wait for it, or choose another --out"
+        ) from None
+    return lock
+
+
+def moments_file(hook: str, shard: int) -> str:
+    return f"statistics/{hook}/shard-{shard:05d}.safetensors"
+
+
+def _write_moments(
+    folder: Path, hook: str, shard: int, moments: HookMoments
+) -> tuple[str, FileRecord]:
+    name, content = moments_file(hook, shard), moments.to_bytes()
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    replace_file(folder / name, content)
+    return name, FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+
+def _committed_moments(folder: Path, manifest: Manifest) -> dict[str, HookMoments]:
+    totals: dict[str, HookMoments] = {}
+    for hook, record in manifest.hooks.items():
+        total = HookMoments.zero(manifest.text.context_size, record.d_model)
+        for shard in manifest.shards:
+            total = total + HookMoments.load(folder / moments_file(hook, shard.index))
+        totals[hook] = total
+    return totals
+
+
+def remove_leftovers(folder: Path, manifest: Manifest) -> None:
+    """Removes data files that no manifest names: what a crash left behind."""
+    named = {name for shard in manifest.shards for name in shard.files}
+    for room in ("activations", "tokens", "statistics"):
+        for path in sorted((folder / room).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and path.name != "zarr.json" and name not in named:
+                path.unlink()
+
+
+def _nonfinite(hook: str, first: int, original: torch.Tensor, stored: torch.Tensor) -> CacheError:
+    context, position, channel = (~stored.isfinite()).nonzero()[0].tolist()
+    value = original[context, position, channel].item()
+    where = f"hook '{hook}', context {first + context}, position {position}"
+    if original[context, position, channel].isfinite():
+        dtype = str(stored.dtype).removeprefix("torch.")
+        return CacheError(
+            f"the value {value:g} of {where} does not fit {dtype}",
+            "store with --dtype bfloat16 or float32",
+        )
+    return CacheError(
+        f"the model gave {value} for {where}",
+        "check the model, run it with --model-dtype float32, or keep such values with "
+        "--allow-nonfinite",
+    )
+
+
+def _write_error(folder: Path, error: OSError) -> CacheError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return CacheError(
+            f"no space left on the disk of {folder}; what was committed is kept",
+            "make room and run the same command again: it continues",
+        )
+    return CacheError(f"can't write to {folder}: {error.strerror}")
