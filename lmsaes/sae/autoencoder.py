@@ -1,0 +1,351 @@
+"""The contract that every architecture keeps, and how an SAE lies on disk.
+
+    x [rows, d_in] ──encode──► SparseRows [rows, features] ──decode──► [rows, d_out]
+
+`W_enc` is [features, d_in], `W_dec` [features, d_out]: a row per feature. A saved SAE takes and
+gives raw activations; during training it lives in normalised units (`folded` makes the passage).
+
+    topk-32/
+      config.json           what it is, how it was trained, on what, how well it does
+      weights.safetensors   W_enc, W_dec, b_enc, b_dec and the architecture's own
+      metrics.jsonl         one object per measurement while it trained
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, cast, overload
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from lmsaes.errors import SAEError
+from lmsaes.sae.config import SAEConfig
+from lmsaes.sae.sparse_ops import row_norms, rows_product
+from lmsaes.sae.sparse_rows import SparseRows
+
+FORMAT_VERSION = 1
+
+
+class Metrics(BaseModel):
+    """How well an SAE does on the rows it was measured on."""
+
+    fvu: float  # squared error / variance of the target
+    l0: float  # mean active features per row
+    dead_fraction: float  # share of features that did not fire for `dead_after` tokens
+    rows: int  # rows measured
+
+
+class Provenance(BaseModel):
+    """Where an SAE comes from: enough to find its data and to make it again."""
+
+    hook: str
+    target: str | None = None  # the hook to reconstruct, where it is another one (a transcoder)
+    cache: str
+    cache_identity: str
+    model: str
+    dataset: str
+    context_size: int
+    tokens: int
+    steps: int
+    batch_size: int
+    shuffle_memory: int
+    seed: int
+    lr: float
+    warmup: int
+    dead_after: int
+    metrics: Metrics
+
+
+class _Folder(BaseModel, extra="forbid"):
+    """config.json."""
+
+    format: Literal["lmsaes-sae"]
+    format_version: int
+    lmsaes_version: str
+    architecture: str
+    features: int
+    d_in: int
+    d_out: int
+    config: dict[str, Any]
+    provenance: Provenance | None
+
+
+@dataclass(slots=True)
+class StepOutput:
+    """What one batch tells an SAE. `loss` carries the graph; the rest is detached."""
+
+    loss: Tensor  # scalar
+    squared_error: Tensor  # scalar: summed over rows and dimensions, in training units
+    firings: Tensor  # float32 [features]: rows of the batch on which each feature fired
+
+
+class SAE(nn.Module, ABC):
+    """A sparse autoencoder (a transcoder where the target is another hook)."""
+
+    config_type: ClassVar[type[SAEConfig]]
+    architectures: ClassVar[dict[str, type[SAE]]] = {}
+
+    def __init_subclass__(cls, architecture: str, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        SAE.architectures[architecture] = cls
+
+    def __init__(self, config: SAEConfig, d_in: int, d_out: int | None = None) -> None:
+        super().__init__()
+        self.config = config
+        self.d_in = d_in
+        self.d_out = d_in if d_out is None else d_out
+        self.features = config.width(d_in)
+        self.provenance: Provenance | None = None
+        self.W_enc = nn.Parameter(torch.zeros(self.features, self.d_in))
+        self.b_enc = nn.Parameter(torch.zeros(self.features))
+        self.W_dec = nn.Parameter(torch.zeros(self.features, self.d_out))
+        self.b_dec = nn.Parameter(torch.zeros(self.d_out))
+        self._workspace: Tensor | None = None
+
+    # ── inference ────────────────────────────────────────────────────────────────────────────
+
+    @overload
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: Literal[False] = False
+    ) -> SparseRows: ...
+    @overload
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: Literal[True]
+    ) -> Tensor: ...
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: bool = False
+    ) -> SparseRows | Tensor:
+        """Feature activations of `x` [rows, d_in].
+
+        `features` (a slice or int64 ids) encodes these alone; columns of the result then count
+        within the chosen ones. `dense` gives [rows, features] instead of SparseRows.
+        """
+        activations = self.activations(x, features)
+        return activations if dense else SparseRows.from_dense(activations)
+
+    @abstractmethod
+    def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
+        """All activations of `x` [rows, d_in], zeros included: [rows, features]."""
+
+    def decode(self, features: SparseRows | Tensor) -> Tensor:
+        """Sum of the active features' directions.
+
+        Takes SparseRows or a dense [rows, features]; returns [rows, d_out] in the units of the
+        activations the SAE was trained on.
+        """
+        if isinstance(features, Tensor):
+            return features @ self.W_dec + self.b_dec
+        return (
+            rows_product(features.offsets, features.indices, features.values, self.W_dec)
+            + self.b_dec
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The reconstruction of `x` [rows, d_in], [rows, d_out]."""
+        return self.decode(self.encode(x))
+
+    def error(self, x: Tensor, target: Tensor | None = None) -> Tensor:
+        """What the reconstruction misses of `target` (of `x` itself if None), [rows, d_out]."""
+        return (x if target is None else target) - self(x)
+
+    # ── training ─────────────────────────────────────────────────────────────────────────────
+
+    @staticmethod
+    def create(config: SAEConfig, d_in: int, d_out: int | None = None) -> SAE:
+        """A new SAE of the configuration's architecture, its weights drawn by the seed."""
+        sae = SAE.architectures[config.architecture](config, d_in, d_out)
+        sae.initialize(torch.Generator().manual_seed(config.seed))
+        return sae
+
+    def initialize(self, generator: torch.Generator) -> None:
+        """Random unit decoder rows and, where input and output are one space, a tied encoder."""
+        with torch.no_grad():
+            self.W_dec.normal_(generator=generator)
+            self.W_dec.div_(row_norms(self.W_dec)[:, None])
+            if self.d_in == self.d_out:
+                self.W_enc.copy_(self.W_dec)
+            else:
+                self.W_enc.normal_(generator=generator)
+                self.W_enc.div_(row_norms(self.W_enc)[:, None])
+
+    @abstractmethod
+    def step(
+        self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
+    ) -> StepOutput:
+        """The loss on one batch in training units (x [rows, d_in], target [rows, d_out]).
+
+        `dead` int64 [n] names the features that have long been silent; `progress` in [0, 1] is
+        the share of the run that is done, for schedules inside the loss.
+        """
+
+    def after_update(self) -> None:
+        """Restores what the optimiser may break (unit decoder rows, for example)."""
+
+    def scale_activations(self, factor: Tensor) -> None:
+        """Multiplies every activation by `factor` (scalar or [features], positive)."""
+        self.W_enc.mul_(factor if factor.dim() == 0 else factor[:, None])
+        self.b_enc.mul_(factor)
+
+    def shift_inputs(self, mean: Tensor) -> None:
+        """Makes the encoder see x − mean when it is given x; `mean` is [d_in]."""
+        self.b_enc.sub_(self.W_enc @ mean)
+
+    def unit_decoder(self) -> None:
+        """Moves each decoder row's norm into the encoder; the reconstruction stays the same."""
+        norms = row_norms(self.W_dec)
+        norms = torch.where(norms > 0, norms, 1.0)
+        self.W_dec.div_(norms[:, None])
+        self.scale_activations(norms)
+
+    @torch.no_grad()
+    def folded(
+        self, mean_in: Tensor, scale_in: Tensor, mean_out: Tensor, scale_out: Tensor
+    ) -> Self:
+        """A copy that takes and gives raw activations and has unit decoder rows.
+
+        In training units the input is (x − mean_in)·scale_in and the output
+        (y − mean_out)·scale_out; all four are per dimension, [d_in] or [d_out].
+        """
+        copy = type(self)(self.config, self.d_in, self.d_out).to(self.W_enc)
+        copy.load_state_dict(self.state_dict())
+        copy.provenance = self.provenance
+        copy.W_enc.mul_(scale_in)
+        copy.shift_inputs(mean_in)
+        copy.W_dec.div_(scale_out)
+        copy.b_dec.div_(scale_out).add_(mean_out)
+        copy.unit_decoder()
+        return copy
+
+    def preactivations(self, x: Tensor) -> Tensor:
+        """x · W_encᵀ + b_enc without a graph, [rows, features], in memory that is used again.
+
+        A fresh [rows, features] per step costs the CPU a fifth of the product in page faults.
+        """
+        rows = x.shape[0]
+        space = self._workspace
+        if space is None or space.shape[0] < rows or space.dtype != x.dtype:
+            space = torch.empty(rows, self.features, dtype=x.dtype, device=x.device)
+            self._workspace = space
+        with torch.no_grad():
+            return torch.addmm(self.b_enc, x, self.W_enc.T, out=space[:rows])
+
+    # ── on disk ──────────────────────────────────────────────────────────────────────────────
+
+    def save(self, path: str | Path) -> None:
+        """Writes config.json and weights.safetensors into the folder `path`.
+
+        The configuration comes last and by a rename: a folder that has one is complete.
+        """
+        folder = Path(path)
+        folder.mkdir(parents=True, exist_ok=True)
+        weights = {name: tensor.contiguous().cpu() for name, tensor in self.state_dict().items()}
+        _replace(folder / "weights.safetensors", lambda part: save_file(weights, part))
+        config = _Folder(
+            format="lmsaes-sae",
+            format_version=FORMAT_VERSION,
+            lmsaes_version=version("lmsaes"),
+            architecture=self.config.architecture,
+            features=self.features,
+            d_in=self.d_in,
+            d_out=self.d_out,
+            config=self.config.model_dump(exclude_none=True),
+            provenance=self.provenance,
+        )
+        text = config.model_dump_json(indent=2) + "\n"
+        _replace(folder / "config.json", lambda part: part.write_text(text))
+
+    @staticmethod
+    def load(path: str | Path, device: torch.device | str = "cpu") -> SAE:
+        """The SAE saved in the folder `path`, of the class of its architecture.
+
+        Raises SAEError when the folder is missing, incomplete, damaged or not an lmsaes SAE.
+        """
+        folder = Path(path)
+        saved = _read_config(folder)
+        kind = SAE.architectures.get(saved.architecture)
+        if kind is None:
+            known = ", ".join(sorted(SAE.architectures))
+            raise SAEError(
+                f"{folder}: architecture '{saved.architecture}' is not known", f"known: {known}"
+            )
+        try:
+            config = kind.config_type.model_validate(saved.config)
+        except ValidationError as error:
+            raise _damaged(folder, "config.json", _first(error)) from None
+        sae = kind(config, saved.d_in, saved.d_out)
+        sae.provenance = saved.provenance
+        weights = _read_weights(folder)
+        for name, parameter in sae.state_dict().items():
+            if name not in weights:
+                raise _damaged(folder, "weights.safetensors", f"'{name}' is missing")
+            if weights[name].shape != parameter.shape:
+                have, want = list(weights[name].shape), list(parameter.shape)
+                raise _damaged(
+                    folder, "weights.safetensors", f"'{name}' is {have}, config.json says {want}"
+                )
+        sae.load_state_dict(weights)
+        return sae.requires_grad_(False).eval().to(device)
+
+
+def _read_config(folder: Path) -> _Folder:
+    if not folder.is_dir():
+        raise SAEError(f"{folder} is not a folder", "give the folder that `lmsaes train` wrote")
+    file = folder / "config.json"
+    if not file.is_file():
+        raise SAEError(
+            f"{folder} holds no SAE: config.json is missing",
+            "training may not be finished; run `lmsaes train` again with the same arguments",
+        )
+    try:
+        content: object = json.loads(file.read_text())
+    except ValueError as error:
+        raise _damaged(folder, "config.json", str(error)) from None
+    head = cast(dict[str, object], content) if isinstance(content, dict) else {}
+    if head.get("format") != "lmsaes-sae":
+        raise SAEError(
+            f"{file} was not written by lmsaes", "`lmsaes import` reads other libraries' SAEs"
+        )
+    if head.get("format_version") != FORMAT_VERSION:
+        raise SAEError(
+            f"{file} has format version {head.get('format_version')}, this lmsaes reads"
+            f" {FORMAT_VERSION}",
+            "use the lmsaes that wrote it, or a newer one",
+        )
+    try:
+        return _Folder.model_validate(head)
+    except ValidationError as error:
+        raise _damaged(folder, "config.json", _first(error)) from None
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    file = folder / "weights.safetensors"
+    if not file.is_file():
+        raise SAEError(f"{folder} is incomplete: weights.safetensors is missing", "train it again")
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise _damaged(folder, file.name, str(error)) from None
+
+
+def _damaged(folder: Path, file: str, why: str) -> SAEError:
+    return SAEError(f"{folder}/{file} is damaged: {why}", "copy it again or train it again")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _replace(file: Path, write: Callable[[Path], object]) -> None:
+    part = file.with_name(file.name + ".part")
+    write(part)
+    part.replace(file)

@@ -1,0 +1,80 @@
+"""What every architecture's configuration has in common."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field, model_validator
+
+from lmsaes.errors import ConfigError
+
+NormalizationKind = Literal["none", "mean_norm", "mean_square"]
+
+
+class SAEConfig(BaseModel, frozen=True, extra="forbid"):
+    """One SAE to train: its shape and how it learns. Saved beside the weights it led to."""
+
+    architecture: str
+    name: Annotated[str | None, Field(description="folder of the SAE inside the run")] = None
+    hook: Annotated[str | None, Field(description="hook whose activations go in")] = None
+    target: Annotated[
+        str | None, Field(description="hook to reconstruct, if another one: a transcoder")
+    ] = None
+    features: Annotated[int | None, Field(gt=0, description="number of features")] = None
+    expansion: Annotated[
+        float | None, Field(gt=0, description="features per input dimension [default: 16]")
+    ] = None
+    lr: Annotated[
+        float | None,
+        Field(gt=0, description="peak learning rate [default: by width and length of the run]"),
+    ] = None
+    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
+    warmup: Annotated[
+        int | None, Field(ge=0, description="steps until the peak [default: a sixteenth, ≤ 1000]")
+    ] = None
+    decay: Annotated[
+        float, Field(ge=0, le=1, description="last share of the run over which lr falls to zero")
+    ] = 0.2
+    clip: Annotated[float | None, Field(gt=0, description="largest norm of the whole gradient")] = (
+        1.0
+    )
+    dead_after: Annotated[
+        int | None,
+        Field(
+            gt=0,
+            description="tokens without firing after which a feature counts as dead"
+            " [default: 10M, or an eighth of a shorter run]",
+        ),
+    ] = None
+    normalize: Annotated[
+        NormalizationKind,
+        Field(
+            description="inputs are centred and scaled to mean norm √d or unit mean square while"
+            " training; folded into the saved weights"
+        ),
+    ] = "mean_square"
+    seed: Annotated[int, Field(description="seed of the initial weights")] = 0
+
+    @model_validator(mode="after")
+    def _one_width(self) -> "SAEConfig":
+        if self.features is not None and self.expansion is not None:
+            raise ValueError("give features or expansion, not both")
+        return self
+
+    def width(self, d_in: int) -> int:
+        """The number of features for inputs of `d_in` dimensions."""
+        if self.features is not None:
+            return self.features
+        return round((16 if self.expansion is None else self.expansion) * d_in)
+
+    @property
+    def label(self) -> str:
+        """The SAE's folder: its name, or the architecture and its main setting."""
+        return self.name or self._default_label()
+
+    def _default_label(self) -> str:
+        return self.architecture
+
+
+def check_k(k: int, features: int) -> None:
+    """Raises ConfigError when `k` features can't be chosen out of `features`."""
+    if k > features:
+        raise ConfigError(f"k = {k} is more than the {features} features", "choose a smaller k")

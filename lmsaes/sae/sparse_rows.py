@@ -1,0 +1,93 @@
+"""The currency between SAEs, training, analysis and server: rows with few non-zero entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class SparseRows:
+    """A [rows, features] matrix in compressed-sparse-row form.
+
+    Row r holds `values[offsets[r]:offsets[r + 1]]` at the columns `indices[…]` of the same range.
+    Columns of one row are distinct; they ascend unless the maker says otherwise.
+    """
+
+    offsets: Tensor  # int64 [rows + 1]
+    indices: Tensor  # int64 [nnz]
+    values: Tensor  # [nnz]
+    features: int
+
+    @property
+    def rows(self) -> int:
+        return self.offsets.shape[0] - 1
+
+    @property
+    def nnz(self) -> int:
+        return self.indices.shape[0]
+
+    @property
+    def device(self) -> torch.device:
+        return self.values.device
+
+    def counts(self) -> Tensor:
+        """How many entries each row has, int64 [rows]."""
+        return self.offsets.diff()
+
+    def row_ids(self) -> Tensor:
+        """The row of each entry, int64 [nnz]."""
+        rows = torch.arange(self.rows, device=self.device)
+        return rows.repeat_interleave(self.counts(), output_size=self.nnz)
+
+    def dense(self) -> Tensor:
+        """The same matrix with its zeros, [rows, features]."""
+        out = torch.zeros(self.rows, self.features, dtype=self.values.dtype, device=self.device)
+        out[self.row_ids(), self.indices] = self.values
+        return out
+
+    def where(self, keep: Tensor) -> SparseRows:
+        """Only the entries at which `keep`, bool [nnz], is true."""
+        kept_before = torch.zeros(self.nnz + 1, dtype=torch.int64, device=self.device)
+        torch.cumsum(keep, 0, out=kept_before[1:])
+        return SparseRows(
+            kept_before[self.offsets], self.indices[keep], self.values[keep], self.features
+        )
+
+    def columns(self, chosen: slice | Tensor) -> SparseRows:
+        """Only the given columns (a slice or int64 ids), numbered by their place among these."""
+        ids = torch.arange(self.features, device=self.device)[chosen]
+        place = torch.full((self.features,), -1, device=self.device)
+        place[ids] = torch.arange(ids.shape[0], device=self.device)
+        kept = self.where(place[self.indices] >= 0)
+        return SparseRows(kept.offsets, place[kept.indices], kept.values, ids.shape[0])
+
+    def to(self, device: torch.device | str) -> SparseRows:
+        """The same rows on another device."""
+        return SparseRows(
+            self.offsets.to(device), self.indices.to(device), self.values.to(device), self.features
+        )
+
+    @staticmethod
+    def from_topk(values: Tensor, indices: Tensor, features: int) -> SparseRows:
+        """From `torch.topk`'s two results, both [rows, k]; columns keep the order they come in."""
+        rows, k = values.shape
+        offsets = torch.arange(0, rows * k + 1, k, device=values.device)
+        return SparseRows(offsets, indices.reshape(-1), values.reshape(-1), features)
+
+    @staticmethod
+    def from_dense(dense: Tensor) -> SparseRows:
+        """The positive entries of a [rows, features] matrix."""
+        return SparseRows.from_mask(dense, dense > 0)
+
+    @staticmethod
+    def from_mask(dense: Tensor, mask: Tensor) -> SparseRows:
+        """The entries of `dense` at which `mask` is true, both [rows, features]."""
+        rows, features = dense.shape
+        flat = mask.reshape(-1).nonzero().squeeze(1)
+        starts = torch.arange(0, rows * features + 1, features, device=dense.device)
+        return SparseRows(
+            torch.searchsorted(flat, starts), flat % features, dense.reshape(-1)[flat], features
+        )

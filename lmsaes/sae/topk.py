@@ -1,0 +1,106 @@
+"""TopK: the k largest pre-activations of each row fire (Gao et al. 2024, arXiv 2406.04093)."""
+
+from typing import Annotated, Literal, overload
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from lmsaes.sae.autoencoder import SAE, StepOutput
+from lmsaes.sae.config import SAEConfig, check_k
+from lmsaes.sae.dead_features import aux_k_loss
+from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
+from lmsaes.sae.sparse_rows import SparseRows
+
+
+class TopKConfig(SAEConfig, frozen=True):
+    """k features per row; dead ones are revived by an auxiliary loss."""
+
+    architecture: Literal["topk"] = "topk"
+    k: Annotated[int, Field(gt=0, description="active features per row")] = 32
+    aux_k: Annotated[
+        int | None,
+        Field(gt=0, description="dead features that explain the error [default: half of d_model]"),
+    ] = None
+    aux_weight: Annotated[float, Field(ge=0, description="weight of that auxiliary loss")] = 1 / 32
+
+    def _default_label(self) -> str:
+        return f"topk-{self.k}"
+
+
+class TopK(SAE, architecture="topk"):
+    """f = relu(topk(W_enc·x + b_enc)),  x̂ = W_decᵀ·f + b_dec, decoder rows of unit norm."""
+
+    config_type = TopKConfig
+
+    def __init__(self, config: TopKConfig, d_in: int, d_out: int | None = None) -> None:
+        super().__init__(config, d_in, d_out)
+        check_k(config.k, self.features)
+        self.k = config.k
+        self.aux_k = config.aux_k or max(self.d_in // 2, 1)
+        self.aux_weight = config.aux_weight
+
+    def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
+        return self.encode(x, features).dense()
+
+    @overload
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: Literal[False] = False
+    ) -> SparseRows: ...
+    @overload
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: Literal[True]
+    ) -> Tensor: ...
+    def encode(
+        self, x: Tensor, features: slice | Tensor | None = None, *, dense: bool = False
+    ) -> SparseRows | Tensor:
+        """As in `SAE.encode`. Which features fire depends on all of them, so a subset costs as
+        much as the whole.
+        """
+        pre = torch.nn.functional.linear(x, self.W_enc, self.b_enc)
+        values, indices = pre.topk(self.k, dim=1, sorted=False)
+        indices, order = indices.sort(dim=1)
+        rows = SparseRows.from_topk(values.gather(1, order), indices, self.features)
+        rows = rows.where(rows.values > 0)
+        if features is not None:
+            rows = rows.columns(features)
+        return rows.dense() if dense else rows
+
+    def step(
+        self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
+    ) -> StepOutput:
+        """loss = ‖y − x̂‖²/d + aux_weight · aux-k, both as means over rows."""
+        pre = self.preactivations(x)
+        entries = SparseRows.from_topk(
+            *pre.topk(self.k, dim=1, sorted=False), features=self.features
+        )
+        values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
+        fired = SparseRows(entries.offsets, entries.indices, values, self.features)
+        residual = target - sparse_decode(fired, self.W_dec) - self.b_dec
+        squared_error = residual.square().sum()
+        loss = squared_error / target.numel()
+        if dead is not None and dead.shape[0] > 0 and self.aux_weight > 0:
+            loss = loss + self.aux_weight * aux_k_loss(
+                x,
+                residual.detach(),
+                pre,
+                self.W_enc,
+                self.b_enc,
+                self.W_dec,
+                dead,
+                min(self.aux_k, dead.shape[0]),
+            )
+        firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
+        return StepOutput(loss, squared_error.detach(), firings)
+
+    def unit_decoder(self) -> None:
+        # One factor for all rows: a factor of its own per row would change which k are largest.
+        # The rows are of one length unless the target's dimensions were scaled differently.
+        factor = row_norms(self.W_dec).square().mean().sqrt()
+        self.W_dec.div_(factor)
+        self.scale_activations(factor)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        """Unit decoder rows: otherwise a feature's norm, not its fit, could win it a place."""
+        self.W_dec.div_(row_norms(self.W_dec)[:, None])

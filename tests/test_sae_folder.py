@@ -1,0 +1,114 @@
+"""Saving, loading, folding, and what a wrong folder says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmsaes.errors import ConfigError, SAEError
+from lmsaes.sae import SAE, ReLUConfig, SAEConfig, SparseRows, TopKConfig
+
+D = 8
+CONFIGS: list[SAEConfig] = [TopKConfig(features=40, k=5), ReLUConfig(features=40, l1=2.0)]
+
+
+def trained(config: SAEConfig, d_out: int = D) -> SAE:
+    """An SAE whose parameters are all away from their starting values."""
+    sae = SAE.create(config, D, d_out).double()
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, dtype=torch.float64))
+    sae.after_update()
+    return sae
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_load_gives_back_what_was_saved(config: SAEConfig, tmp_path: Path):
+    sae = trained(config).float()
+    sae.save(tmp_path / "sae")
+    loaded = SAE.load(tmp_path / "sae")
+    assert type(loaded) is type(sae)
+    assert loaded.config == config
+    x = torch.randn(7, D)
+    assert torch.equal(loaded(x), sae(x))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+@pytest.mark.parametrize("d_out", [D, 5])
+def test_a_folded_sae_does_on_raw_rows_what_it_did_on_normalised_ones(
+    config: SAEConfig, d_out: int
+):
+    sae = trained(config, d_out)
+    mean_in, mean_out = torch.randn(D).double() * 3, torch.randn(d_out).double()
+    scale_in, scale_out = torch.full((D,), 0.17).double(), torch.full((d_out,), 2.5).double()
+    folded = sae.folded(mean_in, scale_in, mean_out, scale_out)
+    raw = torch.randn(20, D).double() * 5 + mean_in
+    expected = sae((raw - mean_in) * scale_in) / scale_out + mean_out
+    torch.testing.assert_close(folded(raw), expected)
+    torch.testing.assert_close(folded.W_dec.norm(dim=1), torch.ones(40).double())
+    mask = sae.encode((raw - mean_in) * scale_in, dense=True) > 0
+    assert torch.equal(folded.encode(raw, dense=True) > 0, mask)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_a_subset_of_features_is_encoded_as_in_the_whole(config: SAEConfig):
+    sae = trained(config)
+    x = torch.randn(9, D).double()
+    whole = sae.encode(x, dense=True)
+    ids = torch.tensor([3, 31, 7])
+    torch.testing.assert_close(sae.encode(x, slice(10, 20), dense=True), whole[:, 10:20])
+    torch.testing.assert_close(sae.encode(x, ids, dense=True), whole[:, ids])
+    torch.testing.assert_close(sae.encode(x).dense(), whole)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_decode_takes_sparse_and_dense(config: SAEConfig):
+    sae = trained(config)
+    f = sae.encode(torch.randn(9, D).double())
+    torch.testing.assert_close(sae.decode(f), sae.decode(f.dense()))
+    empty = SparseRows.from_dense(torch.zeros(3, 40).double())
+    torch.testing.assert_close(sae.decode(empty), sae.b_dec.expand(3, -1))
+
+
+def test_k_beyond_the_number_of_features_is_refused():
+    with pytest.raises(ConfigError, match="k = 9 is more than the 8 features"):
+        SAE.create(TopKConfig(features=8, k=9), 4)
+
+
+def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
+    with pytest.raises(SAEError, match="is not a folder"):
+        SAE.load(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SAEError, match="is missing"):
+        SAE.load(tmp_path / "empty")
+    folder = tmp_path / "sae"
+    trained(CONFIGS[0]).float().save(folder)
+    good = json.loads((folder / "config.json").read_text())
+
+    def with_config(change: dict[str, object]) -> None:
+        (folder / "config.json").write_text(json.dumps(good | change))
+
+    with_config({"format": "other"})
+    with pytest.raises(SAEError, match="was not written by lmsaes"):
+        SAE.load(folder)
+    with_config({"format_version": 99})
+    with pytest.raises(SAEError, match="format version 99"):
+        SAE.load(folder)
+    with_config({"architecture": "vae"})
+    with pytest.raises(SAEError, match="'vae' is not known"):
+        SAE.load(folder)
+    with_config({"features": 41, "config": good["config"] | {"features": 41}})
+    with pytest.raises(SAEError, match="'W_enc' is"):
+        SAE.load(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(folder)
+    with_config({})
+    weights = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(folder)
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(SAEError, match="is incomplete"):
+        SAE.load(folder)

@@ -1,0 +1,51 @@
+"""SparseRows: the same matrix as its dense form, whatever is in it."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lmsaes.sae import SparseRows
+
+
+@st.composite
+def sparse_matrices(draw: st.DrawFn) -> torch.Tensor:
+    rows, features = draw(st.integers(1, 9)), draw(st.integers(1, 12))
+    density = draw(st.sampled_from([0.0, 0.1, 0.5, 1.0]))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    values = torch.rand(rows, features, generator=generator) + 0.1
+    return values * (torch.rand(rows, features, generator=generator) < density)
+
+
+@given(sparse_matrices())
+def test_dense_and_sparse_hold_the_same(matrix: torch.Tensor):
+    rows = SparseRows.from_dense(matrix)
+    assert torch.equal(rows.dense(), matrix)
+    assert rows.nnz == int((matrix > 0).sum())
+    assert torch.equal(rows.counts(), (matrix > 0).sum(1))
+
+
+@given(sparse_matrices())
+def test_columns_of_a_row_ascend_and_row_ids_match(matrix: torch.Tensor):
+    rows = SparseRows.from_dense(matrix)
+    assert torch.equal(torch.stack([rows.row_ids(), rows.indices], 1), (matrix > 0).nonzero())
+
+
+@given(sparse_matrices(), st.data())
+def test_columns_are_the_dense_columns(matrix: torch.Tensor, data: st.DataObject):
+    features = matrix.shape[1]
+    ids = torch.tensor(data.draw(st.lists(st.integers(0, features - 1), unique=True)), dtype=int)
+    assert torch.equal(SparseRows.from_dense(matrix).columns(ids).dense(), matrix[:, ids])
+    assert torch.equal(SparseRows.from_dense(matrix).columns(slice(0, 2)).dense(), matrix[:, :2])
+
+
+@given(sparse_matrices())
+def test_where_keeps_what_it_is_told(matrix: torch.Tensor):
+    rows = SparseRows.from_dense(matrix)
+    kept = rows.where(rows.values > 0.6)
+    assert torch.equal(kept.dense(), torch.where(matrix > 0.6, matrix, 0.0))
+
+
+def test_from_topk_keeps_the_k_largest():
+    matrix = torch.tensor([[1.0, 3.0, 2.0], [6.0, 5.0, 4.0]])
+    rows = SparseRows.from_topk(*matrix.topk(2, dim=1), features=3)
+    assert rows.dense().tolist() == [[0.0, 3.0, 2.0], [6.0, 5.0, 0.0]]
