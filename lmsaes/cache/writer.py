@@ -9,6 +9,7 @@ file of it has been flushed and renamed: then a new manifest names it.
 
 import errno
 import hashlib
+import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 
 from lmsaes.cache.manifest import (
+    MANIFEST,
     FileRecord,
     Manifest,
     ShardRecord,
@@ -39,6 +41,7 @@ from lmsaes.cache.storage import (
 from lmsaes.errors import CacheError
 
 LOCK = ".lock"
+DATA_FOLDERS = ("activations", "tokens", "statistics")
 _QUEUED_BATCHES = 4
 _TORCH_DTYPES = {
     "float32": torch.float32,
@@ -302,11 +305,18 @@ def _committed_moments(folder: Path, manifest: Manifest) -> dict[str, HookMoment
 def remove_leftovers(folder: Path, manifest: Manifest) -> None:
     """Removes data files that no manifest names: what a crash left behind."""
     named = {name for shard in manifest.shards for name in shard.files}
-    for room in ("activations", "tokens", "statistics"):
+    for room in DATA_FOLDERS:
         for path in sorted((folder / room).rglob("*")):
             name = path.relative_to(folder).as_posix()
             if path.is_file() and path.name != "zarr.json" and name not in named:
                 path.unlink()
+
+
+def remove_cache(folder: Path) -> None:
+    """Deletes a cache's manifest, then its data; other files in the folder stay."""
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for room in DATA_FOLDERS:
+        shutil.rmtree(folder / room, ignore_errors=True)
 
 
 def _nonfinite(hook: str, first: int, original: torch.Tensor, stored: torch.Tensor) -> CacheError:

@@ -1,0 +1,350 @@
+"""A language model under TransformerLens' names: tokenise, run to the last hook, unembed.
+
+The model is loaded by `transformers` from safetensors alone (no pickle, no remote code) and
+wrapped by TransformerLens' `TransformerBridge`, which gives every hook point its name.
+"""
+
+import contextlib
+import difflib
+import fnmatch
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lmsaes.cache.manifest import ModelRecord
+from lmsaes.errors import ConfigError, ModelError
+
+Weights = Literal["raw", "processed"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_PROBE_TOKENS = 3  # enough to tell a hook's width from its number of positions
+
+
+class LanguageModel:
+    """A causal language model and its tokenizer. Make one with `LanguageModel.load`."""
+
+    def __init__(
+        self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
+    ) -> None:
+        self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
+        self._shapes: dict[str, tuple[int, ...]] | None = None
+
+    @staticmethod
+    def load(
+        name: str,
+        device: str = "auto",
+        dtype: str = "float32",
+        revision: str | None = None,
+        weights: Weights = "raw",
+    ) -> "LanguageModel":
+        """Loads a model by TransformerLens or Hugging Face name, or from a local folder.
+
+        weights: `raw` as published, or `processed` as TransformerLens does by default (layer
+        norms folded in, writing weights centred).
+
+        Raises ModelError when it can't be found, is no causal language model that
+        TransformerLens knows, or has no safetensors weights.
+        """
+        from transformer_lens.model_bridge import TransformerBridge
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+        source = _source(name)
+        torch_dtype = check_dtype(dtype)
+        where = resolve_device(device)
+        try:
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                revision=revision,
+                dtype=torch_dtype,
+                attn_implementation="eager",
+                use_safetensors=True,
+                trust_remote_code=False,
+            ).to(where)
+            tokenizer = AutoTokenizer.from_pretrained(
+                source, revision=revision, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise _load_error(name, error) from None
+        model.eval().requires_grad_(False)
+        config_text = json.dumps(_plain_config(model.config), sort_keys=True, default=str)
+        record = ModelRecord(
+            name=str(Path(source).resolve()) if Path(source).is_dir() else source,
+            revision=revision,
+            config_hash=hashlib.sha256(config_text.encode()).hexdigest()[:16],
+            weights_hash=_weights_hash(model.state_dict()),
+            weights=weights,
+            dtype=dtype,
+        )
+        with _quiet():
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    source, hf_model=model, tokenizer=tokenizer, device=where, dtype=torch_dtype
+                )
+                if weights == "processed":
+                    bridge.enable_compatibility_mode(disable_warnings=True)
+            except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+                raise ModelError(
+                    f"TransformerLens can't run '{name}': {_first_line(error)}",
+                    "choose one of the models it supports",
+                ) from None
+        return LanguageModel(bridge, tokenizer, record, where)
+
+    @property
+    def max_context(self) -> int | None:
+        """The longest context the model takes; None when it sets no limit."""
+        return getattr(self.bridge.cfg, "n_ctx", None)
+
+    def hook_widths(self, patterns: Sequence[str]) -> dict[str, int]:
+        """The hook points that `patterns` (names or globs) name, with their widths.
+
+        The width is what one token's activation has as a vector: heads are flattened.
+
+        Raises ConfigError for a name that does not exist, with the nearest ones, and for a hook
+        that has no vector per token.
+        """
+        shapes = self._hook_shapes()
+        found: dict[str, int] = {}
+        for pattern in patterns:
+            is_glob = any(mark in pattern for mark in "*?[")
+            names = fnmatch.filter(shapes, pattern) if is_glob else [pattern]
+            if not names or (not is_glob and pattern not in shapes):
+                nearest = difflib.get_close_matches(pattern, shapes, n=3, cutoff=0.5)
+                raise ConfigError(
+                    f"hook '{pattern}' is not in {self.record.name}",
+                    "nearest: " + ", ".join(nearest or list(shapes)[:3]),
+                )
+            suitable = {n: w for n in names if (w := _width(shapes[n])) is not None}
+            if not suitable:
+                raise ConfigError(
+                    f"hook '{pattern}' has no vector per token: its shape is "
+                    f"{_describe_shape(shapes[names[0]])}",
+                    "choose a residual, mlp or attention output, such as blocks.0.hook_resid_post",
+                )
+            found |= suitable
+        return found
+
+    def _hook_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Every hook point that fires, with the shape it gives for two contexts of three."""
+        if self._shapes is None:
+            tokens = torch.zeros((2, _PROBE_TOKENS), dtype=torch.int64, device=self.device)
+            with torch.inference_mode():
+                _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
+            self._shapes = {
+                name: tuple(value.shape)
+                for name, value in cache.items()
+                if isinstance(value, Tensor) and value.is_floating_point()
+            }
+        return self._shapes
+
+    def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of `tokens` [contexts, context_size] at `hooks`, and no more than that.
+
+        The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
+        [contexts, context_size, width] on the model's device.
+        """
+        captured: dict[str, Tensor] = {}
+
+        def capture(name: str) -> Any:
+            def keep(value: Tensor, hook: Any) -> None:
+                captured[name] = value.flatten(2) if value.dim() > 3 else value
+                if len(captured) == len(hooks):
+                    raise _AllCaptured
+
+            return keep
+
+        with torch.inference_mode(), contextlib.suppress(_AllCaptured):
+            self.bridge.run_with_hooks(
+                tokens.to(self.device),
+                return_type=None,
+                fwd_hooks=[(name, capture(name)) for name in hooks],
+            )
+        missing = [name for name in hooks if name not in captured]
+        if missing:
+            raise ModelError(f"hook '{missing[0]}' did not fire in {self.record.name}")
+        return captured
+
+    def unembedding(self) -> Tensor:
+        """What a direction in the residual stream adds to each token's logit, to first order.
+
+        The final norm's weight is folded in, and each direction's part that is the same for all
+        tokens (which softmax ignores) is taken out. Returns float32 [d_model, vocabulary].
+        """
+        with torch.inference_mode():
+            weight = self.bridge.W_U.float()
+            norm = self.bridge.ln_final
+            d_model = len(weight)
+            # A vector of alternating signs has mean zero and unit variance, so both LayerNorm
+            # and RMSNorm pass it on times their weight (plus a bias, which the difference drops).
+            probe = torch.ones(d_model, device=weight.device)
+            probe[1::2] = -1
+            dtype = self.bridge.W_U.dtype
+            difference = norm(probe.to(dtype)[None, None]) - norm(-probe.to(dtype)[None, None])
+            weight = weight * (difference.float().reshape(-1, 1) / 2 * probe[:, None])
+            return (weight - weight.mean(1, keepdim=True)).cpu()
+
+
+class _AllCaptured(Exception):
+    """Ends a forward pass whose wanted hooks have all fired."""
+
+
+@dataclass(frozen=True)
+class TokenizerFacts:
+    """What packing needs to know of a tokenizer."""
+
+    hash: str
+    bos_id: int | None
+    eos_id: int | None
+    special_ids: tuple[int, ...]
+
+
+def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
+    """The hash and special ids of a Hugging Face tokenizer."""
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    text = backend.to_str() if backend else json.dumps(tokenizer.get_vocab(), sort_keys=True)
+    return TokenizerFacts(
+        hash=hashlib.sha256(text.encode()).hexdigest()[:16],
+        bos_id=tokenizer.bos_token_id,
+        eos_id=tokenizer.eos_token_id,
+        special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
+    )
+
+
+def token_strings(tokenizer: Any, size: int) -> list[str]:
+    """Each token id's text as it stands in running text, leading space included.
+
+    A token that is only part of a character is written as its bytes, `\\xe2`.
+    """
+    # Decoded alone, many tokenizers drop a leading space: decode after an anchor and cut it off.
+    anchor = tokenizer.encode("a", add_special_tokens=False)
+    prefix = tokenizer.decode(anchor)
+    known = min(size, len(tokenizer))
+    texts = tokenizer.batch_decode(
+        [[*anchor, i] for i in range(known)], clean_up_tokenization_spaces=False
+    )
+    strings = [text.removeprefix(prefix) for text in texts]
+    names = tokenizer.convert_ids_to_tokens(list(range(known)))
+    for index, text in enumerate(strings):
+        if "�" in text:
+            strings[index] = _byte_escapes(names[index])
+    return strings + [f"[{index}]" for index in range(known, size)]
+
+
+def _byte_escapes(name: str) -> str:
+    """A byte-level token's name as text, with what is no whole character as `\\x..`."""
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    to_byte = {character: byte for byte, character in bytes_to_unicode().items()}
+    if any(character not in to_byte for character in name):
+        return name
+    return bytes(to_byte[c] for c in name).decode("utf-8", errors="backslashreplace")
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises ConfigError for a device that isn't there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(
+            f"device '{device}' can't be used: {_first_line(error)}", "try --device auto"
+        ) from None
+
+
+def check_dtype(dtype: str) -> torch.dtype:
+    """A model dtype by name. Raises ConfigError for an unknown one."""
+    if dtype not in _DTYPES:
+        raise ConfigError(f"a model can't run in '{dtype}'", "choose " + ", ".join(_DTYPES))
+    return _DTYPES[dtype]
+
+
+def _source(name: str) -> str:
+    """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    from transformer_lens.supported_models import MODEL_ALIASES
+
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(f"'{name}' holds no model: it has no config.json")
+        return name
+    if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
+        raise ModelError(f"there is no folder '{name}'", "give a model's folder or its hub name")
+    for official, aliases in MODEL_ALIASES.items():
+        if name in aliases:
+            return official
+    return name
+
+
+def _load_error(name: str, error: Exception) -> ModelError:
+    if Path(name).is_dir():
+        return ModelError(
+            f"can't load the model in '{name}': {_first_line(error)}",
+            "it needs config.json, a tokenizer and safetensors weights in Hugging Face layout",
+        )
+    return ModelError(
+        f"can't load the model '{name}': it is neither a local folder nor to be had from the "
+        f"Hugging Face hub ({_first_line(error)})",
+        "check the name and the network, or give a folder in Hugging Face layout",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _plain_config(config: Any) -> dict[str, Any]:
+    """The model's configuration without what depends on the library or the way it was loaded."""
+    passing = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
+    return {k: v for k, v in config.to_dict().items() if k not in passing}
+
+
+def _weights_hash(state: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes and a spread of values of all weights: cheap, but it tells
+    a fine-tuned model from its base."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().reshape(-1)
+        sample = tensor[:: max(1, len(tensor) // 1024)].float().cpu()
+        digest.update(f"{name}{tuple(state[name].shape)}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _width(shape: tuple[int, ...]) -> int | None:
+    """The flattened width of one token's activation, or None when there is no such thing."""
+    if len(shape) < 3 or shape[0] != 2 or shape[1] != _PROBE_TOKENS:
+        return None
+    width = 1
+    for size in shape[2:]:
+        width *= size
+    return width if width > 1 else None
+
+
+def _describe_shape(shape: tuple[int, ...]) -> str:
+    names = {2: "contexts", _PROBE_TOKENS: "positions"}
+    return "[" + ", ".join(names.get(size, str(size)) for size in shape) + "]"
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keeps TransformerLens' notes off the screen while it wraps a model."""
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.root.setLevel(level)
