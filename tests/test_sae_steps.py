@@ -51,6 +51,8 @@ CASES: list[tuple[SAEConfig, Oracle]] = [
 
 
 def make(config: SAEConfig, d_out: int) -> SAE:
+    if d_out != D:
+        config = config.model_copy(update={"target": "another hook"})
     sae = SAE.create(config, D, d_out).double()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():

@@ -103,6 +103,7 @@ class SAE(nn.Module, ABC):
         self.config = config
         self.d_in = d_in
         self.d_out = d_in if d_out is None else d_out
+        self.transcodes = config.target is not None
         self.features = config.width(d_in)
         self.provenance: Provenance | None = None
         self.W_enc = nn.Parameter(torch.zeros(self.features, self.d_in))
@@ -167,15 +168,16 @@ class SAE(nn.Module, ABC):
         return sae
 
     def initialize(self, generator: torch.Generator) -> None:
-        """Random unit decoder rows and, where input and output are one space, a tied encoder."""
+        """Random unit decoder rows with the encoder tied to them.
+
+        A transcoder's encoder is random and its decoder zero, so that it starts as the mean of
+        its target (Dunefsky et al. 2024).
+        """
         with torch.no_grad():
-            self.W_dec.normal_(generator=generator)
-            self.W_dec.div_(row_norms(self.W_dec)[:, None])
-            if self.d_in == self.d_out:
-                self.W_enc.copy_(self.W_dec)
-            else:
-                self.W_enc.normal_(generator=generator)
-                self.W_enc.div_(row_norms(self.W_enc)[:, None])
+            self.W_enc.normal_(generator=generator)
+            self.W_enc.div_(row_norms(self.W_enc)[:, None])
+            if not self.transcodes:
+                self.W_dec.copy_(self.W_enc)
 
     @abstractmethod
     def step(

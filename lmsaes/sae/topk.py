@@ -102,5 +102,9 @@ class TopK(SAE, architecture="topk"):
 
     @torch.no_grad()
     def after_update(self) -> None:
-        """Unit decoder rows: otherwise a feature's norm, not its fit, could win it a place."""
-        self.W_dec.div_(row_norms(self.W_dec)[:, None])
+        """Unit decoder rows: otherwise a feature's norm, not its fit, could win it a place.
+
+        A transcoder's rows are free: they say how much of the target a feature stands for.
+        """
+        if not self.transcodes:
+            self.W_dec.div_(row_norms(self.W_dec)[:, None])

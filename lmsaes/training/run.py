@@ -1,0 +1,400 @@
+"""Stage two: one read of the cache, many SAEs.
+
+cache ──► loader ──► batch ──► normalised once ──┬──► SAE 1: step
+                                                 ├──► SAE 2: step
+                                                 └──► …
+
+RUN/
+  run.json          what was asked for
+  checkpoints/      while it is not finished
+  topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
+  relu-5/           …
+"""
+
+import json
+import logging
+import math
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from lmsaes.cache.loader import ShuffledLoader
+from lmsaes.cache.reader import ActivationCache
+from lmsaes.errors import ConfigError
+from lmsaes.progress import progress
+from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
+from lmsaes.sae import SAE, Metrics, Provenance, SAEConfig
+from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from lmsaes.training.interrupts import interruptible
+from lmsaes.training.normalization import Normalization
+from lmsaes.training.resources import check_memory, find_device, memory_needed
+from lmsaes.training.settings import RUN_FILE, RunSettings
+from lmsaes.training.trainer import SAETrainer
+
+_log = logging.getLogger("lmsaes")
+
+
+@dataclass(frozen=True)
+class TrainedSAE:
+    """One result of a run."""
+
+    name: str
+    path: Path
+    metrics: Metrics
+
+
+def train(
+    cache: ActivationCache | str | Path,
+    configs: SAEConfig | Sequence[SAEConfig],
+    *,
+    out: str | Path,
+    hook: str | None = None,
+    tokens: int | str = 200_000_000,
+    batch_size: int | str = 4096,
+    shuffle_memory: int | str = "4GiB",
+    seed: int = 0,
+    device: str = "auto",
+    checkpoint_every: int = 1000,
+    log_every: int = 50,
+    drop_special: bool = True,
+    overwrite: bool = False,
+) -> list[TrainedSAE]:
+    """Trains every configured SAE on the same batches of the cache.
+
+    `hook` is for the configurations that name none; `tokens` and `batch_size` count rows of the
+    cache; `checkpoint_every` and `log_every` count steps. Called again with the same arguments
+    it continues an unfinished run, and returns a finished one's results.
+
+    Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
+    CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
+    SIGINT or SIGTERM.
+    """
+    if not isinstance(cache, ActivationCache):
+        cache = ActivationCache.open(cache)
+    wanted = [configs] if isinstance(configs, SAEConfig) else list(configs)
+    saes = tuple(_with_hook(config, hook, cache) for config in wanted)
+    _check_names(saes)
+    run = Path(out)
+    settings = RunSettings.model_validate(
+        {
+            "cache_identity": cache.identity,
+            "cache_rows": cache.rows,
+            "tokens": parse_count(tokens),
+            "batch_size": parse_count(batch_size),
+            "shuffle_memory": parse_bytes(shuffle_memory),
+            "seed": seed,
+            "drop_special": drop_special,
+            "log_every": log_every,
+            "saes": [config.model_dump() for config in saes],
+        }
+    )
+    _check_folder(run, settings, overwrite)
+    finished = None if overwrite else _finished(run, saes)
+    if finished is not None:
+        _log.info("%s is finished: nothing to do", run)
+        return finished
+    work = _Run(cache, saes, settings, run, find_device(device), checkpoint_every)
+    if overwrite:
+        _remove_run(run)
+    settings.write(run)
+    return work.train()
+
+
+class _Run:
+    def __init__(
+        self,
+        cache: ActivationCache,
+        saes: Sequence[SAEConfig],
+        settings: RunSettings,
+        folder: Path,
+        device: torch.device,
+        checkpoint_every: int,
+    ) -> None:
+        self.cache, self.settings, self.folder = cache, settings, folder
+        self.device, self.checkpoint_every = device, checkpoint_every
+        self.hooks = tuple(dict.fromkeys(h for config in saes for h in _hooks_of(config)))
+        self.memory = memory_needed(cache, saes, settings.batch_size, settings.shuffle_memory)
+        check_memory(self.memory, settings.shuffle_memory, device)
+        self.loader = ShuffledLoader(
+            cache,
+            hooks=list(self.hooks),
+            batch_size=settings.batch_size,
+            memory=settings.shuffle_memory,
+            seed=settings.seed,
+            device=device,
+            drop_special=settings.drop_special,
+        )
+        self.steps = _steps(settings.tokens, self.loader.rows, len(self.loader), settings)
+        self.tokens = 0
+        self.done = 0
+        self.trainers = [self._trainer(config) for config in saes]
+
+    def _trainer(self, config: SAEConfig) -> SAETrainer:
+        assert config.hook is not None
+        inputs = self._normalization(config.hook, config)
+        outputs = inputs if config.target is None else self._normalization(config.target, config)
+        sae = SAE.create(config, inputs.mean.shape[0], outputs.mean.shape[0]).to(self.device)
+        return SAETrainer(sae, self.steps, self.settings.tokens, inputs, outputs)
+
+    def _normalization(self, hook: str, config: SAEConfig) -> Normalization:
+        record = self.cache.hooks[hook]
+        statistics = record.ordinary if self.settings.drop_special else record.statistics
+        if statistics is None:
+            raise ConfigError(f"the cache holds no rows of {hook}", "run `lmsaes cache` first")
+        return Normalization.of(statistics, config.normalize).to(self.device)
+
+    def train(self) -> list[TrainedSAE]:
+        with closing(self.loader), interruptible() as interrupted:
+            self._restore()
+            self._announce()
+            total = self.steps * self.settings.batch_size
+            done = self.done * self.settings.batch_size
+            with progress("train", total, "tokens", done=done) as bar:
+                for batch in self._batches():
+                    rows = self._step(batch)
+                    note = self._report() if self._is_time(self.settings.log_every) else None
+                    bar.advance(rows, note)
+                    if interrupted.is_set():
+                        self._save_state()
+                        _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
+                        raise KeyboardInterrupt
+                    if self.done < self.steps and self._is_time(self.checkpoint_every):
+                        self._save_state()
+        return self._finish()
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        while self.done < self.steps:
+            for batch in self.loader:
+                yield batch if isinstance(batch, dict) else {self.hooks[0]: batch}
+                if self.done >= self.steps:
+                    return
+
+    def _step(self, batch: dict[str, Tensor]) -> int:
+        normalized: dict[tuple[str, str], Tensor] = {}
+
+        def rows_of(hook: str, kind: str, normalize: Normalization) -> Tensor:
+            if (hook, kind) not in normalized:
+                normalized[hook, kind] = normalize(batch[hook])
+            return normalized[hook, kind]
+
+        rows = batch[self.hooks[0]].shape[0]
+        for trainer in self.trainers:
+            config = trainer.sae.config
+            assert config.hook is not None
+            x = rows_of(config.hook, config.normalize, trainer.inputs)
+            target = x
+            if config.target is not None:
+                target = rows_of(config.target, config.normalize, trainer.outputs)
+            trainer.step(x, target)
+        self.done += 1
+        self.tokens += rows
+        return rows
+
+    def _is_time(self, every: int) -> bool:
+        return self.done % every == 0 or self.done == self.steps
+
+    def _report(self) -> str:
+        notes: list[str] = []
+        for trainer in self.trainers:
+            lr = trainer.lr_at(self.done - 1)
+            averages, dead = trainer.report()
+            record = {
+                "step": self.done,
+                "tokens": self.tokens,
+                **asdict(averages),
+                "explained_variance": 1 - averages.fvu,
+                "dead_fraction": dead,
+                "lr": lr,
+            }
+            with self._metrics_file(trainer).open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            notes.append(
+                f"{trainer.sae.config.label}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
+                f" dead {100 * dead:.0f} %"
+            )
+        return " · ".join(notes) if len(notes) <= 2 else f"{notes[0]} · and {len(notes) - 1} more"
+
+    def _metrics_file(self, trainer: SAETrainer) -> Path:
+        folder = self.folder / trainer.sae.config.label
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / "metrics.jsonl"
+
+    # ── stopping and going on ────────────────────────────────────────────────────────────────
+
+    def _save_state(self) -> None:
+        tensors = {
+            f"{trainer.sae.config.label}/{key}": value
+            for trainer in self.trainers
+            for key, value in trainer.state_tensors().items()
+        }
+        state = {"tokens": self.tokens, "loader": self.loader.state_dict()}
+        save_checkpoint(self.folder, self.done, tensors, state)
+
+    def _restore(self) -> None:
+        checkpoint = load_checkpoint(self.folder)
+        if checkpoint is not None:
+            self.done, tensors, state = checkpoint
+            self.tokens = state["tokens"]
+            self.loader.load_state_dict(state["loader"])
+            for trainer in self.trainers:
+                prefix = trainer.sae.config.label + "/"
+                mine = {
+                    k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
+                }
+                trainer.load_state(mine, self.done)
+        for trainer in self.trainers:
+            _forget_later_metrics(self._metrics_file(trainer), self.done)
+
+    def _finish(self) -> list[TrainedSAE]:
+        results: list[TrainedSAE] = []
+        for trainer in self.trainers:
+            config = trainer.sae.config
+            assert config.hook is not None
+            metrics = trainer.final_metrics()
+            sae = trainer.finished_sae()
+            sae.provenance = Provenance(
+                hook=config.hook,
+                target=config.target,
+                cache=str(self.cache.path),
+                cache_identity=self.cache.identity,
+                model=self.cache.manifest.model.name,
+                dataset=self.cache.manifest.text.dataset,
+                context_size=self.cache.context_size,
+                tokens=self.tokens,
+                steps=self.steps,
+                batch_size=self.settings.batch_size,
+                shuffle_memory=self.settings.shuffle_memory,
+                seed=self.settings.seed,
+                lr=trainer.lr,
+                warmup=trainer.warmup,
+                dead_after=trainer.dead_after,
+                metrics=metrics,
+            )
+            path = self.folder / config.label
+            sae.save(path)
+            results.append(TrainedSAE(config.label, path, metrics))
+        remove_checkpoints(self.folder)
+        return results
+
+    # ── what is said before it starts ────────────────────────────────────────────────────────
+
+    def _announce(self) -> None:
+        rows = self.loader.rows
+        _log.info(
+            "training %d SAE%s on %s tokens: %d steps of %s, %.3g epochs of %s rows, on %s",
+            len(self.trainers),
+            "" if len(self.trainers) == 1 else "s",
+            format_count(self.settings.tokens),
+            self.steps,
+            format_count(self.settings.batch_size),
+            self.settings.tokens / rows,
+            format_count(rows),
+            self.device,
+        )
+        for trainer in self.trainers:
+            parameters = sum(p.numel() for p in trainer.sae.parameters())
+            _log.info(
+                "%s: %d features on %s, %s parameters, lr %.2g, warm-up %d steps",
+                trainer.sae.config.label,
+                trainer.sae.features,
+                trainer.sae.config.hook,
+                format_count(parameters),
+                trainer.lr,
+                trainer.warmup,
+            )
+        first = self.trainers[0]
+        if first.sae.config.dead_after is None and first.dead_after < 10_000_000:
+            _log.info(
+                "short run: a feature counts as dead after %s silent tokens, not 10M",
+                format_count(first.dead_after),
+            )
+        _log.info("memory: %s", format_bytes(self.memory))
+        if self.done:
+            _log.info("continuing at step %d", self.done)
+
+
+def _hooks_of(config: SAEConfig) -> list[str]:
+    return [hook for hook in (config.hook, config.target) if hook is not None]
+
+
+def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
+    names = list(cache.hooks)
+    chosen = config.hook or hook
+    if chosen is None:
+        if len(names) > 1:
+            raise ConfigError("which hook to train on is not said", "one of: " + ", ".join(names))
+        chosen = names[0]
+    config = config.model_copy(update={"hook": chosen})
+    for name in _hooks_of(config):
+        cache.check_hook(name)
+    return config
+
+
+def _check_names(configs: Sequence[SAEConfig]) -> None:
+    if not configs:
+        raise ConfigError("there is no SAE to train", "give at least one configuration")
+    labels = [config.label for config in configs]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
+        if Path(label).name != label or label in ("checkpoints", RUN_FILE, ".."):
+            raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
+
+
+def _check_folder(run: Path, settings: RunSettings, overwrite: bool) -> None:
+    """Refuses a folder that holds something else, or the same with other arguments."""
+    if not (run / RUN_FILE).is_file():
+        if run.exists() and (not run.is_dir() or any(run.iterdir())):
+            raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
+        return
+    if not overwrite:
+        differences = settings.differences(RunSettings.read(run))
+        if differences:
+            raise ConfigError(
+                f"{run} holds a run with other arguments: " + "; ".join(differences),
+                "train into another folder, or use --overwrite",
+            )
+
+
+def _remove_run(run: Path) -> None:
+    """Removes what a run leaves in its folder, and nothing else."""
+    remove_checkpoints(run)
+    for folder in {file.parent for file in run.glob("*/metrics.jsonl")}:
+        shutil.rmtree(folder)
+
+
+def _finished(run: Path, configs: Sequence[SAEConfig]) -> list[TrainedSAE] | None:
+    """The results where every SAE is there."""
+    folders = [run / config.label for config in configs]
+    if not all((folder / "config.json").is_file() for folder in folders):
+        return None
+    results: list[TrainedSAE] = []
+    for folder in folders:
+        provenance = SAE.load(folder).provenance
+        assert provenance is not None
+        results.append(TrainedSAE(folder.name, folder, provenance.metrics))
+    remove_checkpoints(run)
+    return results
+
+
+def _forget_later_metrics(file: Path, step: int) -> None:
+    """Drops what was measured after the checkpoint that the run continues from."""
+    lines = file.read_text().splitlines() if file.is_file() else []
+    kept = [line for line in lines if json.loads(line)["step"] <= step]
+    file.write_text("".join(line + "\n" for line in kept))
+
+
+def _steps(tokens: int, rows: int, batches: int, settings: RunSettings) -> int:
+    """Steps until `tokens` rows were seen; the last batch of an epoch may be short."""
+    if rows == 0:
+        raise ConfigError("the cache has no rows to train on", "run `lmsaes cache` first")
+    epochs, rest = divmod(tokens, rows)
+    steps = epochs * batches + math.ceil(rest / settings.batch_size)
+    if steps == 0:
+        raise ConfigError("there are no tokens to train on", "give --tokens a number above 0")
+    return steps

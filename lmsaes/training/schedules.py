@@ -1,0 +1,44 @@
+"""Learning rates, and the settings that only make sense relative to a run's length."""
+
+import math
+
+from lmsaes.sae.config import SAEConfig
+
+DEAD_AFTER = 10_000_000
+WARMUP = 1000
+
+
+def peak_lr(config: SAEConfig, features: int, steps: int) -> float:
+    """The learning rate at the top of the schedule.
+
+    The usual rules were found on runs of 10⁵ steps and are too low for short ones; the best rate
+    falls with the square root of the run's length and of the width. docs/training.md has the
+    sweeps behind the constants.
+    """
+    if config.lr is not None:
+        return config.lr
+    rate = 4e-3 * math.sqrt(800 / max(steps, 1)) * math.sqrt(2304 / features)
+    return min(max(rate, 5e-5), 4e-3)
+
+
+def warmup_steps(config: SAEConfig, steps: int) -> int:
+    """Steps over which the learning rate grows from zero to its peak."""
+    return min(WARMUP, steps // 16) if config.warmup is None else config.warmup
+
+
+def dead_after_tokens(config: SAEConfig, tokens: int) -> int:
+    """Tokens of silence after which a feature counts as dead.
+
+    Ten million (Gao et al. 2024) unless the run is shorter than eight times that.
+    """
+    if config.dead_after is not None:
+        return config.dead_after
+    return max(1, min(DEAD_AFTER, tokens // 8))
+
+
+def lr_factor(step: int, steps: int, warmup: int, decay: float) -> float:
+    """What the peak is multiplied by at `step` (from 0): up, level, and down to zero at the end."""
+    up = (step + 1) / warmup if step < warmup else 1.0
+    falling = decay * steps
+    down = (steps - step) / falling if falling > 0 else 1.0
+    return min(up, 1.0, down)

@@ -1,0 +1,65 @@
+"""What a run was asked to do; saved in it, so that the same command continues it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from lmsaes.errors import ConfigError
+from lmsaes.sae import AnyConfig
+
+RUN_FILE = "run.json"
+
+
+class RunSettings(BaseModel, frozen=True, extra="forbid"):
+    """Everything that the bits of the result depend on, but for the kind of device."""
+
+    cache_identity: str
+    cache_rows: int
+    tokens: int
+    batch_size: int
+    shuffle_memory: int
+    seed: int
+    drop_special: bool
+    log_every: int
+    saes: tuple[AnyConfig, ...]
+
+    def write(self, run: Path) -> None:
+        run.mkdir(parents=True, exist_ok=True)
+        part = run / (RUN_FILE + ".part")
+        part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
+        part.replace(run / RUN_FILE)
+
+    @staticmethod
+    def read(run: Path) -> RunSettings:
+        """The settings of the run in this folder.
+
+        Raises ConfigError when the file can't be understood.
+        """
+        file = run / RUN_FILE
+        try:
+            return RunSettings.model_validate_json(file.read_text())
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ConfigError(
+                f"{file} is damaged: {first['msg']}", "train into another folder, or --overwrite"
+            ) from None
+
+    def differences(self, other: RunSettings) -> list[str]:
+        """One line per setting that differs, `name: theirs → ours`."""
+        mine, theirs = _flat(self.model_dump()), _flat(other.model_dump())
+        names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
+        return [f"{name}: {theirs.get(name)} → {mine.get(name)}" for name in names]
+
+
+def _flat(value: Any, name: str = "") -> dict[str, Any]:
+    items: list[tuple[str, Any]]
+    if isinstance(value, dict):
+        items = [(f"{name}.{key}".lstrip("."), each) for key, each in value.items()]  # pyright: ignore[reportUnknownVariableType]
+    elif isinstance(value, tuple | list):
+        items = [(f"{name}[{index}]", each) for index, each in enumerate(value)]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    else:
+        return {name: value}
+    return {key: leaf for path, each in items for key, leaf in _flat(each, path).items()}

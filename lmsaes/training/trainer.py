@@ -1,0 +1,129 @@
+"""Training of one SAE: a step takes a batch, whoever hands it out."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from lmsaes.errors import ConfigError
+from lmsaes.sae import SAE, Metrics, StepOutput
+from lmsaes.training.metrics import Averages, MetricSums
+from lmsaes.training.normalization import Normalization
+from lmsaes.training.schedules import dead_after_tokens, lr_factor, peak_lr, warmup_steps
+
+_FINAL_SHARE = 0.1
+# Adam's ε as in Gao et al. 2024: a feature that fires rarely has gradients near the usual 1e-8.
+_EPSILON = 6.25e-10
+
+
+class SAETrainer:
+    """An SAE, its optimiser, its place in the schedule and its count of silent features.
+
+    `step` never waits for the device; `report` and `final_metrics` do.
+    """
+
+    def __init__(
+        self,
+        sae: SAE,
+        steps: int,
+        tokens: int,
+        inputs: Normalization,
+        outputs: Normalization,
+    ) -> None:
+        config = sae.config
+        self.sae = sae
+        self.inputs, self.outputs = inputs, outputs
+        self.steps = steps
+        self.done = 0
+        self.lr = peak_lr(config, sae.features, steps)
+        self.warmup = warmup_steps(config, steps)
+        self.dead_after = dead_after_tokens(config, tokens)
+        self.device = sae.W_enc.device
+        self.optimizer = torch.optim.Adam(
+            sae.parameters(), lr=self.lr, betas=(config.beta1, 0.999), eps=_EPSILON, fused=True
+        )
+        self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
+        self.dead = torch.zeros(0, dtype=torch.int64, device=self.device)
+        self.recent = MetricSums(self.device)
+        self.last = MetricSums(self.device)
+
+    def step(self, x: Tensor, target: Tensor) -> StepOutput:
+        """One update from a batch in training units: x [rows, d_in], target [rows, d_out]."""
+        rows = x.shape[0]
+        output = self.sae.step(x, target, dead=self.dead, progress=self.done / self.steps)
+        self.optimizer.zero_grad(set_to_none=True)
+        output.loss.backward()
+        if self.sae.config.clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.sae.config.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.lr_at(self.done)
+        self.optimizer.step()
+        self.sae.after_update()
+
+        self.silent_for.add_(rows).masked_fill_(output.firings > 0, 0)
+        self.recent.add(output, rows)
+        if self.done >= math.floor((1 - _FINAL_SHARE) * self.steps):
+            self.last.add(output, rows)
+        self.done += 1
+        return output
+
+    def lr_at(self, step: int) -> float:
+        """The learning rate of step `step`, counted from 0."""
+        return self.lr * lr_factor(step, self.steps, self.warmup, self.sae.config.decay)
+
+    def report(self) -> tuple[Averages, float]:
+        """Averages since the last report and the dead share; refreshes the set of dead features.
+
+        Raises ConfigError when the loss is no longer a number.
+        """
+        averages = self.recent.averages(self.outputs.variance)
+        if not math.isfinite(averages.loss):
+            raise ConfigError(
+                f"{self.sae.config.label}: the loss is {averages.loss} before step {self.done}",
+                f"train it with a smaller lr than {self.lr:.2g}",
+            )
+        self.recent.reset()
+        self.dead = (self.silent_for >= self.dead_after).nonzero().squeeze(1)
+        return averages, self.dead.shape[0] / self.sae.features
+
+    def final_metrics(self) -> Metrics:
+        """Measured over the last tenth of the run."""
+        averages = self.last.averages(self.outputs.variance)
+        dead = float((self.silent_for >= self.dead_after).float().mean())
+        return Metrics(fvu=averages.fvu, l0=averages.l0, dead_fraction=dead, rows=averages.rows)
+
+    def finished_sae(self) -> SAE:
+        """A copy that takes raw activations."""
+        return self.sae.folded(
+            self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
+        )
+
+    # ── checkpoints ──────────────────────────────────────────────────────────────────────────
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """Everything that the next step depends on, but for `done`."""
+        state = {f"weights.{name}": value for name, value in self.sae.state_dict().items()}
+        for name, parameter in self.sae.named_parameters():
+            for key, value in self.optimizer.state[parameter].items():
+                state[f"optimizer.{name}.{key}"] = value
+        state["silent_for"] = self.silent_for
+        state["dead"] = self.dead
+        state["metrics.recent"] = self.recent.state()
+        state["metrics.last"] = self.last.state()
+        return state
+
+    def load_state(self, state: dict[str, Tensor], done: int) -> None:
+        """The inverse of `state_tensors`."""
+        self.done = done
+        weights = "weights."
+        self.sae.load_state_dict(
+            {k.removeprefix(weights): v for k, v in state.items() if k.startswith(weights)}
+        )
+        for name, parameter in self.sae.named_parameters():
+            prefix = f"optimizer.{name}."
+            moments = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
+            self.optimizer.state[parameter] = {k: v.to(self.device) for k, v in moments.items()}
+        self.silent_for.copy_(state["silent_for"])
+        self.dead = state["dead"].to(self.device)
+        self.recent.load_state(state["metrics.recent"])
+        self.last.load_state(state["metrics.last"])
