@@ -1,0 +1,188 @@
+"""The features of one SAE. Each answer costs a fixed number of questions by id."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import numpy as np
+from fastapi import APIRouter, Query, Response
+
+from lmsaes.database import DictionaryRecord, FeatureRecord, SampleRecord
+
+from .dependencies import CurrentDictionary, CurrentStore
+from .schemas import (
+    Context,
+    ContextPage,
+    Feature,
+    FeatureRow,
+    FeatureTable,
+    Filter,
+    Histogram,
+    Order,
+    Snippet,
+    Sort,
+    TokenWeight,
+)
+from .store import BeingReplacedError, NotThereError, Store
+
+router = APIRouter(prefix="/dictionaries/{name}/features", tags=["features"])
+
+_SNIPPET_BEFORE, _SNIPPET_AFTER = 10, 6
+_PROMOTED_IN_A_ROW = 4
+_random = np.random.default_rng()
+
+Offset = Annotated[int, Query(ge=0, le=2**31)]
+
+
+@router.get("")
+def features(
+    record: CurrentDictionary,
+    store: CurrentStore,
+    sort: Sort = "index",
+    order: Order = "ascending",
+    filter: Filter = "all",
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=100)] = 25,
+) -> FeatureTable:
+    """A page of the table of features, each with its strongest example."""
+    chosen = store.features(record).select(filter, sort, order)
+    indices = [int(index) for index in chosen[offset : offset + limit]]
+    found = store.database.features(record.name, record.analysis, indices)
+    samples = store.database.samples(record.name, record.analysis, indices)
+    if found.keys() != set(indices):
+        raise BeingReplacedError
+    best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
+    contexts = store.database.contexts(record.cache, list(best))
+    return FeatureTable(
+        total=len(chosen),
+        offset=offset,
+        rows=[_row(store, record, found[index], samples.get(index), contexts) for index in indices],
+    )
+
+
+@router.get("/random")
+def random_feature(record: CurrentDictionary, store: CurrentStore, response: Response) -> Feature:
+    """A random ordinary feature."""
+    response.headers["Cache-Control"] = "no-store"
+    return _feature(store, record, store.features(record).random(_random))
+
+
+@router.get("/{index}")
+def feature(index: int, record: CurrentDictionary, store: CurrentStore) -> Feature:
+    """One feature: its numbers, its histogram, and the tokens it promotes and suppresses."""
+    return _feature(store, record, index)
+
+
+@router.get("/{index}/contexts")
+def contexts(
+    index: int,
+    record: CurrentDictionary,
+    store: CurrentStore,
+    group: str = "top",
+    offset: Offset = 0,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+) -> ContextPage:
+    """Contexts of one feature, best first, token by token."""
+    store.features(record).check(index)
+    if group not in record.groups:
+        raise NotThereError(f"no group '{group}' of contexts: there is {', '.join(record.groups)}")
+    sample = store.database.samples(record.name, record.analysis, [index], group).get(index)
+    if sample is None:  # a dead feature has none
+        return ContextPage(group=group, total=0, offset=offset, contexts=[])
+    ids = [int(context) for context in sample.contexts[offset : offset + limit]]
+    tokens = store.database.contexts(record.cache, ids)
+    return ContextPage(
+        group=group,
+        total=len(sample.contexts),
+        offset=offset,
+        contexts=[
+            _context(store, record, sample, offset + i, tokens[context])
+            for i, context in enumerate(ids)
+        ],
+    )
+
+
+def _feature(store: Store, record: DictionaryRecord, index: int) -> Feature:
+    columns = store.features(record)
+    columns.check(index)
+    found = store.database.features(record.name, record.analysis, [index]).get(index)
+    if found is None:
+        raise BeingReplacedError
+    return Feature(
+        dictionary=record.name,
+        index=index,
+        kind=columns.kind(index),
+        firings=found.firings,
+        density=found.density,
+        maximum=found.maximum,
+        mean=found.mean,
+        tokens_analysed=record.tokens_analysed,
+        histogram=_histogram(found),
+        promotes=_weights(store, record, found.promotes),
+        suppresses=_weights(store, record, found.suppresses),
+        groups=list(record.groups),
+        previous=index - 1 if index > columns.start else None,
+        next=index + 1 if index + 1 < columns.stop else None,
+    )
+
+
+def _row(
+    store: Store,
+    record: DictionaryRecord,
+    found: FeatureRecord,
+    sample: SampleRecord | None,
+    contexts: dict[int, np.ndarray],
+) -> FeatureRow:
+    example = None
+    if sample is not None and len(sample.contexts):
+        position = int(sample.positions[0])
+        start = max(position - _SNIPPET_BEFORE, 0)
+        window = slice(start, position + _SNIPPET_AFTER + 1)
+        example = Snippet(
+            tokens=store.tokens(record, contexts[int(sample.contexts[0])][window]),
+            activations=_rounded(sample.activations[0, window]),
+            position=position - start,
+        )
+    return FeatureRow(
+        index=found.index,
+        kind=store.features(record).kind(found.index),
+        firings=found.firings,
+        density=found.density,
+        maximum=found.maximum,
+        mean=found.mean,
+        histogram=_histogram(found),
+        promotes=_weights(store, record, found.promotes[:_PROMOTED_IN_A_ROW]),
+        example=example,
+    )
+
+
+def _context(
+    store: Store, record: DictionaryRecord, sample: SampleRecord, row: int, tokens: np.ndarray
+) -> Context:
+    activations = _rounded(sample.activations[row])
+    position = int(sample.positions[row])
+    return Context(
+        context=int(sample.contexts[row]),
+        tokens=store.tokens(record, tokens),
+        activations=activations,
+        position=position,
+        maximum=activations[position],
+    )
+
+
+def _histogram(found: FeatureRecord) -> Histogram:
+    return Histogram(counts=found.histogram.tolist(), upper=found.histogram_max)
+
+
+def _weights(
+    store: Store, record: DictionaryRecord, weights: Sequence[tuple[int, float]]
+) -> list[TokenWeight]:
+    names = store.tokens(record, [token for token, _ in weights])
+    return [
+        TokenWeight(id=token, token=name, weight=weight)
+        for (token, weight), name in zip(weights, names, strict=True)
+    ]
+
+
+def _rounded(activations: np.ndarray) -> list[float]:
+    """Four decimals are more than float16 holds."""
+    return activations.astype(np.float64).round(4).tolist()

@@ -1,0 +1,130 @@
+"""What the server keeps in memory: each SAE's columns, and vocabularies."""
+
+import difflib
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from lmsaes.database import Database, DictionaryRecord
+
+from .schemas import Filter, Kind, Order, Sort
+
+DENSE_FROM = 0.1
+_KINDS: tuple[Kind, ...] = ("ordinary", "dense", "dead")
+_BINS_PER_DECADE = 5
+
+
+class NotThereError(Exception):
+    """What was asked for is not in the database; the message says what is."""
+
+
+class BeingReplacedError(Exception):
+    """The analysis was replaced between two questions of one request."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Columns over the features of one analysis, and the questions that need all of them."""
+
+    record: DictionaryRecord
+    columns: dict[str, np.ndarray]  # each [features analysed]
+
+    @cached_property
+    def kinds(self) -> np.ndarray:
+        """Positions in (ordinary, dense, dead), uint8 [features analysed]."""
+        dense = self.columns["density"] > DENSE_FROM
+        dead = self.columns["firings"] == 0
+        return np.where(dead, 2, np.where(dense, 1, 0)).astype(np.uint8)
+
+    @property
+    def start(self) -> int:
+        return self.record.feature_range[0]
+
+    @property
+    def stop(self) -> int:
+        return self.record.feature_range[1]
+
+    def kind(self, index: int) -> Kind:
+        return _KINDS[self.kinds[index - self.start]]
+
+    def count(self, kind: Kind) -> int:
+        return int(np.count_nonzero(self.kinds == _KINDS.index(kind)))
+
+    def check(self, index: int) -> None:
+        """Raises NotThereError when the analysis has no such feature."""
+        if not self.start <= index < self.stop:
+            raise NotThereError(
+                f"'{self.record.name}' has no feature {index}: "
+                f"those analysed are {self.start} to {self.stop - 1}"
+            )
+
+    def select(self, chosen: Filter, sort: Sort, order: Order) -> np.ndarray:
+        """Indices of the features that pass, in order; equal values by index."""
+        rows = np.arange(len(self.kinds))
+        if chosen != "all":
+            rows = np.flatnonzero(self.kinds == _KINDS.index(chosen))
+        if sort != "index":
+            values = self.columns[sort][rows]
+            keys = -values if order == "descending" else values
+            rows = rows[np.argsort(keys, kind="stable")]
+        elif order == "descending":
+            rows = rows[::-1]
+        return rows + self.start
+
+    def random(self, generator: np.random.Generator) -> int:
+        """An ordinary feature; where there is none, one that is alive; else any."""
+        for allowed in (self.kinds == 0, self.kinds != 2):
+            if allowed.any():
+                return int(generator.choice(np.flatnonzero(allowed))) + self.start
+        return int(generator.integers(self.start, self.stop))
+
+    def density_histogram(self) -> tuple[list[float], list[int]]:
+        """Edges of log10 density and the number of features between them."""
+        lowest = np.log10(1 / max(self.record.tokens_analysed, 10))
+        first = int(np.floor(lowest * _BINS_PER_DECADE))
+        edges = np.arange(first, 1) / _BINS_PER_DECADE
+        alive = self.columns["density"][self.kinds != 2].astype(np.float64)
+        counts, _ = np.histogram(np.log10(alive), bins=edges)
+        return edges.round(2).tolist(), counts.tolist()
+
+
+class Store:
+    """The database, and what of it is worth keeping."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._features: dict[str, Features] = {}
+        self._vocabularies: dict[str, list[str]] = {}
+
+    def dictionary(self, name: str) -> DictionaryRecord:
+        """The SAE as it is now. Raises NotThereError that names those that exist."""
+        record = self.database.dictionary(name)
+        if record is None:
+            names = [record.name for record in self.database.dictionaries()]
+            if not names:
+                raise NotThereError(f"no SAE '{name}': the database is empty")
+            nearest = difflib.get_close_matches(name, names, n=5, cutoff=0) or names[:5]
+            more = f" and {len(names) - len(nearest)} more" if len(names) > len(nearest) else ""
+            raise NotThereError(f"no SAE '{name}': there are {', '.join(nearest)}{more}")
+        return record
+
+    def features(self, record: DictionaryRecord) -> Features:
+        """The columns of the SAE's analysis, read again when another was published."""
+        kept = self._features.get(record.name)
+        if kept is None or kept.record.analysis != record.analysis:
+            columns = self.database.columns(record.name, record.analysis)
+            if not {"firings", "density", "maximum", "mean"} <= columns.keys():
+                raise BeingReplacedError
+            kept = self._features[record.name] = Features(record, columns)
+        return kept
+
+    def tokens(self, record: DictionaryRecord, ids: np.ndarray | list[int]) -> list[str]:
+        """Display strings of token ids; an id that the vocabulary lacks is shown as a number."""
+        key = record.vocabulary
+        if key not in self._vocabularies:
+            self._vocabularies[key] = self.database.vocabulary(key)
+        vocabulary = self._vocabularies[key]
+        return [
+            vocabulary[token] if 0 <= token < len(vocabulary) else f"<{token}>" for token in ids
+        ]

@@ -1,0 +1,50 @@
+"""Serves the built viewer: its files, and its one page for every address that is a page's."""
+
+from pathlib import Path
+
+from fastapi import FastAPI
+from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.types import Scope
+
+BUILT = Path(__file__).with_name("static")
+
+_NOT_BUILT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>lmsaes</title>
+<body style="font: 16px/1.6 system-ui, sans-serif; margin: 15vh auto; max-width: 34em">
+<h1>The viewer is not built</h1>
+<p>In the repository, type <code>make ui</code> and start the server again. The API is here
+already: <a href="/openapi.json">openapi.json</a>, <a href="/dictionaries">dictionaries</a>.</p>
+</body></html>
+"""
+
+
+def mount_viewer(app: FastAPI, folder: Path = BUILT) -> None:
+    """Adds the viewer under `/`, behind the routes that the application has so far."""
+    if (folder / "index.html").is_file():
+        app.mount("/", _Viewer(directory=folder, html=True))
+    else:
+        app.get("/", include_in_schema=False, response_class=HTMLResponse)(lambda: _NOT_BUILT)
+
+
+class _Viewer(StaticFiles):
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        try:
+            response = await super().get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404 or not _asks_for_a_page(scope):
+                raise
+            response = await super().get_response("index.html", scope)
+        # The names of bundled files change with their contents; the page that names them doesn't.
+        bundled = path.startswith("assets/")
+        response.headers["Cache-Control"] = (
+            "public, max-age=31536000, immutable" if bundled else "no-cache"
+        )
+        return response
+
+
+def _asks_for_a_page(scope: Scope) -> bool:
+    """Whether a person's browser navigates here, rather than a program asking for data."""
+    accepted = dict(scope["headers"]).get(b"accept", b"")
+    return b"text/html" in accepted
