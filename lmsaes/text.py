@@ -7,6 +7,7 @@ A `TextPosition` says where the stream stands, so that it can start again from t
 
 import hashlib
 import itertools
+import logging
 import os
 import re
 from collections import deque
@@ -96,7 +97,7 @@ def _open_file(path: Path) -> Any:
         raise DataError(
             f"'{path}' is of no kind that can be read", "give " + ", ".join(_BUILDERS) + " files"
         )
-    options = {"sample_by": "document"} if builder == "text" else {}
+    options: dict[str, Any] = {"sample_by": "document"} if builder == "text" else {}
     # streaming reads the file itself, where a download would copy it into a cache first
     return load_dataset(
         builder, data_files=str(path.resolve()), split="train", streaming=True, **options
@@ -107,7 +108,7 @@ def _open_folder(path: Path, split: str) -> tuple[Any, str]:
     from datasets import DatasetDict, load_from_disk
 
     try:
-        data = load_from_disk(str(path))
+        data: Any = load_from_disk(str(path))
     except FileNotFoundError:
         raise DataError(
             f"the folder '{path}' holds no dataset",
@@ -115,16 +116,16 @@ def _open_folder(path: Path, split: str) -> tuple[Any, str]:
         ) from None
     if isinstance(data, DatasetDict):
         if split not in data:
-            raise DataError(f"'{path}' has no split '{split}'", "it has: " + ", ".join(data))
+            raise DataError(
+                f"'{path}' has no split '{split}'", "it has: " + ", ".join(map(str, data))
+            )
         data = data[split]
-    return data, str(data._fingerprint)
+    return data, str(getattr(data, "_fingerprint"))  # noqa: B009 - datasets has no public name
 
 
 def _open_hub(
     name: str, config: str | None, split: str, revision: str | None, streaming: bool
 ) -> tuple[Any, str]:
-    import logging
-
     from datasets import load_dataset
 
     if name.startswith(("/", "./", "../", "~")) or Path(name).suffix in {*_BUILDERS, *_PACKED}:

@@ -1,0 +1,95 @@
+"""Small caches with known contents for the tests, written by the real writer."""
+
+from pathlib import Path
+
+import torch
+
+from lmsaes.cache.manifest import (
+    ComputeRecord,
+    HookRecord,
+    Manifest,
+    ModelRecord,
+    StorageDtype,
+    StorageFormat,
+    TextPosition,
+    TextRecord,
+)
+from lmsaes.cache.reader import ActivationCache, ordinary_positions
+from lmsaes.cache.writer import CacheWriter
+
+
+def made_up_manifest(
+    contexts: int,
+    context_size: int = 4,
+    hooks: dict[str, int] | None = None,
+    dtype: StorageDtype = "float32",
+    format: StorageFormat = "safetensors",
+    block_contexts: int = 2,
+    shard_contexts: int = 4,
+    batch_size: int = 2,
+) -> Manifest:
+    return Manifest(
+        format=format,
+        model=ModelRecord(name="made-up", config_hash="0", weights_hash="0"),
+        text=TextRecord(
+            dataset="made-up",
+            fingerprint="0",
+            tokenizer_hash="0",
+            context_size=context_size,
+            bos=True,
+            bos_id=0,
+            separator_id=0,
+            special_ids=(0,),
+        ),
+        compute=ComputeRecord(batch_size=batch_size, attention="eager", device="cpu"),
+        hooks={h: HookRecord(d_model=d, dtype=dtype) for h, d in (hooks or {"hook": 3}).items()},
+        block_contexts=block_contexts,
+        shard_contexts=shard_contexts,
+        contexts_requested=contexts,
+        created="2026-01-01T00:00:00+00:00",
+    )
+
+
+def made_up_tokens(contexts: int, context_size: int) -> torch.Tensor:
+    """Token ids 1 to 49, a beginning-of-text token (0) first, and another one here and there."""
+    tokens = torch.arange(contexts * context_size).reshape(contexts, context_size) % 49 + 1
+    tokens[:, 0] = 0
+    tokens[::3, context_size // 2] = 0
+    return tokens
+
+
+def made_up_rows(first: int, contexts: int, context_size: int, d_model: int) -> torch.Tensor:
+    """Activations that tell their row: channel 0 is the row's number, the rest noise."""
+    rows = torch.arange(first * context_size, (first + contexts) * context_size)
+    noise = torch.sin(rows[:, None] * 12.9898 + torch.arange(d_model) * 78.233)
+    noise[:, 0] = rows
+    return noise.reshape(contexts, context_size, d_model)
+
+
+def write_made_up_cache(folder: Path, manifest: Manifest, stop_after: int | None = None) -> None:
+    """Writes the contexts that are missing; `stop_after` contexts it is closed unfinished."""
+    size = manifest.text.context_size
+    tokens = made_up_tokens(manifest.contexts_requested, size)
+    with CacheWriter(folder, manifest) as writer:
+        done = manifest.contexts
+        while done < manifest.contexts_requested:
+            count = min(manifest.compute.batch_size, writer.shard_room)
+            batch = tokens[done : done + count]
+            writer.write(
+                batch,
+                {
+                    hook: made_up_rows(done, count, size, record.d_model)
+                    for hook, record in manifest.hooks.items()
+                },
+                ordinary_positions(batch, manifest.text.special_ids),
+                TextPosition(document=done + count),
+            )
+            done += count
+            if stop_after is not None and done >= stop_after:
+                return
+        writer.finish()
+
+
+def made_up_cache(folder: Path, contexts: int, **settings: object) -> ActivationCache:
+    write_made_up_cache(folder, made_up_manifest(contexts, **settings))  # type: ignore[arg-type]
+    return ActivationCache.open(folder)
