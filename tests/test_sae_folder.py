@@ -7,10 +7,31 @@ import pytest
 import torch
 
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.sae import SAE, ReLUConfig, SAEConfig, SparseRows, TopKConfig
+from lmsaes.sae import (
+    SAE,
+    BatchTopKConfig,
+    GatedConfig,
+    HierarchicalConfig,
+    JumpReLUConfig,
+    MatryoshkaConfig,
+    PAnnealConfig,
+    ReLUConfig,
+    SAEConfig,
+    SparseRows,
+    TopKConfig,
+)
 
 D = 8
-CONFIGS: list[SAEConfig] = [TopKConfig(features=40, k=5), ReLUConfig(features=40, l1=2.0)]
+CONFIGS: list[SAEConfig] = [
+    TopKConfig(features=40, k=5),
+    HierarchicalConfig(features=40, k=5),
+    BatchTopKConfig(features=40, k=5),
+    MatryoshkaConfig(features=64, k=5),
+    ReLUConfig(features=40, l1=2.0),
+    PAnnealConfig(features=40, l1=2.0),
+    GatedConfig(features=40),
+    JumpReLUConfig(features=40, threshold=0.3),
+]
 
 
 def trained(config: SAEConfig, d_out: int = D) -> SAE:
@@ -22,6 +43,8 @@ def trained(config: SAEConfig, d_out: int = D) -> SAE:
         for parameter in sae.parameters():
             parameter.add_(0.2 * torch.randn(parameter.shape, dtype=torch.float64))
     sae.after_update()
+    x = torch.randn(50, D, dtype=torch.float64)
+    sae.step(x, torch.randn(50, d_out, dtype=torch.float64))  # BatchTopK's threshold is found here
     return sae
 
 
@@ -37,11 +60,11 @@ def test_load_gives_back_what_was_saved(config: SAEConfig, tmp_path: Path):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
-@pytest.mark.parametrize("d_out", [D, 5])
+@pytest.mark.parametrize(("d_out", "skip"), [(D, False), (5, False), (5, True)])
 def test_a_folded_sae_does_on_raw_rows_what_it_did_on_normalised_ones(
-    config: SAEConfig, d_out: int
+    config: SAEConfig, d_out: int, skip: bool
 ):
-    sae = trained(config, d_out)
+    sae = trained(config.model_copy(update={"skip": skip}), d_out)
     mean_in, mean_out = torch.randn(D).double() * 3, torch.randn(d_out).double()
     scale_in, scale_out = torch.full((D,), 0.17).double(), torch.full((d_out,), 2.5).double()
     folded = sae.folded(mean_in, scale_in, mean_out, scale_out)
@@ -49,7 +72,7 @@ def test_a_folded_sae_does_on_raw_rows_what_it_did_on_normalised_ones(
     expected = sae((raw - mean_in) * scale_in) / scale_out + mean_out
     torch.testing.assert_close(folded(raw), expected)
     if d_out == D:
-        torch.testing.assert_close(folded.W_dec.norm(dim=1), torch.ones(40).double())
+        torch.testing.assert_close(folded.W_dec.norm(dim=1), torch.ones(sae.features).double())
     mask = sae.encode((raw - mean_in) * scale_in, dense=True) > 0
     assert torch.equal(folded.encode(raw, dense=True) > 0, mask)
 
@@ -70,7 +93,7 @@ def test_decode_takes_sparse_and_dense(config: SAEConfig):
     sae = trained(config)
     f = sae.encode(torch.randn(9, D).double())
     torch.testing.assert_close(sae.decode(f), sae.decode(f.dense()))
-    empty = SparseRows.from_dense(torch.zeros(3, 40).double())
+    empty = SparseRows.from_dense(torch.zeros(3, sae.features).double())
     torch.testing.assert_close(sae.decode(empty), sae.b_dec.expand(3, -1))
 
 

@@ -24,7 +24,7 @@ from lmsaes.cache.manifest import (
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, ReLUConfig, SAEConfig, TopK, TopKConfig
+from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
 from lmsaes.training import SAETrainer, train
 from lmsaes.training.sweep import make_sweep
 
@@ -122,7 +122,7 @@ def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, 
     assert (records[-1]["step"], records[-1]["tokens"]) == (47, 47 * 256)
     assert records[-1]["fvu"] == pytest.approx(1 - records[-1]["explained_variance"])
     provenance = json.loads((folder / "config.json").read_text())["provenance"]
-    assert provenance["hook"] == IN
+    assert provenance["hooks"] == [IN]
     assert provenance["model"] == "planted"
 
 
@@ -215,6 +215,29 @@ def test_a_folder_of_something_else_is_left_alone(run: Train, tmp_path: Path):
 def test_a_transcoder_maps_one_hook_to_another(run: Train, cache_path: Path):
     (sae,) = run(TopKConfig(features=48, k=4, target=OUT), tokens=40_000)
     assert fvu(sae, rows_of(cache_path, IN), rows_of(cache_path, OUT)) < 0.3
+
+
+def test_a_transcoder_with_a_skip_needs_few_features(run: Train, cache_path: Path):
+    (sae,) = run(TopKConfig(features=48, k=1, target=OUT, skip=True), tokens=40_000)
+    assert fvu(sae, rows_of(cache_path, IN), rows_of(cache_path, OUT)) < 0.2
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        TopKConfig(features=48, k=4, hooks=(IN, OUT)),
+        BatchTopKConfig(features=48, k=4, hooks=(IN, OUT)),
+        ReLUConfig(features=48, l1=1, hooks=(IN, OUT)),
+    ],
+    ids=lambda c: c.architecture,
+)
+def test_a_crosscoder_reads_and_writes_several_hooks(
+    run: Train, cache_path: Path, config: SAEConfig
+):
+    (sae,) = run(config, tokens=40_000, hook=None)
+    x = torch.cat([rows_of(cache_path, IN), rows_of(cache_path, OUT)], 1)
+    assert sae.W_dec.shape == (48, 2 * D)
+    assert fvu(sae, x, x) < 0.3
 
 
 def test_a_loss_that_is_no_number_stops_the_run(run: Train):

@@ -47,7 +47,7 @@ class Metrics(BaseModel):
 class Provenance(BaseModel):
     """Where an SAE comes from: enough to find its data and to make it again."""
 
-    hook: str
+    hooks: tuple[str, ...]  # read by the encoder: one, or several side by side (a crosscoder)
     target: str | None = None  # the hook to reconstruct, where it is another one (a transcoder)
     cache: str
     cache_identity: str
@@ -110,6 +110,7 @@ class SAE(nn.Module, ABC):
         self.b_enc = nn.Parameter(torch.zeros(self.features))
         self.W_dec = nn.Parameter(torch.zeros(self.features, self.d_out))
         self.b_dec = nn.Parameter(torch.zeros(self.d_out))
+        self.W_skip = nn.Parameter(torch.zeros(self.d_out, self.d_in)) if config.skip else None
         self._workspace: Tensor | None = None
 
     # ── inference ────────────────────────────────────────────────────────────────────────────
@@ -151,8 +152,9 @@ class SAE(nn.Module, ABC):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """The reconstruction of `x` [rows, d_in], [rows, d_out]."""
-        return self.decode(self.encode(x))
+        """The reconstruction of `x` [rows, d_in], a linear skip included; [rows, d_out]."""
+        out = self.decode(self.encode(x))
+        return out if self.W_skip is None else out + torch.nn.functional.linear(x, self.W_skip)
 
     def error(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """What the reconstruction misses of `target` (of `x` itself if None), [rows, d_out]."""
@@ -179,7 +181,6 @@ class SAE(nn.Module, ABC):
             if not self.transcodes:
                 self.W_dec.copy_(self.W_enc)
 
-    @abstractmethod
     def step(
         self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
     ) -> StepOutput:
@@ -188,6 +189,16 @@ class SAE(nn.Module, ABC):
         `dead` int64 [n] names the features that have long been silent; `progress` in [0, 1] is
         the share of the run that is done, for schedules inside the loss.
         """
+        if self.W_skip is not None:
+            target = target - torch.nn.functional.linear(x, self.W_skip)
+        return self.loss(x, target, dead, progress)
+
+    @abstractmethod
+    def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
+        """As `step`, for what is left of the target after a linear skip."""
+
+    def before_update(self) -> None:
+        """Changes gradients before the optimiser sees them."""
 
     def after_update(self) -> None:
         """Restores what the optimiser may break (unit decoder rows, for example)."""
@@ -224,6 +235,9 @@ class SAE(nn.Module, ABC):
         copy.shift_inputs(mean_in)
         copy.W_dec.div_(scale_out)
         copy.b_dec.div_(scale_out).add_(mean_out)
+        if copy.W_skip is not None:
+            copy.W_skip.mul_(scale_in).div_(scale_out[:, None])
+            copy.b_dec.sub_(copy.W_skip @ mean_in)
         copy.unit_decoder()
         return copy
 
@@ -239,6 +253,18 @@ class SAE(nn.Module, ABC):
             self._workspace = space
         with torch.no_grad():
             return torch.addmm(self.b_enc, x, self.W_enc.T, out=space[:rows])
+
+    def linear(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
+        """x · W_encᵀ + b_enc of all or the chosen features, [rows, features]."""
+        chosen = slice(None) if features is None else features
+        return torch.nn.functional.linear(x, self.W_enc[chosen], self.b_enc[chosen])
+
+    def decoder_norms(self) -> Tensor:
+        """Norm of each decoder row, [features]; of a crosscoder the sum of its hooks' norms, so
+        that a feature pays for each hook it writes to (Lindsey et al. 2024).
+        """
+        hooks = max(1, len(self.config.hooks))
+        return row_norms(self.W_dec.view(self.features, hooks, -1)).sum(1)
 
     # ── on disk ──────────────────────────────────────────────────────────────────────────────
 

@@ -4,8 +4,6 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-from lmsaes.errors import ConfigError
-
 NormalizationKind = Literal["none", "mean_norm", "mean_square"]
 
 
@@ -18,6 +16,13 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     target: Annotated[
         str | None, Field(description="hook to reconstruct, if another one: a transcoder")
     ] = None
+    hooks: Annotated[
+        tuple[str, ...],
+        Field(description="hooks to read and reconstruct together: a crosscoder"),
+    ] = ()
+    skip: Annotated[
+        bool, Field(description="a linear map from input to target beside the features")
+    ] = False
     features: Annotated[int | None, Field(gt=0, description="number of features")] = None
     expansion: Annotated[
         float | None, Field(gt=0, description="features per input dimension [default: 16]")
@@ -59,11 +64,29 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("give features or expansion, not both")
         return self
 
+    @model_validator(mode="after")
+    def _one_task(self) -> "SAEConfig":
+        if self.hooks and (self.hook is not None or self.target is not None):
+            raise ValueError("a crosscoder has hooks, but neither hook nor target")
+        if self.skip and self.target is None:
+            raise ValueError("a skip needs a target: of its own input it would be the identity")
+        return self
+
     def width(self, d_in: int) -> int:
         """The number of features for inputs of `d_in` dimensions."""
         if self.features is not None:
             return self.features
         return round((16 if self.expansion is None else self.expansion) * d_in)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The hooks that the encoder reads, side by side."""
+        return self.hooks or (() if self.hook is None else (self.hook,))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The hooks that are reconstructed, side by side."""
+        return self.inputs if self.target is None else (self.target,)
 
     @property
     def label(self) -> str:
@@ -72,9 +95,3 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
 
     def _default_label(self) -> str:
         return self.architecture
-
-
-def check_k(k: int, features: int) -> None:
-    """Raises ConfigError when `k` features can't be chosen out of `features`."""
-    if k > features:
-        raise ConfigError(f"k = {k} is more than the {features} features", "choose a smaller k")

@@ -37,6 +37,5 @@ def aux_k_loss(
         top, indices = pre[:, dead].topk(k, dim=1, sorted=False)
         entries = SparseRows.from_topk(top, dead[indices], pre.shape[1])
         values = linear_at(entries, x, W_enc, b_enc).relu()
-        chosen = SparseRows(entries.offsets, entries.indices, values, entries.features)
-        explained = sparse_decode(chosen, W_dec)
+        explained = sparse_decode(entries.with_values(values), W_dec)
     return (residual - explained).square().sum() / residual.numel()

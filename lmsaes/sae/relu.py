@@ -8,26 +8,25 @@ from torch import Tensor
 
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
-from lmsaes.sae.sparse_rows import SparseRows
+from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
+from lmsaes.sae.sparse_ops import row_norms
 
 
 class ReLUConfig(SAEConfig, frozen=True):
-    """Sparsity by an L1 penalty on the activations, weighted by the decoder rows' norms."""
+    """Sparsity by an L1 penalty on the activations."""
 
     architecture: Literal["relu"] = "relu"
     l1: Annotated[float, Field(ge=0, description="weight of the sparsity penalty")] = 5.0
     l1_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
     ] = 0.05
-    sparse_below: Annotated[
-        float,
+    decoder: Annotated[
+        Literal["free", "unit"],
         Field(
-            ge=0,
-            le=1,
-            description="share of active features under which a step multiplies by them alone",
+            description="free rows, whose norms weigh the penalty, or unit rows with their"
+            " gradients projected"
         ),
-    ] = 1 / 16
+    ] = "free"
 
     def _default_label(self) -> str:
         return f"relu-{self.l1:g}"
@@ -41,46 +40,52 @@ class ReLU(SAE, architecture="relu"):
     def __init__(self, config: ReLUConfig, d_in: int, d_out: int | None = None) -> None:
         super().__init__(config, d_in, d_out)
         self.l1, self.l1_warmup = config.l1, config.l1_warmup
-        self.sparse_below = config.sparse_below
+        self.unit_rows = config.decoder == "unit" and not self.transcodes
 
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
-        W_enc, b_enc = self.W_enc, self.b_enc
-        if features is not None:
-            W_enc, b_enc = W_enc[features], b_enc[features]
-        return torch.nn.functional.linear(x, W_enc, b_enc).relu()
+        return self.linear(x, features).relu()
 
     @torch.no_grad()
     def initialize(self, generator: torch.Generator) -> None:
         super().initialize(generator)
-        # Decoder rows start short, so that early, arbitrary activations do little harm
-        # (Conerly et al. 2024 use norms of 0.05 to 1).
-        self.W_dec.mul_(0.1)
-        self.W_enc.mul_(0.1)
+        if not self.unit_rows:
+            # Decoder rows start short, so that early, arbitrary activations do little harm
+            # (Conerly et al. 2024 use norms of 0.05 to 1).
+            self.W_dec.mul_(0.1)
+            self.W_enc.mul_(0.1)
 
-    def step(
-        self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
-    ) -> StepOutput:
+    def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """loss = (‖y − x̂‖² + l1 · Σ f·‖d‖) / d, as a mean over rows.
 
         The decoder's norm is part of the penalty, so rescaling a feature can't cheat it
-        (Conerly et al. 2024). With inputs of unit mean square l1 has the size it has there.
+        (Conerly et al. 2024); with unit rows this is the penalty of Bricken et al. 2023. With
+        inputs of unit mean square l1 has the size it has there.
         """
         ramp = min(1.0, progress / self.l1_warmup) if self.l1_warmup else 1.0
-        norms = row_norms(self.W_dec)
         pre = self.preactivations(x)
-        active = pre > 0
-        if int(active.count_nonzero()) <= self.sparse_below * active.numel():
-            entries = SparseRows.from_mask(pre, active)
-            values = linear_at(entries, x, self.W_enc, self.b_enc)
-            fired = SparseRows(entries.offsets, entries.indices, values, self.features)
-            reconstruction = sparse_decode(fired, self.W_dec)
-            penalty = (values * norms[entries.indices]).sum()
-            firings = column_sums(entries.indices, torch.ones_like(values), self.features)
-        else:
-            activations = torch.nn.functional.linear(x, self.W_enc, self.b_enc).relu()
-            reconstruction = activations @ self.W_dec
-            penalty = activations.sum(0) @ norms
-            firings = active.sum(0).float()
-        squared_error = (target - reconstruction - self.b_dec).square().sum()
+        entries = entries_above(0.0, pre, x, self.W_enc, self.b_enc)
+        activations = entries.values.relu()
+        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
+        squared_error = residual.square().sum()
+        penalty = self.penalty(entries, activations, progress)
         loss = (squared_error + self.l1 * ramp * penalty) / target.numel()
+        firings = entries.column_sums((activations.detach() > 0).float())
         return StepOutput(loss, squared_error.detach(), firings)
+
+    def penalty(
+        self, entries: SparseEntries | DenseEntries, activations: Tensor, progress: float
+    ) -> Tensor:
+        """Σ over rows and features of f·‖d‖."""
+        return entries.column_sums(activations) @ self.decoder_norms()
+
+    @torch.no_grad()
+    def before_update(self) -> None:
+        """Takes out of the decoder's gradient what would only lengthen its rows."""
+        if self.unit_rows and self.W_dec.grad is not None:
+            along = (self.W_dec.grad * self.W_dec).sum(1, keepdim=True)
+            self.W_dec.grad.addcmul_(along, self.W_dec, value=-1)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        if self.unit_rows:
+            self.W_dec.div_(row_norms(self.W_dec)[:, None])

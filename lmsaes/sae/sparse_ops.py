@@ -41,6 +41,12 @@ def linear_at(entries: SparseRows, x: Tensor, weight: Tensor, bias: Tensor) -> T
     return cast(Tensor, _LinearAt.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
 
 
+def linear_from(pre: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """`pre` = x · weightᵀ + bias as it is, differentiable in weight and bias; [rows, features]."""
+    arguments = (weight, bias, x, pre)
+    return cast(Tensor, _LinearFrom.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
+
+
 def rows_product(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -> Tensor:
     """S · dense for S in compressed rows; dense [features, d], result [rows, d]."""
     return torch.nn.functional.embedding_bag(
@@ -82,8 +88,8 @@ def column_sums(indices: Tensor, values: Tensor, features: int) -> Tensor:
 
 
 def row_norms(weight: Tensor) -> Tensor:
-    """The Euclidean norm of each row, [features]."""
-    return torch.linalg.vector_norm(weight, dim=1)
+    """The Euclidean norm along the last dimension."""
+    return torch.linalg.vector_norm(weight, dim=-1)
 
 
 class _Decode(torch.autograd.Function):
@@ -126,3 +132,15 @@ class _LinearAt(torch.autograd.Function):
         to_weight = columns_product(offsets, indices, gradient, x, ctx.features)
         to_bias = column_sums(indices, gradient, ctx.features)
         return to_weight, to_bias, None, None, None, None
+
+
+class _LinearFrom(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, pre: Tensor):
+        ctx.save_for_backward(x)
+        return pre.view_as(pre)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor):
+        (x,) = ctx.saved_tensors
+        return gradients[0].T @ x, gradients[0].sum(0), None, None

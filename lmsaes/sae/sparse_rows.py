@@ -48,6 +48,10 @@ class SparseRows:
         out[self.row_ids(), self.indices] = self.values
         return out
 
+    def with_values(self, values: Tensor) -> SparseRows:
+        """The same entries with other values, [nnz]."""
+        return SparseRows(self.offsets, self.indices, values, self.features)
+
     def where(self, keep: Tensor) -> SparseRows:
         """Only the entries at which `keep`, bool [nnz], is true."""
         kept_before = torch.zeros(self.nnz + 1, dtype=torch.int64, device=self.device)

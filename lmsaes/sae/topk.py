@@ -6,8 +6,9 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from lmsaes.errors import ConfigError
 from lmsaes.sae.autoencoder import SAE, StepOutput
-from lmsaes.sae.config import SAEConfig, check_k
+from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.dead_features import aux_k_loss
 from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
 from lmsaes.sae.sparse_rows import SparseRows
@@ -25,7 +26,7 @@ class TopKConfig(SAEConfig, frozen=True):
     aux_weight: Annotated[float, Field(ge=0, description="weight of that auxiliary loss")] = 1 / 32
 
     def _default_label(self) -> str:
-        return f"topk-{self.k}"
+        return f"{self.architecture}-{self.k}"
 
 
 class TopK(SAE, architecture="topk"):
@@ -35,7 +36,10 @@ class TopK(SAE, architecture="topk"):
 
     def __init__(self, config: TopKConfig, d_in: int, d_out: int | None = None) -> None:
         super().__init__(config, d_in, d_out)
-        check_k(config.k, self.features)
+        if config.k > self.features:
+            raise ConfigError(
+                f"k = {config.k} is more than the {self.features} features", "choose a smaller k"
+            )
         self.k = config.k
         self.aux_k = config.aux_k or max(self.d_in // 2, 1)
         self.aux_weight = config.aux_weight
@@ -57,8 +61,7 @@ class TopK(SAE, architecture="topk"):
         """As in `SAE.encode`. Which features fire depends on all of them, so a subset costs as
         much as the whole.
         """
-        pre = torch.nn.functional.linear(x, self.W_enc, self.b_enc)
-        values, indices = pre.topk(self.k, dim=1, sorted=False)
+        values, indices = self.linear(x).topk(self.k, dim=1, sorted=False)
         indices, order = indices.sort(dim=1)
         rows = SparseRows.from_topk(values.gather(1, order), indices, self.features)
         rows = rows.where(rows.values > 0)
@@ -66,23 +69,31 @@ class TopK(SAE, architecture="topk"):
             rows = rows.columns(features)
         return rows.dense() if dense else rows
 
-    def step(
-        self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
-    ) -> StepOutput:
-        """loss = ‖y − x̂‖²/d + aux_weight · aux-k, both as means over rows."""
+    def select(self, pre: Tensor) -> SparseRows:
+        """The entries of `pre` [rows, features] that fire; some may be negative, they give 0."""
+        values, indices = pre.topk(self.k, dim=1, sorted=False)
+        return SparseRows.from_topk(values, indices, self.features)
+
+    def reconstruct(self, fired: SparseRows) -> Tensor:
+        """Reconstructions that the loss compares with the target, [rows, levels, d_out].
+
+        The last level is the whole SAE's.
+        """
+        return (sparse_decode(fired, self.W_dec) + self.b_dec)[:, None]
+
+    def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
+        """loss = ‖y − x̂‖²/d, averaged over levels, + aux_weight · aux-k; means over rows."""
         pre = self.preactivations(x)
-        entries = SparseRows.from_topk(
-            *pre.topk(self.k, dim=1, sorted=False), features=self.features
-        )
+        entries = self.select(pre)
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
-        fired = SparseRows(entries.offsets, entries.indices, values, self.features)
-        residual = target - sparse_decode(fired, self.W_dec) - self.b_dec
-        squared_error = residual.square().sum()
-        loss = squared_error / target.numel()
+        fired = entries.with_values(values)
+        residuals = target[:, None] - self.reconstruct(fired)
+        loss = residuals.square().sum() / residuals.numel()
+        residual = residuals[:, -1].detach()
         if dead is not None and dead.shape[0] > 0 and self.aux_weight > 0:
             loss = loss + self.aux_weight * aux_k_loss(
                 x,
-                residual.detach(),
+                residual,
                 pre,
                 self.W_enc,
                 self.b_enc,
@@ -91,7 +102,7 @@ class TopK(SAE, architecture="topk"):
                 min(self.aux_k, dead.shape[0]),
             )
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
-        return StepOutput(loss, squared_error.detach(), firings)
+        return StepOutput(loss, residual.square().sum(), firings)
 
     def unit_decoder(self) -> None:
         # One factor for all rows: a factor of its own per row would change which k are largest.

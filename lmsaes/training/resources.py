@@ -31,13 +31,12 @@ def memory_needed(
     total = 0
     hooks: set[str] = set()
     for config in configs:
-        assert config.hook is not None
-        target = config.target or config.hook
-        d_in, d_out = cache.hooks[config.hook].d_model, cache.hooks[target].d_model
+        d_in = sum(cache.hooks[hook].d_model for hook in config.inputs)
+        d_out = sum(cache.hooks[hook].d_model for hook in config.outputs)
         width = config.width(d_in)
         # Weights, gradients, two moments; the pre-activations live once per SAE.
         total += 4 * (4 * width * (d_in + d_out) + batch_size * width)
-        hooks |= {config.hook, target}
+        hooks |= {*config.inputs, *config.outputs}
     row = sum(cache.hooks[hook].d_model for hook in hooks)
     return total + min(pool, 4 * cache.rows * row)
 

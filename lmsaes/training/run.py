@@ -117,7 +117,9 @@ class _Run:
     ) -> None:
         self.cache, self.settings, self.folder = cache, settings, folder
         self.device, self.checkpoint_every = device, checkpoint_every
-        self.hooks = tuple(dict.fromkeys(h for config in saes for h in _hooks_of(config)))
+        self.hooks = tuple(
+            dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))
+        )
         self.memory = memory_needed(cache, saes, settings.batch_size, settings.shuffle_memory)
         check_memory(self.memory, settings.shuffle_memory, device)
         self.loader = ShuffledLoader(
@@ -135,18 +137,20 @@ class _Run:
         self.trainers = [self._trainer(config) for config in saes]
 
     def _trainer(self, config: SAEConfig) -> SAETrainer:
-        assert config.hook is not None
-        inputs = self._normalization(config.hook, config)
-        outputs = inputs if config.target is None else self._normalization(config.target, config)
+        inputs = self._normalization(config.inputs, config)
+        outputs = inputs if config.target is None else self._normalization(config.outputs, config)
         sae = SAE.create(config, inputs.mean.shape[0], outputs.mean.shape[0]).to(self.device)
         return SAETrainer(sae, self.steps, self.settings.tokens, inputs, outputs)
 
-    def _normalization(self, hook: str, config: SAEConfig) -> Normalization:
-        record = self.cache.hooks[hook]
-        statistics = record.ordinary if self.settings.drop_special else record.statistics
-        if statistics is None:
-            raise ConfigError(f"the cache holds no rows of {hook}", "run `lmsaes cache` first")
-        return Normalization.of(statistics, config.normalize).to(self.device)
+    def _normalization(self, hooks: tuple[str, ...], config: SAEConfig) -> Normalization:
+        parts: list[Normalization] = []
+        for hook in hooks:
+            record = self.cache.hooks[hook]
+            statistics = record.ordinary if self.settings.drop_special else record.statistics
+            if statistics is None:
+                raise ConfigError(f"the cache holds no rows of {hook}", "run `lmsaes cache` first")
+            parts.append(Normalization.of(statistics, config.normalize))
+        return Normalization.joined(parts).to(self.device)
 
     def train(self) -> list[TrainedSAE]:
         with closing(self.loader), interruptible() as interrupted:
@@ -175,23 +179,24 @@ class _Run:
                     return
 
     def _step(self, batch: dict[str, Tensor]) -> int:
-        normalized: dict[tuple[str, str], Tensor] = {}
+        normalized: dict[tuple[tuple[str, ...], str], Tensor] = {}
 
-        def rows_of(hook: str, kind: str, normalize: Normalization) -> Tensor:
-            if (hook, kind) not in normalized:
-                normalized[hook, kind] = normalize(batch[hook])
-            return normalized[hook, kind]
+        def rows_of(hooks: tuple[str, ...], config: SAEConfig, normalize: Normalization) -> Tensor:
+            key = hooks, config.normalize
+            if key not in normalized:
+                parts = [batch[hook] for hook in hooks]
+                normalized[key] = normalize(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
+            return normalized[key]
 
-        rows = batch[self.hooks[0]].shape[0]
         for trainer in self.trainers:
             config = trainer.sae.config
-            assert config.hook is not None
-            x = rows_of(config.hook, config.normalize, trainer.inputs)
-            target = x
-            if config.target is not None:
-                target = rows_of(config.target, config.normalize, trainer.outputs)
+            x = rows_of(config.inputs, config, trainer.inputs)
+            target = (
+                x if config.target is None else rows_of(config.outputs, config, trainer.outputs)
+            )
             trainer.step(x, target)
         self.done += 1
+        rows = batch[self.hooks[0]].shape[0]
         self.tokens += rows
         return rows
 
@@ -254,11 +259,10 @@ class _Run:
         results: list[TrainedSAE] = []
         for trainer in self.trainers:
             config = trainer.sae.config
-            assert config.hook is not None
             metrics = trainer.final_metrics()
             sae = trainer.finished_sae()
             sae.provenance = Provenance(
-                hook=config.hook,
+                hooks=config.inputs,
                 target=config.target,
                 cache=str(self.cache.path),
                 cache_identity=self.cache.identity,
@@ -302,7 +306,7 @@ class _Run:
                 "%s: %d features on %s, %s parameters, lr %.2g, warm-up %d steps",
                 trainer.sae.config.label,
                 trainer.sae.features,
-                trainer.sae.config.hook,
+                " + ".join(trainer.sae.config.inputs),
                 format_count(parameters),
                 trainer.lr,
                 trainer.warmup,
@@ -318,20 +322,18 @@ class _Run:
             _log.info("continuing at step %d", self.done)
 
 
-def _hooks_of(config: SAEConfig) -> list[str]:
-    return [hook for hook in (config.hook, config.target) if hook is not None]
-
-
 def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
     names = list(cache.hooks)
-    chosen = config.hook or hook
-    if chosen is None:
-        if len(names) > 1:
+    if not config.hooks and config.hook is None:
+        if hook is None and len(names) > 1:
             raise ConfigError("which hook to train on is not said", "one of: " + ", ".join(names))
-        chosen = names[0]
-    config = config.model_copy(update={"hook": chosen})
-    for name in _hooks_of(config):
-        cache.check_hook(name)
+        config = config.model_copy(update={"hook": hook or names[0]})
+    widths = {cache.hooks[cache.check_hook(name)].d_model for name in config.inputs}
+    cache.check_hook(config.outputs[0])
+    if len(widths) > 1:
+        raise ConfigError(
+            f"{config.label}: the hooks of a crosscoder have different widths: {sorted(widths)}"
+        )
     return config
 
 

@@ -53,6 +53,7 @@ class SAETrainer:
         output = self.sae.step(x, target, dead=self.dead, progress=self.done / self.steps)
         self.optimizer.zero_grad(set_to_none=True)
         output.loss.backward()
+        self.sae.before_update()
         if self.sae.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.sae.config.clip)
         for group in self.optimizer.param_groups:

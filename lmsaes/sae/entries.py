@@ -1,0 +1,84 @@
+"""The pre-activations that a loss can touch, sparse where few of them matter, dense where many do.
+
+A loss is written once, as elementwise functions of `values` and three sums. Which of the two forms
+it runs on is decided per batch by how many entries lie above the floor; the numbers are the same.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lmsaes.sae.sparse_ops import column_sums, linear_at, linear_from, sparse_decode
+from lmsaes.sae.sparse_rows import SparseRows
+
+# Share of entries under which the sparse form is the faster one, as measured by
+# `benchmarks/train_step.py --crossover`; on a GPU `nonzero` makes the host wait, and no
+# measurement has shown a gain yet.
+SPARSE_BELOW = {"cpu": 1 / 16}
+# Rows that are counted to estimate the share.
+_SAMPLE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class SparseEntries:
+    """Entries above the floor alone; all others are taken to contribute nothing."""
+
+    values: Tensor  # [nnz]
+    rows: SparseRows  # where they are; its values carry no graph
+
+    def at(self, per_feature: Tensor) -> Tensor:
+        """A feature's number ([features]) at each of its entries."""
+        return per_feature.index_select(0, self.rows.indices)
+
+    def decode(self, activations: Tensor, W_dec: Tensor) -> Tensor:
+        """activations (like `values`) · W_dec, [rows, d_out]."""
+        return sparse_decode(self.rows.with_values(activations), W_dec)
+
+    def column_sums(self, values: Tensor) -> Tensor:
+        """The sum of each feature's entries, [features]."""
+        return column_sums(self.rows.indices, values, self.rows.features)
+
+
+@dataclass(frozen=True, slots=True)
+class DenseEntries:
+    """Every entry."""
+
+    values: Tensor  # [rows, features]
+
+    def at(self, per_feature: Tensor) -> Tensor:
+        """A feature's number ([features]), to be broadcast over rows."""
+        return per_feature
+
+    def decode(self, activations: Tensor, W_dec: Tensor) -> Tensor:
+        """activations (like `values`) · W_dec, [rows, d_out]."""
+        return activations @ W_dec
+
+    def column_sums(self, values: Tensor) -> Tensor:
+        """The sum of each feature's entries, [features]."""
+        return values.sum(0)
+
+
+def entries_above(
+    floor: Tensor | float,
+    pre: Tensor,
+    x: Tensor,
+    W_enc: Tensor,
+    b_enc: Tensor,
+    sparse_below: float | None = None,
+) -> SparseEntries | DenseEntries:
+    """The entries of `pre` [rows, features] above `floor` (a number or [features]).
+
+    Their values are differentiable in W_enc and b_enc. `sparse_below` overrides the measured
+    share of entries up to which the sparse form is used.
+    """
+    limit = SPARSE_BELOW.get(pre.device.type, 0.0) if sparse_below is None else sparse_below
+    if limit >= 1 or (limit > 0 and _share_above(floor, pre) <= limit):
+        rows = SparseRows.from_mask(pre, pre > floor)
+        return SparseEntries(linear_at(rows, x, W_enc, b_enc), rows)
+    return DenseEntries(linear_from(pre, x, W_enc, b_enc))
+
+
+def _share_above(floor: Tensor | float, pre: Tensor) -> float:
+    sample = pre[:: max(1, pre.shape[0] // _SAMPLE)]
+    return int(torch.count_nonzero(sample > floor)) / sample.numel()

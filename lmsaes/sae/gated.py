@@ -1,0 +1,81 @@
+"""Gated: which features fire and how strongly are two questions (Rajamanoharan et al. 2024a)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lmsaes.sae.autoencoder import SAE, StepOutput
+from lmsaes.sae.config import SAEConfig
+from lmsaes.sae.entries import entries_above
+from lmsaes.sae.sparse_ops import row_norms
+
+
+class GatedConfig(SAEConfig, frozen=True):
+    """A gate under an L1 penalty, a magnitude without one."""
+
+    architecture: Literal["gated"] = "gated"
+    l1: Annotated[float, Field(ge=0, description="weight of the gate's sparsity penalty")] = 5.0
+    l1_warmup: Annotated[
+        float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
+    ] = 0.05
+
+    def _default_label(self) -> str:
+        return f"gated-{self.l1:g}"
+
+
+class Gated(SAE, architecture="gated"):
+    """π = W_enc·x + b_enc,  f = 1[π > 0] · relu(exp(r_mag) ∘ (W_enc·x) + b_mag),
+
+    x̂ = W_decᵀ·f + b_dec with unit decoder rows. `b_enc` is the gate's bias.
+    """
+
+    config_type = GatedConfig
+
+    def __init__(self, config: GatedConfig, d_in: int, d_out: int | None = None) -> None:
+        super().__init__(config, d_in, d_out)
+        self.l1, self.l1_warmup = config.l1, config.l1_warmup
+        self.r_mag = nn.Parameter(torch.zeros(self.features))
+        self.b_mag = nn.Parameter(torch.zeros(self.features))
+
+    def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
+        chosen = slice(None) if features is None else features
+        gate = self.linear(x, features)
+        magnitude = (gate - self.b_enc[chosen]) * self.r_mag[chosen].exp() + self.b_mag[chosen]
+        return magnitude.relu() * (gate > 0)
+
+    def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
+        """loss = (‖y − x̂‖² + l1 · Σ relu(π)·‖d‖ + ‖y − x̂(relu(π))‖²) / d, as a mean over rows.
+
+        The last term teaches the gate, whose step has no gradient; its decoder is taken as given
+        (section 3.2 of the paper).
+        """
+        ramp = min(1.0, progress / self.l1_warmup) if self.l1_warmup else 1.0
+        pre = self.preactivations(x)
+        entries = entries_above(0.0, pre, x, self.W_enc, self.b_enc)
+        gate = entries.values.relu()
+        projected = entries.values - entries.at(self.b_enc)
+        magnitude = projected * entries.at(self.r_mag.exp()) + entries.at(self.b_mag)
+        activations = magnitude.relu() * (entries.values.detach() > 0)
+        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
+        by_gate = entries.decode(gate, self.W_dec.detach()) + self.b_dec.detach()
+        squared_error = residual.square().sum()
+        penalty = entries.column_sums(gate) @ self.decoder_norms()
+        loss = squared_error + self.l1 * ramp * penalty + (target - by_gate).square().sum()
+        firings = entries.column_sums((activations.detach() > 0).float())
+        return StepOutput(loss / target.numel(), squared_error.detach(), firings)
+
+    def scale_activations(self, factor: Tensor) -> None:
+        super().scale_activations(factor)
+        self.b_mag.mul_(factor)
+
+    def shift_inputs(self, mean: Tensor) -> None:
+        shift = self.W_enc @ mean
+        self.b_enc.sub_(shift)
+        self.b_mag.sub_(self.r_mag.exp() * shift)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        if not self.transcodes:
+            self.W_dec.div_(row_norms(self.W_dec)[:, None])

@@ -1,0 +1,189 @@
+"""JumpReLU: a threshold per feature, learnt through a straight-through estimator.
+
+Rajamanoharan et al. 2024 (arXiv 2407.14435); the target L0 after Gemma Scope 2 (McDougall et al.
+2025); the tanh penalty and the pre-activation loss after Anthropic's January 2025 update.
+"""
+
+from typing import Annotated, Any, Literal, cast
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from lmsaes.sae.autoencoder import SAE, StepOutput
+from lmsaes.sae.config import SAEConfig
+from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
+
+
+class JumpReLUConfig(SAEConfig, frozen=True):
+    """A learnt threshold per feature, under a penalty on how many fire."""
+
+    architecture: Literal["jumprelu"] = "jumprelu"
+    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0
+    sparsity: Annotated[
+        Literal["target", "l0", "tanh"],
+        Field(description="penalty: towards a target L0, on L0, or on tanh of the activations"),
+    ] = "target"
+    l0: Annotated[float, Field(gt=0, description="target L0")] = 32.0
+    weight: Annotated[
+        float | None,
+        Field(ge=0, description="weight of the penalty [default: 1e-3, 1e-3 or 20 by its kind]"),
+    ] = None
+    weight_warmup: Annotated[
+        float, Field(ge=0, le=1, description="share of the run over which weight grows from zero")
+    ] = 0.1
+    threshold: Annotated[float, Field(ge=0, description="first threshold, training units")] = 0.1
+    bandwidth: Annotated[
+        float, Field(gt=0, description="width of the window around a threshold that moves it")
+    ] = 0.5
+    max_frequency: Annotated[
+        float, Field(gt=0, le=1, description="share of rows above which firing is penalised")
+    ] = 0.1
+    frequency_weight: Annotated[float, Field(ge=0, description="weight of that penalty")] = 0.0
+    tanh_scale: Annotated[float, Field(gt=0, description="c of the tanh penalty")] = 4.0
+    pre_weight: Annotated[
+        float, Field(ge=0, description="weight of silent pre-activations beside the tanh penalty")
+    ] = 3e-6
+
+    @property
+    def penalty_weight(self) -> float:
+        """The weight given, or the default of this kind of penalty."""
+        default = 20.0 if self.sparsity == "tanh" else 1e-3
+        return default if self.weight is None else self.weight
+
+    def _default_label(self) -> str:
+        if self.sparsity == "target":
+            return f"jumprelu-{self.l0:g}"
+        return f"jumprelu-{self.sparsity}-{self.penalty_weight:g}"
+
+
+class JumpReLU(SAE, architecture="jumprelu"):
+    """f = z·1[z > θ] with z = W_enc·x + b_enc,  x̂ = W_decᵀ·f + b_dec."""
+
+    config_type = JumpReLUConfig
+
+    def __init__(self, config: JumpReLUConfig, d_in: int, d_out: int | None = None) -> None:
+        super().__init__(config, d_in, d_out)
+        self.sparsity, self.target_l0 = config.sparsity, config.l0
+        self.weight, self.weight_warmup = config.penalty_weight, config.weight_warmup
+        self.bandwidth = config.bandwidth
+        self.max_frequency, self.frequency_weight = config.max_frequency, config.frequency_weight
+        self.tanh_scale, self.pre_weight = config.tanh_scale, config.pre_weight
+        # The threshold itself, not its logarithm: under Adam small logarithms hardly move.
+        self.threshold = nn.Parameter(torch.full((self.features,), config.threshold))
+
+    def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
+        pre = self.linear(x, features)
+        return pre * (pre > self.threshold[slice(None) if features is None else features])
+
+    def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
+        """loss = ‖y − x̂‖²/d + ramp · sparsity, as a mean over rows.
+
+        The derivative of the step at θ is replaced by a rectangle of width ε = `bandwidth` and
+        height 1/ε (Rajamanoharan et al. 2024, section 3), so only pre-activations within it move
+        a threshold.
+        """
+        ramp = min(1.0, progress / self.weight_warmup) if self.weight_warmup else 1.0
+        pre = self.preactivations(x)
+        floor = self.threshold.detach() - self.bandwidth / 2
+        entries = entries_above(floor, pre, x, self.W_enc, self.b_enc)
+        threshold = entries.at(self.threshold).expand_as(entries.values)
+        activations = jump(entries.values, threshold, self.bandwidth)
+        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
+        squared_error = residual.square().sum()
+        firing = step(entries.values, threshold, self.bandwidth)
+        firings = entries.column_sums(firing)
+        sparsity = self._sparsity(entries, activations, firings, x, target)
+        loss = squared_error / target.numel() + ramp * sparsity
+        return StepOutput(loss, squared_error.detach(), firings.detach())
+
+    def _sparsity(
+        self,
+        entries: SparseEntries | DenseEntries,
+        activations: Tensor,
+        firings: Tensor,
+        x: Tensor,
+        target: Tensor,
+    ) -> Tensor:
+        """One of these, plus frequency_weight · Σ relu(frequency − max_frequency):
+
+        target  weight · (2/L0*)·(L0 − L0*)², L0 the mean over the batch
+        l0      weight · L0
+        tanh    (weight · Σ tanh(c·f·‖d‖) + pre_weight · Σ relu(θ − z)·‖d‖) / d, mean over rows
+        """
+        rows = x.shape[0]
+        l0 = firings.sum() / rows
+        if self.sparsity == "target":
+            penalty = self.weight * (2 / self.target_l0) * (l0 - self.target_l0).square()
+        elif self.sparsity == "l0":
+            penalty = self.weight * l0
+        else:
+            norms = self.decoder_norms()
+            scaled = self.tanh_scale * activations * entries.at(norms)
+            silent = self._silent(entries, x, norms)
+            penalty = (
+                self.weight * scaled.tanh().sum() + self.pre_weight * silent
+            ) / target.numel()
+        if self.frequency_weight > 0:
+            excess = (firings / rows - self.max_frequency).relu().sum()
+            penalty = penalty + self.frequency_weight * excess
+        return penalty
+
+    def _silent(self, entries: SparseEntries | DenseEntries, x: Tensor, norms: Tensor) -> Tensor:
+        """Σ over rows and features of relu(θ − z)·‖d‖, from the few entries that are not silent.
+
+        relu(u) = u + relu(−u), and the sum of u = θ − z over all entries is linear in Σ x.
+        """
+        rows = x.shape[0]
+        everywhere = rows * (self.threshold - self.b_enc) - self.W_enc @ x.sum(0)
+        above = entries.column_sums((entries.values - entries.at(self.threshold)).relu())
+        return (everywhere + above) @ norms
+
+    def scale_activations(self, factor: Tensor) -> None:
+        super().scale_activations(factor)
+        self.threshold.mul_(factor)
+
+    @torch.no_grad()
+    def after_update(self) -> None:
+        self.threshold.clamp_(min=0)
+
+
+def jump(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
+    """values·1[values > threshold], with the rectangle's gradient for the threshold."""
+    return cast(Tensor, _Jump.apply(values, threshold, bandwidth))  # pyright: ignore[reportUnknownMemberType]
+
+
+def step(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
+    """1[values > threshold], with the rectangle's gradient for the threshold, none for values."""
+    return cast(Tensor, _Step.apply(values, threshold, bandwidth))  # pyright: ignore[reportUnknownMemberType]
+
+
+def _window(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
+    return ((values - threshold).abs() < bandwidth / 2) / bandwidth
+
+
+class _Jump(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, threshold: Tensor, bandwidth: float):
+        ctx.save_for_backward(values, threshold)
+        ctx.bandwidth = bandwidth
+        return values * (values > threshold)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor):
+        values, threshold = ctx.saved_tensors
+        window = _window(values, threshold, ctx.bandwidth)
+        return gradients[0] * (values > threshold), -gradients[0] * threshold * window, None
+
+
+class _Step(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, threshold: Tensor, bandwidth: float):
+        ctx.save_for_backward(values, threshold)
+        ctx.bandwidth = bandwidth
+        return (values > threshold).to(values.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor):
+        values, threshold = ctx.saved_tensors
+        return None, -gradients[0] * _window(values, threshold, ctx.bandwidth), None

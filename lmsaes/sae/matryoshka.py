@@ -1,0 +1,53 @@
+"""Matryoshka: nested dictionaries, each good by itself (Bussmann et al. 2025, arXiv 2503.17547)."""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from lmsaes.errors import ConfigError
+from lmsaes.sae.batchtopk import BatchTopK, BatchTopKConfig
+from lmsaes.sae.nested import nested_decode
+from lmsaes.sae.sparse_rows import SparseRows
+
+
+class MatryoshkaConfig(BatchTopKConfig, frozen=True):
+    """BatchTopK whose first features must do without the later ones."""
+
+    architecture: Literal["matryoshka"] = "matryoshka"  # pyright: ignore[reportIncompatibleVariableOverride]
+    prefixes: Annotated[
+        tuple[float, ...],
+        Field(description="shares of the features that the nested dictionaries add, summing to 1"),
+    ] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 17 / 32)
+
+    @field_validator("prefixes")
+    @classmethod
+    def _shares(cls, prefixes: tuple[float, ...]) -> tuple[float, ...]:
+        if not prefixes or min(prefixes) <= 0 or abs(sum(prefixes) - 1) > 1e-6:
+            raise ValueError("prefixes must be positive and sum to 1")
+        return prefixes
+
+
+class Matryoshka(BatchTopK, architecture="matryoshka"):
+    """loss = mean over prefixes of ‖y − x̂_prefix‖²/d + aux-k on the whole dictionary's error."""
+
+    config_type = MatryoshkaConfig
+
+    def __init__(self, config: MatryoshkaConfig, d_in: int, d_out: int | None = None) -> None:
+        super().__init__(config, d_in, d_out)
+        shares = torch.tensor(config.prefixes, dtype=torch.float64).cumsum(0)
+        self.ends = [round(float(share) * self.features) for share in shares[:-1]] + [self.features]
+        if len(set(self.ends)) < len(self.ends) or self.ends[0] == 0:
+            raise ConfigError(
+                f"{self.features} features are too few for the prefixes {config.prefixes}",
+                "use more features or fewer prefixes",
+            )
+
+    def reconstruct(self, fired: SparseRows) -> Tensor:
+        # Entries ascend in (row, feature): a prefix of the features is a prefix of each row.
+        places = fired.row_ids() * self.features + fired.indices
+        starts = torch.arange(fired.rows, device=fired.device) * self.features
+        ends = torch.tensor([0, *self.ends], device=fired.device)
+        bounds = torch.searchsorted(places, starts[:, None] + ends)
+        return nested_decode(fired, bounds, self.W_dec) + self.b_dec
