@@ -26,7 +26,7 @@ from .store import BeingReplacedError, NotThereError, Store
 
 router = APIRouter(prefix="/dictionaries/{name}/features", tags=["features"])
 
-_SNIPPET_BEFORE, _SNIPPET_AFTER = 10, 6
+_SNIPPET_BEFORE, _SNIPPET_AFTER = 8, 8
 _PROMOTED_IN_A_ROW = 4
 _random = np.random.default_rng()
 

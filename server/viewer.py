@@ -36,6 +36,8 @@ class _Viewer(StaticFiles):
             if error.status_code != 404 or not _asks_for_a_page(scope):
                 raise
             response = await super().get_response("index.html", scope)
+        # The pages need nothing from elsewhere, and may not get it.
+        response.headers["Content-Security-Policy"] = "default-src 'self'; base-uri 'none'"
         # The names of bundled files change with their contents; the page that names them doesn't.
         bundled = path.startswith("assets/")
         response.headers["Cache-Control"] = (

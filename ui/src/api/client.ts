@@ -1,0 +1,93 @@
+/** The server's API with the types it declares; every failure is an Error with one line. */
+import createClient from "openapi-fetch";
+import type { components, paths } from "./schema";
+
+type Schemas = components["schemas"];
+export type DictionarySummary = Schemas["DictionarySummary"];
+export type Dictionary = Schemas["Dictionary"];
+export type Feature = Schemas["Feature"];
+export type FeatureRow = Schemas["FeatureRow"];
+export type FeatureTable = Schemas["FeatureTable"];
+export type Context = Schemas["Context"];
+export type ContextPage = Schemas["ContextPage"];
+export type TokenWeight = Schemas["TokenWeight"];
+export type TableQuery = NonNullable<paths["/dictionaries/{name}/features"]["get"]["parameters"]["query"]>;
+
+/** The built viewer asks the server it came from. */
+const backend: string =
+  import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
+
+const api = createClient<paths>({ baseUrl: backend });
+
+export class ServerError extends Error {
+  readonly status: number;
+
+  constructor(message: string, status: number) {
+    super(message);
+    this.status = status;
+  }
+}
+
+interface Answer<T> {
+  data?: T;
+  error?: { detail: string };
+  response: Response;
+}
+
+async function answered<T>(asking: Promise<Answer<T>>): Promise<T> {
+  let answer: Answer<T>;
+  try {
+    answer = await asking;
+  } catch (cause) {
+    if (cause instanceof TypeError) {
+      throw new ServerError(`the server at ${backend || location.origin} does not answer`, 0);
+    }
+    throw cause;
+  }
+  if (answer.data === undefined) {
+    const said = answer.error?.detail ?? `the server answered ${answer.response.status}`;
+    throw new ServerError(said, answer.response.status);
+  }
+  return answer.data;
+}
+
+export const getAbout = (signal?: AbortSignal) =>
+  answered(api.GET("/about", { signal: signal ?? null }));
+
+export const getDictionaries = (signal?: AbortSignal) =>
+  answered(api.GET("/dictionaries", { signal: signal ?? null }));
+
+export const getDictionary = (name: string, signal?: AbortSignal) =>
+  answered(api.GET("/dictionaries/{name}", { params: { path: { name } }, signal: signal ?? null }));
+
+export const getFeatures = (name: string, query: TableQuery, signal?: AbortSignal) =>
+  answered(
+    api.GET("/dictionaries/{name}/features", {
+      params: { path: { name }, query },
+      signal: signal ?? null,
+    }),
+  );
+
+export const getRandomFeature = (name: string, signal?: AbortSignal) =>
+  answered(
+    api.GET("/dictionaries/{name}/features/random", {
+      params: { path: { name } },
+      signal: signal ?? null,
+    }),
+  );
+
+export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
+  answered(
+    api.GET("/dictionaries/{name}/features/{index}", {
+      params: { path: { name, index } },
+      signal: signal ?? null,
+    }),
+  );
+
+export const getContexts = (name: string, index: number, limit: number, signal?: AbortSignal) =>
+  answered(
+    api.GET("/dictionaries/{name}/features/{index}/contexts", {
+      params: { path: { name, index }, query: { limit } },
+      signal: signal ?? null,
+    }),
+  );

@@ -1,0 +1,30 @@
+import type { CSSProperties } from "react";
+import { inText, opacity } from "../tokens";
+
+interface TokensProps {
+  tokens: string[];
+  activations: number[];
+  /** Number, among these tokens, of the strongest. */
+  position: number;
+  /** The feature's maximum, to which all colours refer. */
+  maximum: number;
+}
+
+/** Running text with every token coloured by its activation, for tables. */
+export function Tokens({ tokens, activations, position, maximum }: TokensProps) {
+  return tokens.map((token, i) => (
+    // oxlint-disable-next-line react/no-array-index-key
+    <span key={i} {...tokenLook(activations[i] ?? 0, maximum, i === position)}>
+      {inText(token)}
+    </span>
+  ));
+}
+
+/** Class and colour of one token. */
+export function tokenLook(activation: number, maximum: number, strongest: boolean) {
+  const alpha = opacity(activation, maximum);
+  return {
+    className: `token${strongest ? " strongest" : ""}`,
+    ...(alpha > 0 && { style: { "--alpha": alpha.toFixed(3) } as CSSProperties }),
+  };
+}

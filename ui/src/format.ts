@@ -1,0 +1,70 @@
+/** Numbers as the viewer writes them: figures that line up, thin spaces between thousands. */
+
+const THIN = "\u202f";
+
+/** 12 288 */
+export function count(value: number): string {
+  return Math.round(value)
+    .toString()
+    .replaceAll(/\B(?=(\d{3})+$)/g, THIN);
+}
+
+/** 2.9 M */
+export function compact(value: number): string {
+  for (const [unit, size] of [
+    ["B", 1e9],
+    ["M", 1e6],
+    ["k", 1e3],
+  ] as const) {
+    if (value >= size) return `${significant(value / size, 3)}${THIN}${unit}`;
+  }
+  return significant(value, 3);
+}
+
+/** .121 */
+export function fraction(value: number): string {
+  return value.toFixed(3).replace(/^0\./, ".");
+}
+
+/** 0.42 % */
+export function percent(share: number): string {
+  return `${significant(share * 100, 2)}${THIN}%`;
+}
+
+/**
+ * 31.2: three significant digits, which is what half precision holds. Beside others of up to
+ * `largest` it gets their decimals, so that a column lines up.
+ */
+export function activation(value: number, largest = value): string {
+  return value === 0 ? "0" : value.toFixed(decimals(largest, 3));
+}
+
+/** −1.48 */
+export function weight(value: number): string {
+  return value.toFixed(2).replace("-", "−");
+}
+
+/** 25 November 2026 */
+export function day(iso: string): string {
+  return new Date(iso).toLocaleDateString("en-GB", {
+    day: "numeric",
+    month: "long",
+    year: "numeric",
+  });
+}
+
+/** 10⁻³ */
+export function powerOfTen(exponent: number): string {
+  const digits = "⁰¹²³⁴⁵⁶⁷⁸⁹";
+  const raised = [...Math.abs(exponent).toString()].map((digit) => digits[Number(digit)]).join("");
+  return `10${exponent < 0 ? "⁻" : ""}${raised}`;
+}
+
+function significant(value: number, digits: number): string {
+  return value === 0 ? "0" : value.toFixed(decimals(value, digits));
+}
+
+function decimals(value: number, digits: number): number {
+  const whole = value === 0 ? 1 : Math.floor(Math.log10(Math.abs(value))) + 1;
+  return Math.min(Math.max(digits - whole, 0), 8);
+}

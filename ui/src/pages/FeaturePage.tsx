@@ -1,0 +1,210 @@
+import { useMemo } from "react";
+import {
+  Link,
+  redirect,
+  useLoaderData,
+  useNavigate,
+  useSearchParams,
+  type LoaderFunctionArgs,
+} from "react-router";
+import { getContexts, getDictionary, getFeature, getRandomFeature, type Feature } from "../api/client";
+import { Bars } from "../components/Bars";
+import { ContextList, WINDOW } from "../components/ContextList";
+import { Crumbs } from "../components/Crumbs";
+import { KeyHints } from "../components/Help";
+import { Stats } from "../components/Stats";
+import { WeightBars } from "../components/WeightBars";
+import { activation, compact, count, percent } from "../format";
+import { useKeys } from "../keys";
+import { featurePath, stepsTo } from "../paths";
+
+const FIRST_CONTEXTS = 20;
+const MOST_CONTEXTS = 100;
+
+export async function loadFeature({ params, request }: LoaderFunctionArgs) {
+  const name = params.name ?? "";
+  const index = Number(params.index);
+  const all = new URL(request.url).searchParams.has("all");
+  const limit = all ? MOST_CONTEXTS : FIRST_CONTEXTS;
+  const [dictionary, feature, contexts] = await Promise.all([
+    getDictionary(name, request.signal),
+    getFeature(name, index, request.signal),
+    getContexts(name, index, limit, request.signal),
+  ]);
+  return { dictionary, feature, contexts };
+}
+
+export async function loadRandomFeature({ params, request }: LoaderFunctionArgs) {
+  const name = params.name ?? "";
+  const { index } = await getRandomFeature(name, request.signal);
+  return redirect(featurePath(name, index) + new URL(request.url).search);
+}
+
+/** What is it, how does it fire, what does it do, show me. */
+export function FeaturePage() {
+  const { dictionary, feature, contexts } = useLoaderData<typeof loadFeature>();
+  const [parameters] = useSearchParams();
+  const whole = parameters.has("whole");
+  const { dictionary: name, index, previous, next } = feature;
+  const query = whole ? "?whole" : "";
+  useFeatureKeys(feature, query);
+
+  return (
+    <>
+      <Crumbs
+        title={`${index} · ${name}`}
+        steps={[...stepsTo(dictionary), { label: `feature ${count(index)}` }]}
+      />
+      <h1>
+        {count(index)}{" "}
+        <small>
+          <nav aria-label="Features">
+            <Step to={previous} name={name} query={query}>
+              ← previous
+            </Step>
+            {" · "}
+            <Link to={featurePath(name, "random") + query} preventScrollReset>
+              random
+            </Link>
+            {" · "}
+            <Step to={next} name={name} query={query}>
+              next →
+            </Step>
+          </nav>
+        </small>
+      </h1>
+      <Stats
+        stats={[
+          [percent(feature.density), "of tokens"],
+          [activation(feature.maximum), "maximum"],
+          [activation(feature.mean), "mean when firing"],
+          [count(feature.firings), `firings in ${compact(feature.tokens_analysed)}`],
+          [feature.kind, "density class"],
+        ]}
+      />
+      <div className="cards feature">
+        <section className="card">
+          <h2>Activations, log count</h2>
+          <ActivationHistogram feature={feature} />
+        </section>
+        <section className="card">
+          <h2>Promotes</h2>
+          <WeightBars weights={feature.promotes} kind="promotes" />
+        </section>
+        <section className="card">
+          <h2>Suppresses</h2>
+          <WeightBars weights={feature.suppresses} kind="suppresses" />
+        </section>
+      </div>
+      <section aria-labelledby="top">
+        <div className="tabs">
+          <h2 id="top">Top {contexts.total}</h2>
+          <Switch whole={whole} parameters={parameters} />
+        </div>
+        {contexts.total === 0 ? (
+          <p className="quiet">
+            Not active on any of the {compact(feature.tokens_analysed)} tokens analysed.
+          </p>
+        ) : (
+          <ContextList
+            key={`${name} ${index}`}
+            contexts={contexts.contexts}
+            maximum={feature.maximum}
+            whole={whole}
+          />
+        )}
+        {contexts.contexts.length < contexts.total && (
+          <p className="more">
+            <Link to={`?${whole ? "whole&" : ""}all`} preventScrollReset replace>
+              show all {contexts.total}
+            </Link>
+          </p>
+        )}
+      </section>
+      <KeyHints
+        hints={[
+          [["←", "→"], "features"],
+          [["r"], "random"],
+        ]}
+      />
+    </>
+  );
+}
+
+function useFeatureKeys({ dictionary, previous, next }: Feature, query: string) {
+  const navigate = useNavigate();
+  const keys = useMemo(() => {
+    const go = (index: number | "random" | null) => {
+      if (index === null) return;
+      void navigate(featurePath(dictionary, index) + query, { preventScrollReset: true });
+    };
+    return { ArrowLeft: () => go(previous), ArrowRight: () => go(next), r: () => go("random") };
+  }, [navigate, dictionary, previous, next, query]);
+  useKeys(keys);
+}
+
+function Step({
+  to,
+  name,
+  query,
+  children,
+}: {
+  to: number | null;
+  name: string;
+  query: string;
+  children: string;
+}) {
+  if (to === null) return <span className="off">{children}</span>;
+  return (
+    <Link to={featurePath(name, to) + query} preventScrollReset>
+      {children}
+    </Link>
+  );
+}
+
+/** Whole contexts, or the surroundings of each maximum. */
+function Switch({ whole, parameters }: { whole: boolean; parameters: URLSearchParams }) {
+  const all = parameters.has("all") ? "all" : "";
+  const choices: [string, boolean, string][] = [
+    [`± ${WINDOW} tokens`, false, `?${all}`],
+    ["whole context", true, `?whole${all && "&all"}`],
+  ];
+  return (
+    <nav className="switch" aria-label="Length of contexts">
+      {choices.map(([label, value, to]) => (
+        <Link
+          key={label}
+          to={to}
+          aria-current={whole === value ? "true" : undefined}
+          preventScrollReset
+          replace
+        >
+          {label}
+        </Link>
+      ))}
+    </nav>
+  );
+}
+
+function ActivationHistogram({ feature }: { feature: Feature }) {
+  const { counts, upper } = feature.histogram;
+  const width = upper / counts.length;
+  return (
+    <figure className="histogram">
+      <Bars
+        counts={counts}
+        logarithmic
+        label={`${count(feature.firings)} activations from 0 to ${activation(upper)}`}
+        describe={(bar) =>
+          `${activation(bar * width)} to ${activation((bar + 1) * width)}: ` +
+          `${count(counts[bar] ?? 0)} tokens`
+        }
+      />
+      <div className="axis" aria-hidden="true">
+        <span>0</span>
+        <span>{activation(upper / 2)}</span>
+        <span>{activation(upper)}</span>
+      </div>
+    </figure>
+  );
+}

@@ -1,0 +1,14 @@
+import react from "@vitejs/plugin-react";
+import { defineConfig } from "vite";
+
+export default defineConfig({
+  plugins: [react()],
+  server: { host: "localhost", port: 24576, strictPort: true },
+  build: {
+    // Inside the server's package, so that an installed wheel carries the viewer.
+    outDir: "../server/static",
+    emptyOutDir: true,
+    // Nothing is inlined as data: the page's content policy allows files of its own origin only.
+    assetsInlineLimit: 0,
+  },
+});
