@@ -235,12 +235,7 @@ class CacheWriter:
             name, record = _write_moments(self.folder, hook, shard, hook_moments)
             files[name] = record
             total = self._moments[hook] = self._moments[hook] + hook_moments
-            self.manifest.hooks[hook] = self.manifest.hooks[hook].model_copy(
-                update={
-                    "statistics": total.every.statistics(),
-                    "ordinary": total.ordinary.statistics(),
-                }
-            )
+            _set_statistics(self.manifest, hook, total)
         self.manifest.shards.append(
             ShardRecord(
                 index=shard,
@@ -300,6 +295,18 @@ def _committed_moments(folder: Path, manifest: Manifest) -> dict[str, HookMoment
             total = total + HookMoments.load(folder / moments_file(hook, shard.index))
         totals[hook] = total
     return totals
+
+
+def recount_statistics(folder: Path, manifest: Manifest) -> None:
+    """Makes the manifest's statistics those of the shards it names."""
+    for hook, total in _committed_moments(folder, manifest).items():
+        _set_statistics(manifest, hook, total)
+
+
+def _set_statistics(manifest: Manifest, hook: str, total: HookMoments) -> None:
+    manifest.hooks[hook] = manifest.hooks[hook].model_copy(
+        update={"statistics": total.every.statistics(), "ordinary": total.ordinary.statistics()}
+    )
 
 
 def remove_leftovers(folder: Path, manifest: Manifest) -> None:

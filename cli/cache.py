@@ -1,0 +1,108 @@
+"""`lmsaes cache`: run a language model once and keep what its hooks saw."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def cache(
+    model: Annotated[
+        str, typer.Option(help="TransformerLens or Hugging Face name, or a local folder")
+    ],
+    dataset: Annotated[
+        str,
+        typer.Option(
+            help="Hugging Face name, folder of save_to_disk, or .txt, .jsonl or .parquet file"
+        ),
+    ],
+    hook: Annotated[
+        list[str], typer.Option(help="hook point or glob, such as blocks.*.hook_resid_post")
+    ],
+    out: Annotated[Path, typer.Option(help="folder of the cache")],
+    tokens: Annotated[str, typer.Option(help="token positions to store, as 200k or 100M")] = "100M",
+    context_size: Annotated[int, typer.Option(help="tokens per context")] = 128,
+    dtype: Annotated[str, typer.Option(help="stored as float16, bfloat16 or float32")] = "float16",
+    format: Annotated[str, typer.Option(help="safetensors or zarr")] = "safetensors",
+    compression: Annotated[str, typer.Option(help="none, zstd, lz4 or blosc; zarr only")] = "none",
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="contexts per forward pass [default: 16 on a CPU, 128 on a GPU]",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
+    split: Annotated[str, typer.Option(help="split of the dataset")] = "train",
+    text_column: Annotated[str, typer.Option(help="column that holds the text")] = "text",
+    bos: Annotated[
+        bool | None,
+        typer.Option(
+            "--bos/--no-bos",
+            help="start contexts with the beginning-of-text token [default: if there is one]",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="seed of --shuffle")] = 0,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="replace the cache that is in the folder")
+    ] = False,
+    shuffle: Annotated[bool, typer.Option("--shuffle", help="permute the documents")] = False,
+    model_dtype: Annotated[
+        str, typer.Option(help="the model runs in float32, bfloat16 or float16")
+    ] = "float32",
+    weights: Annotated[
+        str, typer.Option(help="raw, or processed as TransformerLens does by default")
+    ] = "raw",
+    revision: Annotated[str | None, typer.Option(help="revision of the model")] = None,
+    dataset_config: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None,
+    dataset_revision: Annotated[str | None, typer.Option(help="revision of the dataset")] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="read a hub dataset without downloading it whole")
+    ] = False,
+    shard_size: Annotated[str, typer.Option(help="bytes of one hook per file")] = "512MiB",
+    block_size: Annotated[str, typer.Option(help="bytes of one hook per read")] = "4MiB",
+    allow_nonfinite: Annotated[
+        bool, typer.Option("--allow-nonfinite", help="keep NaN and infinite values")
+    ] = False,
+) -> None:
+    """Run a language model over text once and store its activations.
+
+    Run it again to continue an unfinished cache.
+    """
+    from lmsaes.harvest import generate
+
+    done = generate(
+        model=model,
+        dataset=dataset,
+        hooks=hook,
+        out=out,
+        tokens=tokens,
+        context_size=context_size,
+        dtype=dtype,
+        format=format,
+        compression=compression,
+        batch_size=batch_size,
+        device=device,
+        split=split,
+        text_column=text_column,
+        bos=bos,
+        seed=seed,
+        overwrite=overwrite,
+        shuffle=shuffle,
+        model_dtype=model_dtype,
+        weights=weights,
+        revision=revision,
+        dataset_config=dataset_config,
+        dataset_revision=dataset_revision,
+        streaming=streaming,
+        shard_size=shard_size,
+        block_size=block_size,
+        allow_nonfinite=allow_nonfinite,
+    )
+    first = next(iter(done.hooks))
+    typer.echo(
+        f"{out} holds {done.rows:,} tokens; "
+        f"next: lmsaes train --cache {out} --hook {first} --out runs/{out.name}"
+    )

@@ -1,0 +1,40 @@
+"""`lmsaes demo`: the whole pipeline on the model and text that come with the package."""
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_HOOKS = ("blocks.1.hook_resid_post", "blocks.2.hook_resid_post")
+_TOKENS = "500k"
+
+
+def demo(
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="end after the analysis")] = False,
+    out: Annotated[Path, typer.Option(help="folder for the cache and the SAEs")] = Path(
+        "lmsaes-demo"
+    ),
+    port: Annotated[int, typer.Option(help="port of the viewer")] = 24577,
+) -> None:
+    """Cache, train, analyze and serve on a small model, printing each command."""
+    from lmsaes.demo import MODEL, SWEEP, TEXT
+
+    cache, run = str(out / "cache"), str(out / "saes")
+    hooks = [word for hook in _HOOKS for word in ("--hook", hook)]
+    _run("cache", "--model", str(MODEL), "--dataset", str(TEXT), *hooks,
+         "--tokens", _TOKENS, "--out", cache)  # fmt: skip
+    _run("train", "--cache", cache, "--config", str(SWEEP), "--out", run)
+    _run("analyze", run, "--cache", cache)
+    if not no_serve:
+        _run("serve", "--port", str(port))
+
+
+def _run(*words: str) -> None:
+    """Prints a command as it would be typed, then runs it."""
+    from lmsaes.cli.app import app
+
+    typer.echo(typer.style(f"\n$ lmsaes {shlex.join(words)}", bold=True))
+    code = app(list(words), standalone_mode=False)
+    if code:
+        raise typer.Exit(code)
