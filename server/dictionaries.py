@@ -26,7 +26,7 @@ def dictionaries(store: CurrentStore) -> list[DictionarySummary]:
 def dictionary(record: CurrentDictionary, store: CurrentStore) -> Dictionary:
     """One SAE: what it was trained with, how good it is, and how dense its features are."""
     features = store.features(record)
-    edges, counts = features.density_histogram()
+    edges, counts = features.density_histogram
     return Dictionary(
         **_shared_fields(record),
         context_size=record.context_size,

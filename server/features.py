@@ -51,7 +51,7 @@ def features(
     if found.keys() != set(indices):
         raise BeingReplacedError
     best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
-    contexts = store.database.contexts(record.cache, list(best))
+    contexts = store.contexts(record, list(best))
     return FeatureTable(
         total=len(chosen),
         offset=offset,
@@ -89,7 +89,7 @@ def contexts(
     if sample is None:  # a dead feature has none
         return ContextPage(group=group, total=0, offset=offset, contexts=[])
     ids = [int(context) for context in sample.contexts[offset : offset + limit]]
-    tokens = store.database.contexts(record.cache, ids)
+    tokens = store.contexts(record, ids)
     return ContextPage(
         group=group,
         total=len(sample.contexts),
@@ -138,7 +138,7 @@ def _row(
         start = max(position - _SNIPPET_BEFORE, 0)
         window = slice(start, position + _SNIPPET_AFTER + 1)
         example = Snippet(
-            tokens=store.tokens(record, contexts[int(sample.contexts[0])][window]),
+            tokens=store.tokens(record, contexts[int(sample.contexts[0])][window].tolist()),
             activations=_rounded(sample.activations[0, window]),
             position=position - start,
         )
@@ -162,7 +162,7 @@ def _context(
     position = int(sample.positions[row])
     return Context(
         context=int(sample.contexts[row]),
-        tokens=store.tokens(record, tokens),
+        tokens=store.tokens(record, tokens.tolist()),
         activations=activations,
         position=position,
         maximum=activations[position],

@@ -3,6 +3,7 @@
 import difflib
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from .schemas import Filter, Kind, Order, Sort
 DENSE_FROM = 0.1
 _KINDS: tuple[Kind, ...] = ("ordinary", "dense", "dead")
 _BINS_PER_DECADE = 5
+_CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
 
 
 class NotThereError(Exception):
@@ -79,6 +81,7 @@ class Features:
                 return int(generator.choice(np.flatnonzero(allowed))) + self.start
         return int(generator.integers(self.start, self.stop))
 
+    @cached_property
     def density_histogram(self) -> tuple[list[float], list[int]]:
         """Edges of log10 density and the number of features between them."""
         lowest = np.log10(1 / max(self.record.tokens_analysed, 10))
@@ -96,6 +99,8 @@ class Store:
         self.database = database
         self._features: dict[str, Features] = {}
         self._vocabularies: dict[str, list[str]] = {}
+        self._contexts: dict[tuple[str, int], np.ndarray] = {}  # oldest first
+        self._contexts_lock = Lock()
 
     def dictionary(self, name: str) -> DictionaryRecord:
         """The SAE as it is now. Raises NotThereError that names those that exist."""
@@ -119,7 +124,24 @@ class Store:
             kept = self._features[record.name] = Features(record, columns)
         return kept
 
-    def tokens(self, record: DictionaryRecord, ids: np.ndarray | list[int]) -> list[str]:
+    def contexts(self, record: DictionaryRecord, ids: list[int]) -> dict[int, np.ndarray]:
+        """Token ids of contexts. Features share them and they never change, so they are kept."""
+        cache = record.cache
+        with self._contexts_lock:
+            found = {i: self._contexts[cache, i] for i in ids if (cache, i) in self._contexts}
+        missing = [i for i in ids if i not in found]
+        if missing:
+            read = self.database.contexts(cache, missing)
+            if len(read) != len(set(missing)):
+                raise BeingReplacedError
+            with self._contexts_lock:
+                self._contexts.update({(cache, i): tokens for i, tokens in read.items()})
+                while len(self._contexts) > _CONTEXTS_KEPT:
+                    del self._contexts[next(iter(self._contexts))]
+            found |= read
+        return found
+
+    def tokens(self, record: DictionaryRecord, ids: list[int]) -> list[str]:
         """Display strings of token ids; an id that the vocabulary lacks is shown as a number."""
         key = record.vocabulary
         if key not in self._vocabularies:

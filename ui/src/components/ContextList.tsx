@@ -95,7 +95,7 @@ const Line = memo(function Line({ context, maximum, whole }: LineProps) {
           return (
             <span
               key={at}
-              data-says={`${figure(value)} · ${alone(token)} · ${at}`}
+              data-says={`${figure(value)} · ${alone(token)} · position ${at}`}
               data-activation={value}
               // One stop of the Tab key for each context: its strongest token.
               {...(value > 0 && {

@@ -98,8 +98,8 @@ export function FeaturePage() {
       </div>
       <section aria-labelledby="top">
         <div className="tabs">
-          <h2 id="top">Top {contexts.total}</h2>
-          <Switch whole={whole} parameters={parameters} />
+          <h2 id="top">{contexts.total === 0 ? "Contexts" : `Top ${contexts.total}`}</h2>
+          {contexts.total > 0 && <Switch whole={whole} parameters={parameters} />}
         </div>
         {contexts.total === 0 ? (
           <p className="quiet">
@@ -188,6 +188,7 @@ function Switch({ whole, parameters }: { whole: boolean; parameters: URLSearchPa
 
 function ActivationHistogram({ feature }: { feature: Feature }) {
   const { counts, upper } = feature.histogram;
+  if (feature.firings === 0) return <p className="quiet">Never active.</p>;
   const width = upper / counts.length;
   return (
     <figure className="histogram">

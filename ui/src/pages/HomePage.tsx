@@ -65,6 +65,7 @@ function Place({ members }: { members: DictionarySummary[] }) {
   const best = members.reduce((a, b) => (b.fvu < a.fvu ? b : a));
   const [chosen, choose] = useState(best.name);
   const summary = members.find(({ name }) => name === chosen) ?? best;
+  const evaluated = members.some((each) => each.ce_recovered !== null);
   const detail = useDictionary(summary.name);
   return (
     <>
@@ -74,7 +75,9 @@ function Place({ members }: { members: DictionarySummary[] }) {
           <ParetoPlot dictionaries={members} chosen={summary.name} onChoose={choose} />
         </section>
         <section className="card" aria-live="polite">
-          <h2>{summary.name}</h2>
+          <h2>
+            <Link to={dictionaryPath(summary.name)}>{summary.name}</Link>
+          </h2>
           <Stats
             stats={[
               [fraction(summary.fvu), "FVU"],
@@ -89,7 +92,6 @@ function Place({ members }: { members: DictionarySummary[] }) {
           <p className="quiet">
             {count(summary.features)} features, trained on {compact(summary.tokens_trained)} tokens,
             analysed on {compact(summary.tokens_analysed)} · {day(summary.created)} ·{" "}
-            <Link to={dictionaryPath(summary.name)}>open</Link> ·{" "}
             <Link to={featurePath(summary.name, "random")}>random feature</Link>
           </p>
         </section>
@@ -105,7 +107,7 @@ function Place({ members }: { members: DictionarySummary[] }) {
               <th scope="col">features</th>
               <th scope="col">L0</th>
               <th scope="col">FVU</th>
-              <th scope="col">CE recovered</th>
+              {evaluated && <th scope="col">CE recovered</th>}
               <th scope="col">dead</th>
               <th scope="col">trained on</th>
               <th scope="col">analysed on</th>
@@ -131,7 +133,9 @@ function Place({ members }: { members: DictionarySummary[] }) {
                 <td>{count(each.features)}</td>
                 <td>{each.l0.toFixed(1)}</td>
                 <td>{fraction(each.fvu)}</td>
-                <td>{each.ce_recovered === null ? "–" : fraction(each.ce_recovered)}</td>
+                {evaluated && (
+                  <td>{each.ce_recovered === null ? "–" : fraction(each.ce_recovered)}</td>
+                )}
                 <td>{percent(each.dead_fraction)}</td>
                 <td>{compact(each.tokens_trained)}</td>
                 <td>{compact(each.tokens_analysed)}</td>
