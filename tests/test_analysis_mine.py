@@ -1,5 +1,7 @@
 """The one-pass miner against a brute-force search."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -69,7 +71,7 @@ def test_numbers_and_histogram_equal_those_of_all_values_at_once(scale, chunk, s
         assert float(miner.maximum[feature]) == values.max()
         assert float(miner.sums[feature]) == pytest.approx(values.sum().item())
         edges = np.linspace(0, end, len(counts) + 1)
-        expected = [((values > a) & (values <= b)).sum() for a, b in zip(edges, edges[1:], strict=False)]
+        expected = [((values > a) & (values <= b)).sum() for a, b in itertools.pairwise(edges)]
         assert counts.tolist() == expected
         assert counts[-1] > 0
 

@@ -64,8 +64,15 @@ def test_an_epoch_visits_every_row_once(cache, pool, batch_size, world_size, spe
     seen = []
     for rank in range(world_size):
         with ShuffledLoader(
-            cache, ["a"], batch_size, memory_for(pool), seed, rank, world_size,
-            return_rows=True, drop_special=special,
+            cache,
+            ["a"],
+            batch_size,
+            memory_for(pool),
+            seed,
+            rank,
+            world_size,
+            return_rows=True,
+            drop_special=special,
         ) as loader:
             seen += row_numbers(loader)
     tokens = cache.tokens(0, CONTEXTS)
@@ -89,8 +96,10 @@ def test_global_batches_do_not_depend_on_the_number_of_ranks(cache, pool, batch_
             return row_numbers(loader)
 
     alone = batches(0, 1)
-    shared = [torch.cat(parts) for parts in
-              zip(*(batches(r, world_size) for r in range(world_size)), strict=True)]
+    shared = [
+        torch.cat(parts)
+        for parts in zip(*(batches(r, world_size) for r in range(world_size)), strict=True)
+    ]
     assert len(alone) == len(shared) == -(-CONTEXTS * SIZE // batch_size)
     for one, many in zip(alone, shared, strict=True):
         assert torch.equal(one.sort().values, many.sort().values)
@@ -126,16 +135,19 @@ def test_a_saved_state_goes_on_with_the_same_rows(cache, pool, batch_size, befor
             other.load_state_dict(state)
             going_on.append(row_numbers(other))
     end = state["epoch"] * len(one) + len(one)
-    for one_batch, parts in zip(
-        whole[before:end], zip(*going_on, strict=True), strict=True
-    ):
+    for one_batch, parts in zip(whole[before:end], zip(*going_on, strict=True), strict=True):
         assert torch.equal(one_batch.sort().values, torch.cat(parts).sort().values)
 
 
 def test_order_depends_on_seed_and_epoch_and_not_on_format_dtype_or_batch_size(caches):
     def order(cache, seed=0, epoch=0, batch_size=64, value_bytes=4):
         with ShuffledLoader(
-            cache, "b", batch_size, memory_for(300, (5,), value_bytes), seed, return_rows=True,
+            cache,
+            "b",
+            batch_size,
+            memory_for(300, (5,), value_bytes),
+            seed,
+            return_rows=True,
             epoch=epoch,
         ) as loader:
             return torch.cat(row_numbers(loader))

@@ -231,7 +231,7 @@ class _ZarrShard:
         manifest: Manifest,
     ) -> None:
         self._path, self._name = folder / name, name
-        self._array = zarr.open_array(folder / spec.path, mode="r+", config=_ZARR_CONFIG)
+        self._array = zarr.open_array(folder / spec.path, mode="r+").with_config(_ZARR_CONFIG)
         self._data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
         self._first = shard * manifest.shard_contexts
         self._filled = 0

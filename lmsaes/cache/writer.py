@@ -55,7 +55,7 @@ class CacheWriter:
 
     Opens `folder` (which may hold committed shards of the same manifest), removes what a crash
     left behind, and holds the folder's lock until `close`. Use it as a context manager: leaving
-    it by an exception abandons the shard in flight and keeps what is committed.
+    it by an exception commits the shards that are whole and abandons the one in hand.
 
     Raises CacheError when another process writes there.
     """
@@ -160,10 +160,8 @@ class CacheWriter:
         write_manifest(self.folder, self.manifest)
 
     def close(self) -> None:
-        """Stops the threads, abandons an uncommitted shard and lets the folder go."""
-        if self._threads:
-            self._failure = self._failure or _Closed()
-            self._stop_threads()
+        """Commits the shards that are whole, abandons the one in hand, lets the folder go."""
+        self._stop_threads()
         self._lock.release()
 
     def __enter__(self) -> "CacheWriter":
@@ -196,7 +194,7 @@ class CacheWriter:
         self._threads = []
 
     def _raise_failure(self) -> None:
-        if self._failure is not None and not isinstance(self._failure, _Closed):
+        if self._failure is not None:
             raise self._failure
 
     def _work(self, spec: ArraySpec, queue: "Queue[_Batch | _End]") -> None:
@@ -256,10 +254,6 @@ class _Batch:
 
 class _End:
     pass
-
-
-class _Closed(Exception):
-    """Stands for an orderly close in the place of a failure."""
 
 
 def lock_cache(folder: Path) -> filelock.BaseFileLock:

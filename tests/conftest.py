@@ -1,0 +1,16 @@
+"""Fixtures that several test files share: the bundled model, loaded once."""
+
+import os
+
+# Set before anything of Hugging Face is imported: no test may depend on a hub.
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import pytest
+
+from lmsaes.demo import MODEL
+from lmsaes.lm import LanguageModel
+
+
+@pytest.fixture(scope="session")
+def language_model() -> LanguageModel:
+    return LanguageModel.load(str(MODEL), device="cpu")

@@ -1,0 +1,160 @@
+"""The language model: names, values and widths of hooks, and what is refused."""
+
+import json
+import shutil
+
+import pytest
+import torch
+
+from lmsaes.demo import MODEL
+from lmsaes.errors import ConfigError, ModelError
+from lmsaes.lm import LanguageModel, resolve_device, token_strings, tokenizer_facts
+
+HOOKS = [
+    "hook_embed",
+    "blocks.0.hook_resid_pre",
+    "blocks.1.hook_resid_mid",
+    "blocks.1.hook_attn_out",
+    "blocks.1.attn.hook_z",
+    "blocks.1.mlp.hook_post",
+    "blocks.2.hook_mlp_out",
+    "blocks.2.hook_resid_post",
+]
+
+
+def test_activations_equal_run_with_cache(language_model):
+    tokens = torch.randint(0, 4096, (3, 40), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        _, expected = language_model.bridge.run_with_cache(tokens)
+    found = language_model.activations(tokens, HOOKS)
+    assert list(found) == sorted(found, key=list(found).index)
+    assert set(found) == set(HOOKS)
+    for hook, values in found.items():
+        assert torch.allclose(values, expected[hook].flatten(2), atol=1e-5), hook
+
+
+def test_the_forward_pass_stops_at_the_last_wanted_hook(language_model):
+    ran = []
+    blocks = language_model.bridge.blocks
+    handles = [
+        block.register_forward_hook(lambda *_, i=i: ran.append(i)) for i, block in enumerate(blocks)
+    ]
+    language_model.activations(torch.zeros((1, 4), dtype=torch.int64), ["blocks.2.hook_resid_mid"])
+    for handle in handles:
+        handle.remove()
+    assert ran == [0, 1]
+
+
+def test_widths_of_names_and_globs(language_model):
+    d_model = language_model.bridge.cfg.d_model
+    assert language_model.hook_widths(["blocks.0.mlp.hook_post"]) == {
+        "blocks.0.mlp.hook_post": 4 * d_model
+    }
+    assert language_model.hook_widths(["blocks.1.attn.hook_z"]) == {"blocks.1.attn.hook_z": d_model}
+    layers = language_model.bridge.cfg.n_layers
+    found = language_model.hook_widths(["blocks.*.hook_resid_post"])
+    assert found == {f"blocks.{i}.hook_resid_post": d_model for i in range(layers)}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message", "hint"),
+    [
+        ("block.1.hook_resid_pre", "'block.1.hook_resid_pre' is not in", "blocks.1.hook_resid_pre"),
+        ("blocks.*.hook_nothing", "is not in", "nearest"),
+        ("blocks.0.attn.hook_pattern", "no vector per token", "hook_resid_post"),
+        ("blocks.0.ln1.hook_scale", "no vector per token", "hook_resid_post"),
+    ],
+)
+def test_hooks_that_cannot_be_kept_are_refused_with_help(language_model, pattern, message, hint):
+    with pytest.raises(ConfigError, match=message) as error:
+        language_model.hook_widths([pattern])
+    assert hint in (error.value.hint or "")
+
+
+def test_unembedding_is_what_a_direction_adds_to_the_logits(language_model):
+    """Against the model itself: a tiny step along a direction, with the norm's scale held."""
+    lm = language_model
+    tokens = torch.randint(0, 4096, (1, 16), generator=torch.Generator().manual_seed(1))
+    hf = lm.bridge.original_model
+    last = f"blocks.{lm.bridge.cfg.n_layers - 1}.hook_resid_post"
+    x = lm.activations(tokens, [last])[last][0, -1].double()
+    weight, bias = hf.transformer.ln_f.weight.double(), hf.transformer.ln_f.bias.double()
+    scale = (x - x.mean()).pow(2).mean().add(hf.config.layer_norm_epsilon).sqrt()
+
+    def logits(residual):
+        centred = residual - residual.mean()
+        return hf.lm_head.weight.double() @ (centred / scale * weight + bias)
+
+    direction = torch.randn(len(x), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    direction -= direction.mean()
+    change = logits(x + direction) - logits(x)
+    expected = change - change.mean()
+    found = direction @ lm.unembedding().double() / scale
+    assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_token_strings_join_to_the_text(language_model):
+    tokenizer = language_model.tokenizer
+    strings = token_strings(tokenizer, 4100)
+    assert len(strings) == 4100
+    text = "In the beginning, 1789: naïve — “quoted” words\nand a tab\t."
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    joined = "".join(strings[i] for i in ids)
+    raw = joined.encode().decode("unicode_escape") if "\\x" in joined else joined
+    ascii_only = "".join(c for c in raw if c.isascii())
+    assert [c for c in text if c.isascii()] == list(ascii_only)
+    assert strings[tokenizer.encode(" the", add_special_tokens=False)[0]] == " the"
+    assert strings[4099] == "[4099]"
+
+
+def test_tokenizer_facts(language_model):
+    facts = tokenizer_facts(language_model.tokenizer)
+    assert facts.bos_id == facts.eos_id == 0
+    assert facts.special_ids == (0,)
+
+
+def test_folders_without_a_model_are_told(tmp_path):
+    with pytest.raises(ModelError, match="there is no folder"):
+        LanguageModel.load(str(tmp_path / "nowhere"))
+    with pytest.raises(ModelError, match=r"no config\.json"):
+        LanguageModel.load(str(tmp_path))
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError, match="can't load the model in"):
+        LanguageModel.load(str(tmp_path))
+
+
+def test_weights_that_would_be_unpickled_are_refused(tmp_path):
+    shutil.copytree(MODEL, tmp_path / "m")
+    (tmp_path / "m/model.safetensors").unlink()
+    torch.save({}, tmp_path / "m/pytorch_model.bin")
+    with pytest.raises(ModelError) as error:
+        LanguageModel.load(str(tmp_path / "m"))
+    assert "safetensors" in (error.value.hint or "")
+
+
+def test_a_name_that_cannot_be_downloaded_is_told_in_one_line():
+    with pytest.raises(ModelError, match="neither a local folder nor to be had") as error:
+        LanguageModel.load("gpt2-small")
+    assert "\n" not in str(error.value)
+
+
+def test_unknown_dtypes_and_devices_are_told():
+    with pytest.raises(ConfigError, match="int4"):
+        LanguageModel.load(str(MODEL), dtype="int4")
+    with pytest.raises(ConfigError, match="device 'abacus'"):
+        resolve_device("abacus")
+
+
+def test_a_fine_tuned_model_has_another_hash(tmp_path, language_model):
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(MODEL, tmp_path / "m")
+    path = tmp_path / "m/model.safetensors"
+    weights = load_file(path)
+    name = next(n for n in weights if n.endswith("mlp.c_fc.weight"))
+    weights[name] = weights[name] + 0.01
+    save_file(weights, path, metadata={"format": "pt"})
+    other = LanguageModel.load(str(tmp_path / "m"), device="cpu")
+    assert other.record.weights_hash != language_model.record.weights_hash
+    assert other.record.config_hash == language_model.record.config_hash
+    json.dumps(other.record.model_dump())
