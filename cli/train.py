@@ -8,9 +8,11 @@ from rich.console import Console
 from rich.table import Table
 
 from lmsaes.errors import ConfigError
-from lmsaes.sae import ReLUConfig, SAEConfig, TopKConfig
+from lmsaes.sae import SAE, JumpReLUConfig, ReLUConfig, SAEConfig, TopKConfig
 from lmsaes.training import TrainedSAE
 from lmsaes.training.sweep import Sweep, make_sweep
+
+_ARCHITECTURES = ", ".join(sorted(SAE.architectures))
 
 
 def _of_run(name: str) -> str:
@@ -26,32 +28,39 @@ def train(
     hook: Annotated[str | None, typer.Option(help=_of_run("hook"))] = None,
     out: Annotated[Path | None, typer.Option(help=_of_run("out"))] = None,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file: these options and one [[sae]] table per SAE")
+        Path | None, typer.Option(help="TOML file: these options and one sae table per SAE")
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="kind of SAE [default: topk]", show_default=False)
+        str | None, typer.Option(help=f"{_ARCHITECTURES} (default: topk)")
     ] = None,
     name: Annotated[str | None, typer.Option(help=_of_sae("name"))] = None,
     expansion: Annotated[float | None, typer.Option(help=_of_sae("expansion"))] = None,
     features: Annotated[int | None, typer.Option(help=_of_sae("features"))] = None,
-    k: Annotated[int | None, typer.Option(help=_of_sae("k", TopKConfig) + " (topk)")] = None,
-    l1: Annotated[float | None, typer.Option(help=_of_sae("l1", ReLUConfig) + " (relu)")] = None,
+    k: Annotated[
+        int | None, typer.Option(help=_of_sae("k", TopKConfig) + ", of the topk kinds")
+    ] = None,
+    l1: Annotated[
+        float | None, typer.Option(help=_of_sae("l1", ReLUConfig) + ", of relu and its kin")
+    ] = None,
+    l0: Annotated[
+        float | None, typer.Option(help=_of_sae("l0", JumpReLUConfig) + ", of jumprelu")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help=_of_sae("lr"))] = None,
     tokens: Annotated[
-        str | None, typer.Option(help=_of_run("tokens") + ", as 500k or 200M [default: 200M]")
+        str | None, typer.Option(help=_of_run("tokens") + ", as 500k or 200M (default: 200M)")
     ] = None,
     batch_size: Annotated[
-        str | None, typer.Option(help=_of_run("batch_size") + " [default: 4096]")
+        str | None, typer.Option(help=_of_run("batch_size") + " (default: 4096)")
     ] = None,
     shuffle_memory: Annotated[
-        str | None, typer.Option(help=_of_run("shuffle_memory") + " [default: 4GiB]")
+        str | None, typer.Option(help=_of_run("shuffle_memory") + " (default: 4GiB)")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help="seed of the weights and the order of rows [default: 0]")
+        int | None, typer.Option(help="seed of the weights and the order of rows (default: 0)")
     ] = None,
-    device: Annotated[str | None, typer.Option(help=_of_run("device") + " [default: auto]")] = None,
+    device: Annotated[str | None, typer.Option(help=_of_run("device") + " (default: auto)")] = None,
     checkpoint_every: Annotated[
-        str | None, typer.Option(help=_of_run("checkpoint_every") + " [default: 1000]")
+        str | None, typer.Option(help=_of_run("checkpoint_every") + " (default: 1000)")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace the run that is in the folder")
@@ -79,6 +88,7 @@ def train(
         "features": features,
         "k": k,
         "l1": l1,
+        "l0": l0,
         "lr": lr,
     }
     given = {setting: value for setting, value in single.items() if value is not None}

@@ -114,19 +114,23 @@ def gated(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     return mean_square(target - decode(sae, f)) + sae.l1 * penalty + mean_square(target - by_gate)
 
 
-def straight_through(z: Tensor, threshold: Tensor, bandwidth: float) -> tuple[Tensor, Tensor]:
-    """z·1[z > θ] and 1[z > θ], whose derivatives at θ are those of a ramp of that width."""
+def straight_through(sae: JumpReLU, z: Tensor) -> tuple[Tensor, Tensor]:
+    """z·1[z > θ] and 1[z > θ], whose derivatives at θ are those of a ramp of the window's width."""
+    threshold, bandwidth = sae.threshold, sae.bandwidth
     step = (z > threshold).double()
     inside = ((z - threshold).abs() < bandwidth / 2).double()
     # Zero in value; in θ its slope is that of the rectangle.
     ramp = -(threshold - threshold.detach()) * inside / bandwidth
-    return z * step + threshold.detach() * ramp, step + ramp
+    f = z * step + threshold.detach() * ramp
+    if sae.sparsity == "tanh":
+        f = f + threshold.detach() * (z - z.detach()) * inside / bandwidth
+    return f, step + ramp
 
 
 def jumprelu(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, JumpReLU)
     z = x @ sae.W_enc.T + sae.b_enc
-    f, step = straight_through(z, sae.threshold, sae.bandwidth)
+    f, step = straight_through(sae, z)
     l0, norms = step.sum(1).mean(), sae.W_dec.norm(dim=1)
     if sae.sparsity == "target":
         penalty = sae.weight * 2 / sae.target_l0 * (l0 - sae.target_l0) ** 2

@@ -25,15 +25,15 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     ] = False
     features: Annotated[int | None, Field(gt=0, description="number of features")] = None
     expansion: Annotated[
-        float | None, Field(gt=0, description="features per input dimension [default: 16]")
+        float | None, Field(gt=0, description="features per input dimension (default: 16)")
     ] = None
     lr: Annotated[
         float | None,
-        Field(gt=0, description="peak learning rate [default: by width and length of the run]"),
+        Field(gt=0, description="peak learning rate (default: by width and length of the run)"),
     ] = None
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
     warmup: Annotated[
-        int | None, Field(ge=0, description="steps until the peak [default: a sixteenth, ≤ 1000]")
+        int | None, Field(ge=0, description="steps until the peak (default: a sixteenth, ≤ 1000)")
     ] = None
     decay: Annotated[
         float, Field(ge=0, le=1, description="last share of the run over which lr falls to zero")
@@ -46,7 +46,7 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
         Field(
             gt=0,
             description="tokens without firing after which a feature counts as dead"
-            " [default: 10M, or an eighth of a shorter run]",
+            " (default: 10M, or an eighth of a shorter run)",
         ),
     ] = None
     normalize: Annotated[

@@ -21,7 +21,7 @@ class HierarchicalConfig(TopKConfig, frozen=True):
     architecture: Literal["hierarchical"] = "hierarchical"  # pyright: ignore[reportIncompatibleVariableOverride]
     levels: Annotated[
         tuple[int, ...] | None,
-        Field(description="the k whose losses are averaged [default: k, k/2, k/4, … 1]"),
+        Field(description="the k whose losses are averaged (default: k, k/2, k/4, … 1)"),
     ] = None
 
 

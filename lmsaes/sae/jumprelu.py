@@ -27,7 +27,7 @@ class JumpReLUConfig(SAEConfig, frozen=True):
     l0: Annotated[float, Field(gt=0, description="target L0")] = 32.0
     weight: Annotated[
         float | None,
-        Field(ge=0, description="weight of the penalty [default: 1e-3, 1e-3 or 20 by its kind]"),
+        Field(ge=0, description="weight of the penalty (default: 1e-3, 1e-3 or 20 by its kind)"),
     ] = None
     weight_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which weight grows from zero")
@@ -81,14 +81,14 @@ class JumpReLU(SAE, architecture="jumprelu"):
 
         The derivative of the step at θ is replaced by a rectangle of width ε = `bandwidth` and
         height 1/ε (Rajamanoharan et al. 2024, section 3), so only pre-activations within it move
-        a threshold.
+        a threshold. With the tanh penalty they are moved by it themselves too, as Anthropic does.
         """
         ramp = min(1.0, progress / self.weight_warmup) if self.weight_warmup else 1.0
         pre = self.preactivations(x)
         floor = self.threshold.detach() - self.bandwidth / 2
         entries = entries_above(floor, pre, x, self.W_enc, self.b_enc)
         threshold = entries.at(self.threshold).expand_as(entries.values)
-        activations = jump(entries.values, threshold, self.bandwidth)
+        activations = jump(entries.values, threshold, self.bandwidth, self.sparsity == "tanh")
         residual = target - entries.decode(activations, self.W_dec) - self.b_dec
         squared_error = residual.square().sum()
         firing = step(entries.values, threshold, self.bandwidth)
@@ -148,9 +148,12 @@ class JumpReLU(SAE, architecture="jumprelu"):
         self.threshold.clamp_(min=0)
 
 
-def jump(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
-    """values·1[values > threshold], with the rectangle's gradient for the threshold."""
-    return cast(Tensor, _Jump.apply(values, threshold, bandwidth))  # pyright: ignore[reportUnknownMemberType]
+def jump(values: Tensor, threshold: Tensor, bandwidth: float, to_values: bool) -> Tensor:
+    """values·1[values > threshold], with the rectangle's gradient for the threshold.
+
+    `to_values` gives the values the rectangle's share too, not only that of the identity above.
+    """
+    return cast(Tensor, _Jump.apply(values, threshold, bandwidth, to_values))  # pyright: ignore[reportUnknownMemberType]
 
 
 def step(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
@@ -164,16 +167,17 @@ def _window(values: Tensor, threshold: Tensor, bandwidth: float) -> Tensor:
 
 class _Jump(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, threshold: Tensor, bandwidth: float):
+    def forward(ctx: Any, values: Tensor, threshold: Tensor, bandwidth: float, to_values: bool):
         ctx.save_for_backward(values, threshold)
-        ctx.bandwidth = bandwidth
+        ctx.bandwidth, ctx.to_values = bandwidth, to_values
         return values * (values > threshold)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
         values, threshold = ctx.saved_tensors
-        window = _window(values, threshold, ctx.bandwidth)
-        return gradients[0] * (values > threshold), -gradients[0] * threshold * window, None
+        at_step = gradients[0] * threshold * _window(values, threshold, ctx.bandwidth)
+        through = gradients[0] * (values > threshold)
+        return through + at_step if ctx.to_values else through, -at_step, None, None
 
 
 class _Step(torch.autograd.Function):

@@ -21,7 +21,7 @@ class TopKConfig(SAEConfig, frozen=True):
     k: Annotated[int, Field(gt=0, description="active features per row")] = 32
     aux_k: Annotated[
         int | None,
-        Field(gt=0, description="dead features that explain the error [default: half of d_model]"),
+        Field(gt=0, description="dead features that explain the error (default: half of d_model)"),
     ] = None
     aux_weight: Annotated[float, Field(ge=0, description="weight of that auxiliary loss")] = 1 / 32
 

@@ -37,7 +37,7 @@ class Sweep(BaseModel, frozen=True, extra="forbid"):
     cache: Annotated[Path, Field(description="folder that `lmsaes cache` wrote")]
     out: Annotated[Path, Field(description="folder of the run; each SAE gets one inside it")]
     hook: Annotated[
-        str | None, Field(description="hook to train on [default: the cache's only one]")
+        str | None, Field(description="hook to train on (default: the cache's only one)")
     ] = None
     tokens: Annotated[Count, Field(gt=0, description="tokens to train on")] = 200_000_000
     batch_size: Annotated[Count, Field(gt=0, description="tokens per step")] = 4096

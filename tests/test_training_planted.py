@@ -1,0 +1,147 @@
+"""Training finds a planted dictionary, and the trainer keeps its books."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lmsaes.sae import (
+    SAE,
+    BatchTopKConfig,
+    GatedConfig,
+    JumpReLUConfig,
+    MatryoshkaConfig,
+    PAnnealConfig,
+    ReLUConfig,
+    SAEConfig,
+    TopKConfig,
+)
+from lmsaes.training import SAETrainer
+from lmsaes.training.normalization import Normalization
+from lmsaes.training.schedules import lr_factor
+
+D, PLANTED, ACTIVE = 32, 64, 3
+DIRECTIONS = torch.nn.functional.normalize(
+    torch.randn(PLANTED, D, generator=torch.Generator().manual_seed(0)), dim=1
+)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """Products this small gain nothing from a second thread and lose much on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class Statistics:
+    mean = torch.ones(D).tolist()
+    mean_norm = math.sqrt(D)
+    # Each of the planted features fires on a share of the rows, with E f² = 13/12.
+    variance = torch.full((D,), ACTIVE * 13 / 12 / D).tolist()
+
+
+def rows(count: int, generator: torch.Generator) -> Tensor:
+    """Sparse non-negative mixtures of the planted directions, around (1, …, 1)."""
+    fires = torch.rand(count, PLANTED, generator=generator) < ACTIVE / PLANTED
+    return (fires * (torch.rand(count, PLANTED, generator=generator) + 0.5)) @ DIRECTIONS + 1
+
+
+def trained(config: SAEConfig, steps: int = 400, batch: int = 256) -> tuple[SAETrainer, SAE]:
+    scale = Normalization.of(Statistics(), config.normalize)
+    trainer = SAETrainer(SAE.create(config, D), steps, steps * batch, scale, scale)
+    generator = torch.Generator().manual_seed(1)
+    for step in range(steps):
+        x = scale(rows(batch, generator))
+        trainer.step(x, x)
+        if step % 20 == 0:
+            trainer.report()
+    return trainer, trainer.finished_sae()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [TopKConfig(features=PLANTED, k=ACTIVE), BatchTopKConfig(features=PLANTED, k=ACTIVE)],
+    ids=lambda c: c.architecture,
+)
+def test_a_planted_dictionary_is_recovered(config: SAEConfig):
+    _, sae = trained(config)
+    nearest = (DIRECTIONS @ sae.W_dec.T).max(dim=1).values
+    assert float((nearest >= 0.95).float().mean()) >= 0.95
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ReLUConfig(features=PLANTED, l1=1.0),
+        PAnnealConfig(features=PLANTED, l1=1.0),
+        GatedConfig(features=PLANTED, l1=1.0),
+        JumpReLUConfig(features=PLANTED, l0=2 * ACTIVE),
+        MatryoshkaConfig(features=PLANTED, k=ACTIVE),
+        TopKConfig(features=PLANTED, k=ACTIVE, normalize="mean_norm"),
+        TopKConfig(features=PLANTED, k=ACTIVE, normalize="none"),
+    ],
+    ids=lambda c: f"{c.architecture}-{c.normalize}",
+)
+def test_every_architecture_learns_and_its_saved_form_does_as_well(config: SAEConfig):
+    trainer, sae = trained(config, steps=300)
+    x = rows(4000, torch.Generator().manual_seed(2))
+    fvu = float(sae.error(x).square().sum() / (x - x.mean(0)).square().sum())
+    metrics = trainer.final_metrics()
+    assert fvu < 0.5
+    assert fvu == pytest.approx(metrics.fvu, rel=0.15)
+    assert float(sae.encode(x).nnz / 4000) == pytest.approx(metrics.l0, rel=0.15)
+
+
+def test_silence_is_counted_in_tokens():
+    config = TopKConfig(features=8, k=1, dead_after=100)
+    scale = Normalization(torch.zeros(4), torch.ones(4), 4.0)
+    trainer = SAETrainer(SAE.create(config, 4), 10, 400, scale, scale)
+    with torch.no_grad():
+        trainer.sae.b_enc[3] = 1000.0  # always the one that fires
+    for _ in range(3):
+        x = torch.randn(40, 4)
+        trainer.step(x, x)
+    _, dead = trainer.report()
+    assert dead == 7 / 8
+    assert trainer.dead.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert trainer.silent_for.tolist() == [120, 120, 120, 0, 120, 120, 120, 120]
+
+
+def test_the_learning_rate_rises_stays_and_falls():
+    factors = [lr_factor(step, 100, 10, 0.2) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9:81] == [1.0] * 72
+    assert factors[90] == pytest.approx(0.5)
+    assert factors[99] == pytest.approx(0.05)
+
+
+def test_state_that_is_saved_and_loaded_continues_with_the_same_bits():
+    config = BatchTopKConfig(features=PLANTED, k=ACTIVE, dead_after=1000)
+    scale = Normalization.of(Statistics(), config.normalize)
+    generator = torch.Generator().manual_seed(3)
+    batches = [scale(rows(64, generator)) for _ in range(40)]
+    trainers = [SAETrainer(SAE.create(config, D), 40, 2560, scale, scale) for _ in range(2)]
+    whole, first = trainers
+    for step, x in enumerate(batches):
+        whole.step(x, x)
+        if step % 10 == 9:
+            whole.report()
+    for step, x in enumerate(batches[:25]):
+        first.step(x, x)
+        if step % 10 == 9:
+            first.report()
+    second = SAETrainer(SAE.create(config, D), 40, 2560, scale, scale)
+    second.load_state({k: v.clone() for k, v in first.state_tensors().items()}, first.done)
+    for step, x in enumerate(batches[25:], 25):
+        second.step(x, x)
+        if step % 10 == 9:
+            second.report()
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(
+            whole.state_tensors().values(), second.state_tensors().values(), strict=True
+        )
+    )
