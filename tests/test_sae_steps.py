@@ -46,7 +46,7 @@ def decode(sae: SAE, f: Tensor) -> Tensor:
     return f @ sae.W_dec + sae.b_dec
 
 
-def aux_k(sae: TopK, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
+def aux_k(sae: SAE, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
     if not len(dead):
         return torch.zeros((), dtype=pre.dtype)
     f = keep_largest(pre[:, dead].relu(), min(sae.aux_k, len(dead)))
@@ -93,7 +93,9 @@ def relu(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, ReLU)
     f = (x @ sae.W_enc.T + sae.b_enc).relu()
     penalty = (f * sae.W_dec.norm(dim=1)).sum(1).mean() / target.shape[1]
-    return mean_square(target - decode(sae, f)) + sae.l1 * penalty
+    residual = target - decode(sae, f)
+    revival = aux_k(sae, x @ sae.W_enc.T + sae.b_enc, residual, dead)
+    return mean_square(residual) + sae.l1 * penalty + revival
 
 
 def p_anneal(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
@@ -155,7 +157,7 @@ CASES: list[tuple[SAEConfig, Oracle]] = [
     (MatryoshkaConfig(features=FEATURES, k=4), matryoshka),
     (MatryoshkaConfig(features=FEATURES, k=1, prefixes=(0.5, 0.5)), matryoshka),
     (ReLUConfig(features=FEATURES, l1=0.5), relu),
-    (ReLUConfig(features=FEATURES, l1=0.5, decoder="unit"), relu),
+    (ReLUConfig(features=FEATURES, l1=0.5, decoder="unit", aux_weight=0.5), relu),
     (PAnnealConfig(features=FEATURES, l1=0.5), p_anneal),
     (GatedConfig(features=FEATURES, l1=0.5), gated),
     (JumpReLUConfig(features=FEATURES, l0=5, weight=0.2), jumprelu),
@@ -239,3 +241,16 @@ def test_the_auxiliary_loss_reaches_the_encoder_of_dead_features():
         sae.step(x, x, dead=silent).loss.backward()
         assert sae.W_enc.grad is not None
         assert bool((sae.W_enc.grad[dead].abs().sum(1) > 0).all()) is alive
+
+
+@pytest.mark.parametrize("config", [TopKConfig(features=FEATURES, k=4), ReLUConfig(l1=0.5)])
+def test_a_bfloat16_product_keeps_master_weights_and_losses_in_float32(config: SAEConfig):
+    x = torch.randn(ROWS, D)
+    plain = SAE.create(config, D).step(x, x)
+    sae = SAE.create(config.model_copy(update={"precision": "bfloat16"}), D)
+    rounded = sae.step(x, x)
+    rounded.loss.backward()
+    assert rounded.loss.dtype == sae.W_enc.dtype == torch.float32
+    assert sae.W_enc.grad is not None
+    assert sae.W_enc.grad.dtype == torch.float32
+    assert float(rounded.loss.detach()) == pytest.approx(float(plain.loss.detach()), rel=0.05)

@@ -80,10 +80,11 @@ def test_a_planted_dictionary_is_recovered(config: SAEConfig):
         GatedConfig(features=PLANTED, l1=1.0),
         JumpReLUConfig(features=PLANTED, l0=2 * ACTIVE),
         MatryoshkaConfig(features=PLANTED, k=ACTIVE),
+        TopKConfig(features=PLANTED, k=ACTIVE, optimizer="muon"),
         TopKConfig(features=PLANTED, k=ACTIVE, normalize="mean_norm"),
         TopKConfig(features=PLANTED, k=ACTIVE, normalize="none"),
     ],
-    ids=lambda c: f"{c.architecture}-{c.normalize}",
+    ids=lambda c: f"{c.architecture}-{c.normalize}-{c.optimizer}",
 )
 def test_every_architecture_learns_and_its_saved_form_does_as_well(config: SAEConfig):
     trainer, sae = trained(config, steps=300)
@@ -118,8 +119,11 @@ def test_the_learning_rate_rises_stays_and_falls():
     assert factors[99] == pytest.approx(0.05)
 
 
-def test_state_that_is_saved_and_loaded_continues_with_the_same_bits():
-    config = BatchTopKConfig(features=PLANTED, k=ACTIVE, dead_after=1000)
+@pytest.mark.parametrize("optimizer", ["adam", "muon"])
+def test_state_that_is_saved_and_loaded_continues_with_the_same_bits(optimizer: str):
+    config = BatchTopKConfig.model_validate(
+        {"features": PLANTED, "k": ACTIVE, "dead_after": 1000, "optimizer": optimizer}
+    )
     scale = Normalization.of(Statistics(), config.normalize)
     generator = torch.Generator().manual_seed(3)
     batches = [scale(rows(64, generator)) for _ in range(40)]

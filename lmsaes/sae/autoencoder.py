@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from lmsaes.errors import SAEError
 from lmsaes.sae.config import SAEConfig
+from lmsaes.sae.dead_features import aux_k_loss
 from lmsaes.sae.sparse_ops import row_norms, rows_product
 from lmsaes.sae.sparse_rows import SparseRows
 
@@ -111,6 +112,9 @@ class SAE(nn.Module, ABC):
         self.W_dec = nn.Parameter(torch.zeros(self.features, self.d_out))
         self.b_dec = nn.Parameter(torch.zeros(self.d_out))
         self.W_skip = nn.Parameter(torch.zeros(self.d_out, self.d_in)) if config.skip else None
+        self.aux_k = config.aux_k or max(self.d_in // 2, 1)
+        self.aux_weight = config.aux_weight
+        self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
         self._workspace: Tensor | None = None
 
     # ── inference ────────────────────────────────────────────────────────────────────────────
@@ -197,6 +201,20 @@ class SAE(nn.Module, ABC):
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """As `step`, for what is left of the target after a linear skip."""
 
+    def auxiliary_loss(
+        self, x: Tensor, residual: Tensor, pre: Tensor, dead: Tensor | None
+    ) -> Tensor | float:
+        """aux_weight · aux-k: the `dead` features learn to explain the residual [rows, d_out].
+
+        `pre` [rows, features] are the pre-activations of x; see `aux_k_loss`.
+        """
+        if dead is None or dead.shape[0] == 0 or self.aux_weight == 0:
+            return 0.0
+        k = min(self.aux_k, dead.shape[0])
+        return self.aux_weight * aux_k_loss(
+            x, residual.detach(), pre, self.W_enc, self.b_enc, self.W_dec, dead, k
+        )
+
     def before_update(self) -> None:
         """Changes gradients before the optimiser sees them."""
 
@@ -241,18 +259,20 @@ class SAE(nn.Module, ABC):
         copy.unit_decoder()
         return copy
 
+    @torch.no_grad()
     def preactivations(self, x: Tensor) -> Tensor:
         """x · W_encᵀ + b_enc without a graph, [rows, features], in memory that is used again.
 
-        A fresh [rows, features] per step costs the CPU a fifth of the product in page faults.
+        A fresh [rows, features] per step costs the CPU a fifth of the product in page faults. In
+        bfloat16 where the configuration asks for it: master weights stay as they are.
         """
-        rows = x.shape[0]
+        rows, dtype = x.shape[0], self.precision or x.dtype
         space = self._workspace
-        if space is None or space.shape[0] < rows or space.dtype != x.dtype:
-            space = torch.empty(rows, self.features, dtype=x.dtype, device=x.device)
+        if space is None or space.shape[0] < rows or space.dtype != dtype:
+            space = torch.empty(rows, self.features, dtype=dtype, device=x.device)
             self._workspace = space
-        with torch.no_grad():
-            return torch.addmm(self.b_enc, x, self.W_enc.T, out=space[:rows])
+        W_enc, b_enc = self.W_enc.to(dtype), self.b_enc.to(dtype)
+        return torch.addmm(b_enc, x.to(dtype), W_enc.T, out=space[:rows])
 
     def linear(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         """x · W_encᵀ + b_enc of all or the chosen features, [rows, features]."""

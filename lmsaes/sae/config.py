@@ -31,6 +31,10 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
         float | None,
         Field(gt=0, description="peak learning rate (default: by width and length of the run)"),
     ] = None
+    optimizer: Annotated[
+        Literal["adam", "muon"],
+        Field(description="muon: for encoder and decoder, with Adam for the vectors"),
+    ] = "adam"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
     warmup: Annotated[
         int | None, Field(ge=0, description="steps until the peak (default: a sixteenth, ≤ 1000)")
@@ -56,6 +60,17 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
             " training; folded into the saved weights"
         ),
     ] = "mean_square"
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="of the encoder's product; all else stays in float32"),
+    ] = "float32"
+    aux_k: Annotated[
+        int | None,
+        Field(gt=0, description="dead features that explain the error (default: half of d_model)"),
+    ] = None
+    aux_weight: Annotated[
+        float, Field(ge=0, description="weight of that auxiliary loss, which revives dead features")
+    ] = 0.0
     seed: Annotated[int, Field(description="seed of the initial weights")] = 0
 
     @model_validator(mode="after")

@@ -63,8 +63,9 @@ class Gated(SAE, architecture="gated"):
         squared_error = residual.square().sum()
         penalty = entries.column_sums(gate) @ self.decoder_norms()
         loss = squared_error + self.l1 * ramp * penalty + (target - by_gate).square().sum()
+        loss = loss / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
         firings = entries.column_sums((activations.detach() > 0).float())
-        return StepOutput(loss / target.numel(), squared_error.detach(), firings)
+        return StepOutput(loss, squared_error.detach(), firings)
 
     def scale_activations(self, factor: Tensor) -> None:
         super().scale_activations(factor)

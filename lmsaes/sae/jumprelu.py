@@ -95,6 +95,7 @@ class JumpReLU(SAE, architecture="jumprelu"):
         firings = entries.column_sums(firing)
         sparsity = self._sparsity(entries, activations, firings, x, target)
         loss = squared_error / target.numel() + ramp * sparsity
+        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
         return StepOutput(loss, squared_error.detach(), firings.detach())
 
     def _sparsity(

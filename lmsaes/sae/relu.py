@@ -69,6 +69,7 @@ class ReLU(SAE, architecture="relu"):
         squared_error = residual.square().sum()
         penalty = self.penalty(entries, activations, progress)
         loss = (squared_error + self.l1 * ramp * penalty) / target.numel()
+        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
         firings = entries.column_sums((activations.detach() > 0).float())
         return StepOutput(loss, squared_error.detach(), firings)
 

@@ -123,7 +123,7 @@ class _LinearAt(torch.autograd.Function):
     ):
         ctx.save_for_backward(x, offsets, indices)
         ctx.features = weight.shape[0]
-        return values.clone()
+        return values.to(weight.dtype, copy=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
@@ -138,7 +138,7 @@ class _LinearFrom(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, pre: Tensor):
         ctx.save_for_backward(x)
-        return pre.view_as(pre)
+        return pre.to(weight.dtype) if pre.dtype != weight.dtype else pre.view_as(pre)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):

@@ -9,7 +9,6 @@ from torch import Tensor
 from lmsaes.errors import ConfigError
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.dead_features import aux_k_loss
 from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
 from lmsaes.sae.sparse_rows import SparseRows
 
@@ -19,11 +18,9 @@ class TopKConfig(SAEConfig, frozen=True):
 
     architecture: Literal["topk"] = "topk"
     k: Annotated[int, Field(gt=0, description="active features per row")] = 32
-    aux_k: Annotated[
-        int | None,
-        Field(gt=0, description="dead features that explain the error (default: half of d_model)"),
-    ] = None
-    aux_weight: Annotated[float, Field(ge=0, description="weight of that auxiliary loss")] = 1 / 32
+    aux_weight: Annotated[
+        float, Field(ge=0, description="weight of the auxiliary loss that revives dead features")
+    ] = 1 / 32
 
     def _default_label(self) -> str:
         return f"{self.architecture}-{self.k}"
@@ -41,8 +38,6 @@ class TopK(SAE, architecture="topk"):
                 f"k = {config.k} is more than the {self.features} features", "choose a smaller k"
             )
         self.k = config.k
-        self.aux_k = config.aux_k or max(self.d_in // 2, 1)
-        self.aux_weight = config.aux_weight
 
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         return self.encode(x, features).dense()
@@ -90,17 +85,7 @@ class TopK(SAE, architecture="topk"):
         residuals = target[:, None] - self.reconstruct(fired)
         loss = residuals.square().sum() / residuals.numel()
         residual = residuals[:, -1].detach()
-        if dead is not None and dead.shape[0] > 0 and self.aux_weight > 0:
-            loss = loss + self.aux_weight * aux_k_loss(
-                x,
-                residual,
-                pre,
-                self.W_enc,
-                self.b_enc,
-                self.W_dec,
-                dead,
-                min(self.aux_k, dead.shape[0]),
-            )
+        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
         return StepOutput(loss, residual.square().sum(), firings)
 

@@ -9,11 +9,10 @@ from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, Metrics, StepOutput
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
+from lmsaes.training.optimizers import make_optimizers
 from lmsaes.training.schedules import dead_after_tokens, lr_factor, peak_lr, warmup_steps
 
 _FINAL_SHARE = 0.1
-# Adam's ε as in Gao et al. 2024: a feature that fires rarely has gradients near the usual 1e-8.
-_EPSILON = 6.25e-10
 
 
 class SAETrainer:
@@ -39,9 +38,7 @@ class SAETrainer:
         self.warmup = warmup_steps(config, steps)
         self.dead_after = dead_after_tokens(config, tokens)
         self.device = sae.W_enc.device
-        self.optimizer = torch.optim.Adam(
-            sae.parameters(), lr=self.lr, betas=(config.beta1, 0.999), eps=_EPSILON, fused=True
-        )
+        self.optimizers = make_optimizers(sae, self.lr)
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
         self.dead = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
@@ -51,14 +48,17 @@ class SAETrainer:
         """One update from a batch in training units: x [rows, d_in], target [rows, d_out]."""
         rows = x.shape[0]
         output = self.sae.step(x, target, dead=self.dead, progress=self.done / self.steps)
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self.sae.parameters():
+            parameter.grad = None
         output.loss.backward()
         self.sae.before_update()
         if self.sae.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.sae.config.clip)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.lr_at(self.done)
-        self.optimizer.step()
+        factor = lr_factor(self.done, self.steps, self.warmup, self.sae.config.decay)
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = factor * group["peak"]
+            optimizer.step()
         self.sae.after_update()
 
         self.silent_for.add_(rows).masked_fill_(output.firings > 0, 0)
@@ -105,8 +105,9 @@ class SAETrainer:
         """Everything that the next step depends on, but for `done`."""
         state = {f"weights.{name}": value for name, value in self.sae.state_dict().items()}
         for name, parameter in self.sae.named_parameters():
-            for key, value in self.optimizer.state[parameter].items():
-                state[f"optimizer.{name}.{key}"] = value
+            for optimizer in self.optimizers:
+                for key, value in optimizer.state.get(parameter, {}).items():
+                    state[f"optimizer.{name}.{key}"] = value
         state["silent_for"] = self.silent_for
         state["dead"] = self.dead
         state["metrics.recent"] = self.recent.state()
@@ -120,10 +121,15 @@ class SAETrainer:
         self.sae.load_state_dict(
             {k.removeprefix(weights): v for k, v in state.items() if k.startswith(weights)}
         )
-        for name, parameter in self.sae.named_parameters():
-            prefix = f"optimizer.{name}."
-            moments = {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}
-            self.optimizer.state[parameter] = {k: v.to(self.device) for k, v in moments.items()}
+        names = {parameter: name for name, parameter in self.sae.named_parameters()}
+        for optimizer in self.optimizers:
+            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
+                prefix = f"optimizer.{names[parameter]}."
+                optimizer.state[parameter] = {
+                    key.removeprefix(prefix): value.to(self.device)
+                    for key, value in state.items()
+                    if key.startswith(prefix)
+                }
         self.silent_for.copy_(state["silent_for"])
         self.dead = state["dead"].to(self.device)
         self.recent.load_state(state["metrics.recent"])
