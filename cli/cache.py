@@ -1,9 +1,11 @@
 """`lmsaes cache`: run a language model once and keep what its hooks saw."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
 
 
 def cache(
@@ -22,9 +24,9 @@ def cache(
     out: Annotated[Path, typer.Option(help="folder of the cache")],
     tokens: Annotated[str, typer.Option(help="token positions to store, as 200k or 100M")] = "100M",
     context_size: Annotated[int, typer.Option(help="tokens per context")] = 128,
-    dtype: Annotated[str, typer.Option(help="stored as float16, bfloat16 or float32")] = "float16",
-    format: Annotated[str, typer.Option(help="safetensors or zarr")] = "safetensors",
-    compression: Annotated[str, typer.Option(help="none, zstd, lz4 or blosc; zarr only")] = "none",
+    dtype: Annotated[StorageDtype, typer.Option(help="how activations are stored")] = "float16",
+    format: Annotated[StorageFormat, typer.Option(help="kind of store")] = "safetensors",
+    compression: Annotated[Compression, typer.Option(help="of zarr stores")] = "none",
     batch_size: Annotated[
         int | None,
         typer.Option(
@@ -53,7 +55,8 @@ def cache(
         str, typer.Option(help="the model runs in float32, bfloat16 or float16")
     ] = "float32",
     weights: Annotated[
-        str, typer.Option(help="raw, or processed as TransformerLens does by default")
+        Literal["raw", "processed"],
+        typer.Option(help="raw, or processed as TransformerLens does by default"),
     ] = "raw",
     revision: Annotated[str | None, typer.Option(help="revision of the model")] = None,
     dataset_config: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None,

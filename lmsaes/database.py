@@ -450,7 +450,8 @@ def _unpack_weights(document: Document) -> list[tuple[int, float]]:
 def _sample_document(record: SampleRecord) -> Document:
     activations = _pack(record.activations.astype("<f2"))
     # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
-    activations["data"] = _zstd.encode(activations["data"])
+    # A feature that never fired has none, and zstd has no frame for nothing.
+    activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
     return {
         "_id": f"{int(record.index)}/{record.group}",
         "contexts": _pack(record.contexts.astype("<i8")),
@@ -462,12 +463,13 @@ def _sample_document(record: SampleRecord) -> Document:
 def _sample_record(document: Document) -> SampleRecord:
     index, _, group = document["_id"].partition("/")
     activations = document["activations"]
+    data = _zstd.decode(activations["data"]) if activations["data"] else b""
     return SampleRecord(
         index=int(index),
         group=group,
         contexts=_unpack(document["contexts"]),
         positions=_unpack(document["positions"]),
-        activations=_unpack({**activations, "data": _zstd.decode(activations["data"])}),
+        activations=_unpack({**activations, "data": data}),
     )
 
 

@@ -122,6 +122,7 @@ def generate(
         )
     with_bos = facts.bos_id is not None if bos is None else bos
     batch = batch_size or (16 if lm.device.type == "cpu" else 128)
+    block, shard = _sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size)
     wanted = Manifest(
         format=format,
         compression=compression,
@@ -144,7 +145,8 @@ def generate(
         ),
         compute=ComputeRecord(batch_size=batch, attention="eager", device=_device_kind(lm.device)),
         hooks={hook: HookRecord(d_model=width, dtype=dtype) for hook, width in widths.items()},
-        **_sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size),
+        block_contexts=block,
+        shard_contexts=shard,
         contexts_requested=contexts,
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -258,8 +260,8 @@ def _sizes(
     contexts: int,
     shard_size: int | str,
     block_size: int | str,
-) -> dict[str, int]:
-    """Contexts per shard and block.
+) -> tuple[int, int]:
+    """Contexts per block and per shard.
 
     A block is a power of two, measured at two bytes a value whatever the dtype, so that the
     loader's order does not depend on how a cache is stored. A shard is whole blocks and whole
@@ -271,7 +273,7 @@ def _sizes(
     unit = math.lcm(block, batch)
     by_size = parse_bytes(shard_size) // (widest * bytes_per_value(dtype))
     shard = min(by_size, max(-(-contexts // 16), 1))
-    return {"block_contexts": block, "shard_contexts": max(1, round(shard / unit)) * unit}
+    return block, max(1, round(shard / unit)) * unit
 
 
 def _continue_or_start(folder: Path, wanted: Manifest) -> Manifest:

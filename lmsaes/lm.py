@@ -64,7 +64,7 @@ class LanguageModel:
         torch_dtype = check_dtype(dtype)
         where = resolve_device(device)
         try:
-            model = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 source,
                 revision=revision,
                 dtype=torch_dtype,

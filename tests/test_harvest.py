@@ -1,0 +1,167 @@
+"""Stage one against TransformerLens' own `run_with_cache`, and its ways of going on."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from lmsaes import generate
+from lmsaes.cache.manifest import MANIFEST
+from lmsaes.demo import HELDOUT, MODEL, TEXT
+from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
+
+HOOKS = ["blocks.0.hook_resid_post", "blocks.1.mlp.hook_post"]
+COMMON: dict[str, Any] = {
+    "model": str(MODEL),
+    "dataset": str(HELDOUT),
+    "hooks": HOOKS,
+    "device": "cpu",
+    "context_size": 32,
+    "shard_size": "64KiB",
+    "block_size": "16KiB",
+    "batch_size": 4,
+}
+
+
+@pytest.fixture(scope="module")
+def caches(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("harvest")
+    return {
+        format: generate(**COMMON, out=folder / format, tokens=1500, dtype="float32", format=format)
+        for format in ("safetensors", "zarr")
+    }
+
+
+def test_the_cache_holds_what_run_with_cache_gives(caches, language_model):
+    cache = caches["safetensors"]
+    tokens = cache.tokens(0, cache.contexts)
+    assert tokens.shape == (1500 // 32, 32)
+    with torch.inference_mode():
+        _, expected = language_model.bridge.run_with_cache(tokens)
+    for hook in HOOKS:
+        found = cache.activations(hook, 0, cache.contexts)
+        assert torch.allclose(found, expected[hook], atol=1e-4), hook
+
+
+def test_both_formats_hold_the_same(caches):
+    safetensors, zarr = caches["safetensors"], caches["zarr"]
+    count = safetensors.contexts
+    assert zarr.contexts == count
+    assert zarr.identity == safetensors.identity
+    assert torch.equal(safetensors.tokens(0, count), zarr.tokens(0, count))
+    for hook in HOOKS:
+        a, b = (c.activations(hook, 0, count) for c in (safetensors, zarr))
+        assert torch.equal(a, b)
+        assert safetensors.hooks[hook] == zarr.hooks[hook]
+
+
+def test_tokens_are_the_documents_in_order(caches, language_model):
+    import gzip
+    import json
+
+    tokens = caches["safetensors"].tokens(0, 4)
+    assert (tokens[:, 0] == 0).all()
+    with gzip.open(HELDOUT, "rt") as file:
+        first = json.loads(file.readline())["text"]
+    text = language_model.tokenizer.decode(tokens[:, 1:].reshape(-1))
+    assert first.startswith(text[:200])
+
+
+def test_a_finished_cache_is_left_as_it_is(caches):
+    cache = caches["safetensors"]
+    before = (cache.path / MANIFEST).stat().st_mtime_ns
+    again = generate(**COMMON, out=cache.path, tokens=1500, dtype="float32")
+    assert again.contexts == cache.contexts
+    assert (cache.path / MANIFEST).stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"dtype": "bfloat16"}, "bfloat16"),
+        ({"dataset": str(TEXT)}, "fingerprint"),
+        ({"tokens": 3000}, "tokens 1472, not 2976"),
+        ({"bos": False}, "bos True, not False"),
+        ({"batch_size": 2}, "batch_size 4, not 2"),
+        ({"hooks": HOOKS[:1]}, "hooks"),
+        ({"format": "zarr"}, "format safetensors, not zarr"),
+        ({"weights": "processed"}, "weights raw, not processed"),
+    ],
+)
+def test_going_on_with_other_arguments_is_refused_by_name(caches, change, named):
+    cache = caches["safetensors"]
+    before = sorted(p.stat().st_mtime_ns for p in cache.path.rglob("*"))
+    arguments = {**COMMON, "out": cache.path, "tokens": 1500, "dtype": "float32", **change}
+    with pytest.raises(CacheError, match=named):
+        generate(**arguments)
+    assert sorted(p.stat().st_mtime_ns for p in cache.path.rglob("*")) == before
+
+
+def test_overwrite_replaces_a_cache_and_nothing_else(tmp_path):
+    generate(**COMMON, out=tmp_path / "c", tokens=200)
+    note = tmp_path / "c/notes.txt"
+    note.write_text("mine")
+    cache = generate(**COMMON, out=tmp_path / "c", tokens=300, format="zarr", overwrite=True)
+    assert cache.contexts == 300 // 32
+    assert note.read_text() == "mine"
+    assert not list(cache.path.rglob("*.safetensors")) or all(
+        p.parent.parent.name == "statistics" for p in cache.path.rglob("*.safetensors")
+    )
+
+
+@pytest.mark.parametrize("format", ["safetensors", "zarr"])
+def test_text_that_ends_early_is_kept_and_told(tmp_path, caplog, language_model, format):
+    path = tmp_path / "short.txt"
+    path.write_text("Now it came to pass in those days, that there went out a decree. " * 40)
+    count = len(language_model.tokenizer.encode(path.read_text())) + 1
+    arguments = {**COMMON, "dataset": str(path), "tokens": 5000, "format": format}
+    with caplog.at_level("WARNING", logger="lmsaes"):
+        cache = generate(**arguments, out=tmp_path / "c")
+    assert "the text ended after" in caplog.text
+    assert cache.contexts == count // 31
+    assert cache.manifest.complete
+    assert cache.manifest.text_exhausted
+    assert cache.activations(HOOKS[0], 0, cache.contexts).isfinite().all()
+    assert generate(**arguments, out=tmp_path / "c").contexts == cache.contexts
+
+
+def test_processed_weights_are_transformer_lens_own(tmp_path):
+    cache = generate(
+        **{**COMMON, "hooks": ["blocks.1.hook_resid_post"]},
+        out=tmp_path / "c", tokens=200, weights="processed", dtype="float32",
+    )  # fmt: skip
+    rows = cache.activations("blocks.1.hook_resid_post", 0, cache.contexts)
+    # writing weights are centred: every vector of the residual stream has mean zero
+    assert rows.mean(-1).abs().max() < 1e-4
+    assert cache.manifest.model.weights == "processed"
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        ({"model": "nowhere/at/all"}, ModelError, "no folder"),
+        ({"hooks": ["blocks.9.hook_resid_post"]}, ConfigError, "is not in"),
+        ({"hooks": []}, ConfigError, "no hook"),
+        ({"dataset": "nowhere.jsonl"}, DataError, "no file"),
+        ({"tokens": "many"}, ConfigError, "not a count"),
+        ({"tokens": 5}, ConfigError, "do not fill one context"),
+        ({"context_size": 512, "tokens": 5000}, ConfigError, "longer than"),
+        ({"tokens": "900T"}, ConfigError, "left"),
+        ({"dtype": "float8"}, ConfigError, "float8"),
+        ({"compression": "zstd"}, ConfigError, "needs zarr"),
+    ],
+)
+def test_bad_input_is_told_and_writes_nothing(tmp_path, change, kind, message):
+    arguments = {**COMMON, "out": tmp_path / "c", "tokens": 500, **change}
+    with pytest.raises(kind, match=message) as error:
+        generate(**arguments)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_folder_with_other_things_is_left_alone(tmp_path: Path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(CacheError, match="not empty and holds no cache"):
+        generate(**COMMON, out=tmp_path, tokens=500, overwrite=True)
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
