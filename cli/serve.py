@@ -34,7 +34,7 @@ def serve(
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
-        _listen(host, port) as listening,
+        listen(host, port) as listening,
         contextlib.suppress(KeyboardInterrupt),
         Database(db) as database,
     ):
@@ -54,7 +54,8 @@ def serve(
     typer.echo("stopped")
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 is any free one. Raises ConfigError when it can't be had."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio sends small answers at once; without, each waits 40 ms for
     # the acknowledgement of the one before.

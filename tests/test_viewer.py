@@ -3,7 +3,6 @@
 import os
 import re
 import shutil
-import socket
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import uvicorn
+from lmsaes.cli.serve import listen
 from lmsaes.server.app import create_app
 from lmsaes.server.viewer import BUILT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
@@ -64,7 +64,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
 
 def serving(database: Database) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(database=database), log_level="warning"))
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
@@ -124,7 +124,7 @@ def test_from_home_to_a_feature_by_links(page: Page) -> None:
     expect(rows.filter(has_text="demo:topk")).to_contain_text("31.5")
     expect(page.get_by_role("link", name="demo:relu: L0 41.2, FVU .300")).to_be_visible()
 
-    page.get_by_role("link", name="demo:topk", exact=True).click()
+    page.get_by_role("table").get_by_role("link", name="demo:topk", exact=True).click()
     expect(page).to_have_url(re.compile(r"/sae/demo:topk$"))
     expect(heading(page)).to_contain_text("demo:topk")
     expect(page.get_by_role("img", name="3 dead, 115 ordinary, 2 dense")).to_be_visible()

@@ -53,6 +53,11 @@ export function day(iso: string): string {
   });
 }
 
+/** A model or text by its name; of one that lies in a folder, the end of the path. */
+export function shortName(name: string): string {
+  return name.startsWith("/") ? name.split("/").slice(-2).join("/") : name;
+}
+
 /** 10⁻³ */
 export function powerOfTen(exponent: number): string {
   const digits = "⁰¹²³⁴⁵⁶⁷⁸⁹";

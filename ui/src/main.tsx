@@ -19,7 +19,7 @@ const router = createBrowserRouter([
         children: [
           { path: "/", loader: loadHome, element: <HomePage /> },
           { path: "/sae/:name", loader: loadDictionary, element: <DictionaryPage /> },
-          { path: "/sae/:name/feature/random", loader: loadRandomFeature },
+          { path: "/sae/:name/feature/random", loader: loadRandomFeature, element: <div /> },
           { path: "/sae/:name/feature/:index", loader: loadFeature, element: <FeaturePage /> },
         ],
       },

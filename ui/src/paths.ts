@@ -1,6 +1,7 @@
 /** Addresses of the viewer's pages. Names of SAEs hold nothing that needs escaping. */
 import type { Dictionary } from "./api/client";
 import type { Step } from "./components/Crumbs";
+import { shortName } from "./format";
 
 export const homePath = (model: string, hook: string) => `/?${new URLSearchParams({ model, hook })}`;
 export const dictionaryPath = (name: string) => `/sae/${name}`;
@@ -9,7 +10,7 @@ export const featurePath = (name: string, index: number | "random") =>
 
 /** The crumb of an SAE's hook. */
 export const hookStep = ({ model, hook }: Dictionary): Step => ({
-  label: `${model} · ${hook}`,
+  label: `${shortName(model)} · ${hook}`,
   to: homePath(model, hook),
 });
 

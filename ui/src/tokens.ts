@@ -11,6 +11,11 @@ export function alone(token: string): string {
   return inText(token).replaceAll(/^ +| +$/g, (spaces) => "␣".repeat(spaces.length));
 }
 
+/** Whether a token is the tokenizer's own and not of the text: `<|endoftext|>`, `<bos>`. */
+export function isSpecial(token: string): boolean {
+  return /^<\|?[\w ]+\|?>$/.test(token);
+}
+
 /** Opacity of a token's background: .12 at the weakest, .8 at the feature's maximum. */
 export function opacity(activation: number, maximum: number): number {
   if (activation <= 0 || maximum <= 0) return 0;

@@ -103,7 +103,7 @@ const Line = memo(function Line({ context, maximum, whole }: LineProps) {
                 role: "mark",
                 "aria-label": `${token} ${figure(value)}`,
               })}
-              {...tokenLook(value, maximum, at === position)}
+              {...tokenLook(token, value, maximum, at === position)}
             >
               {inText(token)}
             </span>

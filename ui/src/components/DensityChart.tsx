@@ -11,10 +11,9 @@ export function DensityChart({ dictionary }: { dictionary: Dictionary | undefine
   // The first bar stands apart: features that never fired have no logarithm.
   const counts = [kinds.dead, ...density.counts];
   const denseFrom = Math.log10(density.dense_from);
-  const decades = [...new Set(edges.map(Math.round))].filter(
-    (decade) => decade >= edge(0) && decade <= 0,
-  );
   const place = (exponent: number) => (exponent - edge(0)) / (edge(edges.length - 1) - edge(0));
+  // At the left edge there is room for the word "dead" alone.
+  const decades = [...new Set(edges.map(Math.round))].filter((decade) => place(decade) > 0.06);
   return (
     <figure className="density">
       <Bars

@@ -94,7 +94,9 @@ function Row({ name, row, largest }: RowProps) {
       </td>
       <td className="example">
         {row.example ? (
-          <Tokens {...row.example} maximum={row.maximum} />
+          <div>
+            <Tokens {...row.example} maximum={row.maximum} />
+          </div>
         ) : (
           <span className="quiet">never active</span>
         )}

@@ -1,5 +1,5 @@
 import type { CSSProperties } from "react";
-import { inText, opacity } from "../tokens";
+import { inText, isSpecial, opacity } from "../tokens";
 
 interface TokensProps {
   tokens: string[];
@@ -14,17 +14,23 @@ interface TokensProps {
 export function Tokens({ tokens, activations, position, maximum }: TokensProps) {
   return tokens.map((token, i) => (
     // oxlint-disable-next-line react/no-array-index-key
-    <span key={i} {...tokenLook(activations[i] ?? 0, maximum, i === position)}>
+    <span key={i} {...tokenLook(token, activations[i] ?? 0, maximum, i === position)}>
       {inText(token)}
     </span>
   ));
 }
 
 /** Class and colour of one token. */
-export function tokenLook(activation: number, maximum: number, strongest: boolean) {
+export function tokenLook(
+  token: string,
+  activation: number,
+  maximum: number,
+  strongest: boolean,
+) {
   const alpha = opacity(activation, maximum);
+  const special = alpha === 0 && isSpecial(token);
   return {
-    className: `token${strongest ? " strongest" : ""}`,
+    className: `token${strongest ? " strongest" : ""}${special ? " special" : ""}`,
     ...(alpha > 0 && { style: { "--alpha": alpha.toFixed(3) } as CSSProperties }),
   };
 }

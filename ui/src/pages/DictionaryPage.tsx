@@ -6,7 +6,7 @@ import { DensityChart } from "../components/DensityChart";
 import { FeatureTable } from "../components/FeatureTable";
 import { KeyHints } from "../components/Help";
 import { Stats } from "../components/Stats";
-import { compact, count, fraction, percent } from "../format";
+import { compact, count, fraction, percent, shortName } from "../format";
 import { useKeys } from "../keys";
 import { featurePath, hookStep } from "../paths";
 import { PAGE, readTable, writeTable, type TableState } from "../table";
@@ -59,7 +59,7 @@ export function DictionaryPage() {
       <h1>
         {name}{" "}
         <small>
-          {count(dictionary.features)} features · {dictionary.model} · {dictionary.hook} ·{" "}
+          {count(dictionary.features)} features · {shortName(dictionary.model)} · {dictionary.hook} ·{" "}
           <Link to={featurePath(name, "random")}>random feature →</Link>
         </small>
       </h1>
@@ -126,7 +126,7 @@ function Settings({ config }: { config: Dictionary["config"] }) {
 function flat(config: Dictionary["config"], above = ""): [string, string][] {
   return Object.entries(config).flatMap(([key, value]): [string, string][] => {
     if (value === null || value === undefined) return [];
-    if (Array.isArray(value)) return [[above + key, value.join(", ")]];
+    if (Array.isArray(value)) return value.length ? [[above + key, value.join(", ")]] : [];
     if (typeof value === "object") {
       return flat(value as Dictionary["config"], `${above}${key}.`);
     }

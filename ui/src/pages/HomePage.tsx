@@ -12,7 +12,7 @@ import { DensityChart } from "../components/DensityChart";
 import { KeyHints } from "../components/Help";
 import { ParetoPlot } from "../components/ParetoPlot";
 import { Stats } from "../components/Stats";
-import { compact, count, day, fraction, percent } from "../format";
+import { compact, count, day, fraction, percent, shortName } from "../format";
 import { dictionaryPath, featurePath, homePath } from "../paths";
 
 export async function loadHome({ request }: LoaderFunctionArgs) {
@@ -37,7 +37,7 @@ export function HomePage() {
     <>
       <Crumbs title="" steps={[{ label: "all SAEs" }]} />
       <h1>
-        {place.model} <small>{describe(dictionaries, place)}</small>
+        {shortName(place.model)} <small>{describe(dictionaries, place)}</small>
       </h1>
       {places.length > 1 && (
         <nav className="chips" aria-label="Hooks">
@@ -48,7 +48,8 @@ export function HomePage() {
               aria-current={model === place.model && hook === place.hook ? "true" : undefined}
               preventScrollReset
             >
-              {places.some((other) => other.model !== model) && `${model} · `}
+              {places.some((other) => other.model !== model) &&
+                `${shortName(model)} · `}
               {hook} <span>{members.length}</span>
             </Link>
           ))}
@@ -189,7 +190,7 @@ function describe(dictionaries: DictionarySummary[], { model, members }: PlaceOf
   return [
     hooks === 1 ? (members[0]?.hook ?? "") : `${hooks} hooks`,
     `${ofModel.length} SAE${ofModel.length === 1 ? "" : "s"}`,
-    ...texts,
+    ...[...texts].map(shortName),
   ].join(" · ");
 }
 
