@@ -63,8 +63,9 @@ class LanguageModel:
         source = _source(name)
         torch_dtype = check_dtype(dtype)
         where = resolve_device(device)
+        auto_model: Any = AutoModelForCausalLM
         try:
-            model: Any = AutoModelForCausalLM.from_pretrained(
+            model = auto_model.from_pretrained(
                 source,
                 revision=revision,
                 dtype=torch_dtype,
