@@ -1,7 +1,7 @@
 """SparseRows: the same matrix as its dense form, whatever is in it."""
 
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lmsaes.sae import SparseRows
@@ -16,6 +16,7 @@ def sparse_matrices(draw: st.DrawFn) -> torch.Tensor:
     return values * (torch.rand(rows, features, generator=generator) < density)
 
 
+@settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_dense_and_sparse_hold_the_same(matrix: torch.Tensor):
     rows = SparseRows.from_dense(matrix)
@@ -24,12 +25,14 @@ def test_dense_and_sparse_hold_the_same(matrix: torch.Tensor):
     assert torch.equal(rows.counts(), (matrix > 0).sum(1))
 
 
+@settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_columns_of_a_row_ascend_and_row_ids_match(matrix: torch.Tensor):
     rows = SparseRows.from_dense(matrix)
     assert torch.equal(torch.stack([rows.row_ids(), rows.indices], 1), (matrix > 0).nonzero())
 
 
+@settings(deadline=None, max_examples=50)
 @given(sparse_matrices(), st.data())
 def test_columns_are_the_dense_columns(matrix: torch.Tensor, data: st.DataObject):
     features = matrix.shape[1]
@@ -38,6 +41,7 @@ def test_columns_are_the_dense_columns(matrix: torch.Tensor, data: st.DataObject
     assert torch.equal(SparseRows.from_dense(matrix).columns(slice(0, 2)).dense(), matrix[:, :2])
 
 
+@settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_where_keeps_what_it_is_told(matrix: torch.Tensor):
     rows = SparseRows.from_dense(matrix)

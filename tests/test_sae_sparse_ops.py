@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -29,6 +29,7 @@ def entries_of(matrix: Tensor) -> SparseRows:
     return SparseRows.from_mask(matrix, matrix != 0)
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_decode_and_its_gradients_equal_the_dense_product(problem: tuple[Tensor, Tensor, Tensor]):
     matrix, W_dec, upstream = problem
@@ -43,6 +44,7 @@ def test_decode_and_its_gradients_equal_the_dense_product(problem: tuple[Tensor,
     torch.testing.assert_close(to_values, (upstream @ W_dec.T)[matrix != 0])
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_linear_at_has_the_gradients_of_a_linear_layer(problem: tuple[Tensor, Tensor, Tensor]):
     matrix, weight, x = problem
@@ -58,6 +60,7 @@ def test_linear_at_has_the_gradients_of_a_linear_layer(problem: tuple[Tensor, Te
     torch.testing.assert_close(fast, plain)
 
 
+@settings(deadline=None, max_examples=50)
 @given(problems())
 def test_products_do_not_care_about_the_order_of_columns(problem: tuple[Tensor, Tensor, Tensor]):
     matrix, W_dec, x = problem

@@ -44,9 +44,9 @@ class BatchTopK(TopK, architecture="batchtopk"):
 
     def select(self, pre: Tensor) -> SparseRows:
         entries = largest(pre, self.k * pre.shape[0])
-        cut = entries.values.min() if entries.nnz else torch.zeros_like(self.threshold)
-        follow = torch.where(self.threshold > 0, _FOLLOW, 1.0)
-        self.threshold.lerp_(cut.to(self.threshold.dtype), follow.to(self.threshold.dtype))
+        if entries.nnz:
+            cut = entries.values.min().clamp(min=0).to(self.threshold.dtype)
+            self.threshold.lerp_(cut, torch.where(self.threshold > 0, _FOLLOW, 1.0).to(cut.dtype))
         return entries
 
     def scale_activations(self, factor: Tensor) -> None:
@@ -55,24 +55,42 @@ class BatchTopK(TopK, architecture="batchtopk"):
 
 
 def largest(pre: Tensor, count: int) -> SparseRows:
-    """The `count` largest positive entries of `pre` [rows, features], columns ascending.
+    """The `count` largest entries of `pre` [rows, features], columns ascending.
 
-    Entries equal to the smallest of them come too. A sample tells a bound which a few more than
-    `count` entries exceed; these are found in one pass and cut exactly, so that nothing sorts the
-    whole. Where the bound was too high it is lowered and the pass repeated.
+    On a CPU only positive ones, and all that equal the smallest of them. On a GPU torch's
+    selection is fast and the host need not wait for it; on a CPU it sorts for longer than the
+    encoder takes.
+    """
+    return largest_by_selection(pre, count) if pre.is_cuda else largest_by_bound(pre, count)
+
+
+def largest_by_selection(pre: Tensor, count: int) -> SparseRows:
+    """As `largest`, by one top-k over everything."""
+    rows, features = pre.shape
+    flat = pre.reshape(-1)
+    places = flat.topk(min(count, flat.shape[0]), sorted=False).indices.sort().values
+    starts = torch.arange(0, rows * features + 1, features, device=pre.device)
+    offsets = torch.searchsorted(places, starts)
+    return SparseRows(offsets, places % features, flat[places], features)
+
+
+def largest_by_bound(pre: Tensor, count: int) -> SparseRows:
+    """As `largest`, for positive entries, in one pass over `pre`.
+
+    A sample tells a bound that a few more than `count` entries exceed; these are collected and
+    cut exactly. Where the bound was too high, it is lowered and the pass repeated.
     """
     flat = pre.reshape(-1)
+    # An odd stride, so that the sample doesn't meet the same few features again and again.
     sample = flat[:: max(1, flat.shape[0] // _SAMPLE) | 1]
-    share = count / flat.shape[0]
+    expected = count / flat.shape[0] * sample.shape[0]
     while True:
-        # Four standard deviations of the sampled count above what is wanted.
-        rank = share * sample.shape[0]
-        rank = int(rank + 4 * rank**0.5) + 1
-        bound = float(sample.topk(rank).values[-1]) if rank < sample.shape[0] else 0.0
-        candidates = SparseRows.from_mask(pre, pre > max(bound, 0.0))
-        if candidates.nnz >= count or bound <= 0:
+        rank = int(expected + 4 * expected**0.5) + 1  # four standard deviations to spare
+        bound = max(0.0, float(sample.topk(rank).values[-1])) if rank < sample.shape[0] else 0.0
+        candidates = SparseRows.from_mask(pre, pre > bound)
+        if candidates.nnz >= count or bound == 0:
             break
-        share *= 2
+        expected *= 2
     if candidates.nnz <= count:
         return candidates
     cut = candidates.values.kthvalue(candidates.nnz - count + 1).values
