@@ -111,6 +111,40 @@ def test_silence_is_counted_in_tokens():
     assert trainer.silent_for.tolist() == [120, 120, 120, 0, 120, 120, 120, 120]
 
 
+def test_gradients_of_parts_add_up_to_those_of_the_batch():
+    scale = Normalization.of(Statistics(), "mean_square")
+    x = scale(rows(100, torch.Generator().manual_seed(4)))
+    trainers = [
+        SAETrainer(
+            SAE.create(ReLUConfig(features=PLANTED, micro_batch=size), D), 10, 1000, scale, scale
+        )
+        for size in (None, 30)
+    ]
+    outputs = [trainer.step(x, x) for trainer in trainers]
+    torch.testing.assert_close(outputs[0].loss, outputs[1].loss)
+    torch.testing.assert_close(outputs[0].firings, outputs[1].firings)
+    gradients = [[p.grad for p in trainer.sae.parameters()] for trainer in trainers]
+    torch.testing.assert_close(*gradients)
+
+
+def test_resampling_puts_dead_features_on_rows_that_are_explained_badly():
+    config = TopKConfig(features=8, k=1, dead_after=1, resample=(0.5,))
+    scale = Normalization(torch.zeros(4), torch.ones(4), 4.0)
+    trainer = SAETrainer(SAE.create(config, 4), 4, 400, scale, scale)
+    with torch.no_grad():
+        trainer.sae.b_enc[3] = 1000.0  # always the one that fires
+    x = torch.randn(40, 4)
+    for _ in range(2):
+        trainer.step(x, x)
+    directions = torch.nn.functional.normalize(x, dim=1)
+    others = torch.tensor([0, 1, 2, 4, 5, 6, 7])
+    nearest = (trainer.sae.W_dec[others] @ directions.T).max(dim=1).values
+    torch.testing.assert_close(nearest, torch.ones(7))
+    assert trainer.silent_for.tolist() == [0] * 8
+    state = trainer.optimizers[0].state[trainer.sae.W_dec]
+    assert float(state["exp_avg"][others].abs().max()) == 0
+
+
 def test_the_learning_rate_rises_stays_and_falls():
     factors = [lr_factor(step, 100, 10, 0.2) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)

@@ -71,6 +71,14 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     aux_weight: Annotated[
         float, Field(ge=0, description="weight of that auxiliary loss, which revives dead features")
     ] = 0.0
+    resample: Annotated[
+        tuple[float, ...],
+        Field(description="shares of the run after which dead features start again on hard rows"),
+    ] = ()
+    micro_batch: Annotated[
+        int | None,
+        Field(gt=0, description="rows whose gradients are computed at once (default: the batch)"),
+    ] = None
     seed: Annotated[int, Field(description="seed of the initial weights")] = 0
 
     @model_validator(mode="after")

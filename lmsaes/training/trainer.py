@@ -10,6 +10,7 @@ from lmsaes.sae import SAE, Metrics, StepOutput
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import make_optimizers
+from lmsaes.training.resampling import resample
 from lmsaes.training.schedules import dead_after_tokens, lr_factor, peak_lr, warmup_steps
 
 _FINAL_SHARE = 0.1
@@ -39,6 +40,7 @@ class SAETrainer:
         self.dead_after = dead_after_tokens(config, tokens)
         self.device = sae.W_enc.device
         self.optimizers = make_optimizers(sae, self.lr)
+        self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
         self.dead = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
@@ -47,10 +49,9 @@ class SAETrainer:
     def step(self, x: Tensor, target: Tensor) -> StepOutput:
         """One update from a batch in training units: x [rows, d_in], target [rows, d_out]."""
         rows = x.shape[0]
-        output = self.sae.step(x, target, dead=self.dead, progress=self.done / self.steps)
         for parameter in self.sae.parameters():
             parameter.grad = None
-        output.loss.backward()
+        output = self._gradients(x, target)
         self.sae.before_update()
         if self.sae.config.clip is not None:
             torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.sae.config.clip)
@@ -66,7 +67,31 @@ class SAETrainer:
         if self.done >= math.floor((1 - _FINAL_SHARE) * self.steps):
             self.last.add(output, rows)
         self.done += 1
+        if self.done in self.resample_at:
+            self._resample(x, target)
         return output
+
+    def _gradients(self, x: Tensor, target: Tensor) -> StepOutput:
+        """Adds the batch's gradients up, in parts where the configuration asks for it."""
+        rows = x.shape[0]
+        size = self.sae.config.micro_batch or rows
+        outputs: list[StepOutput] = []
+        for part, wanted in zip(x.split(size), target.split(size), strict=True):
+            output = self.sae.step(part, wanted, dead=self.dead, progress=self.done / self.steps)
+            share = part.shape[0] / rows
+            (share * output.loss).backward()
+            outputs.append(
+                StepOutput(share * output.loss.detach(), output.squared_error, output.firings)
+            )
+        return outputs[0] if len(outputs) == 1 else added(outputs)
+
+    def _resample(self, x: Tensor, target: Tensor) -> None:
+        dead = (self.silent_for >= self.dead_after).nonzero().squeeze(1)
+        # A generator of this step's own: a run that was stopped draws the same rows.
+        generator = torch.Generator().manual_seed(self.sae.config.seed + self.done)
+        resample(self.sae, self.optimizers, dead, x, target, generator)
+        self.silent_for[dead] = 0
+        self.dead = self.dead[:0]
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
@@ -134,3 +159,12 @@ class SAETrainer:
         self.dead = state["dead"].to(self.device)
         self.recent.load_state(state["metrics.recent"])
         self.last.load_state(state["metrics.last"])
+
+
+def added(outputs: list[StepOutput]) -> StepOutput:
+    """The output of a batch from those of its parts, whose losses are already weighted."""
+    return StepOutput(
+        torch.stack([output.loss for output in outputs]).sum(),
+        torch.stack([output.squared_error for output in outputs]).sum(),
+        torch.stack([output.firings for output in outputs]).sum(0),
+    )
