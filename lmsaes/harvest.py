@@ -143,7 +143,11 @@ def generate(
             shuffled=shuffle,
             seed=seed,
         ),
-        compute=ComputeRecord(batch_size=batch, attention="eager", device=_device_kind(lm.device)),
+        compute=ComputeRecord(
+            batch_size=batch,
+            attention=lm.specialise(list(widths)),
+            device=_device_kind(lm.device),
+        ),
         hooks={hook: HookRecord(d_model=width, dtype=dtype) for hook, width in widths.items()},
         block_contexts=block,
         shard_contexts=shard,

@@ -1,7 +1,8 @@
 """A language model under TransformerLens' names: tokenise, run to the last hook, unembed.
 
 The model is loaded by `transformers` from safetensors alone (no pickle, no remote code) and
-wrapped by TransformerLens' `TransformerBridge`, which gives every hook point its name.
+wrapped by TransformerLens' `TransformerBridge`, which gives every hook point its name. Where the
+wrapping isn't needed to run it, it is taken off again (plain.py).
 """
 
 import contextlib
@@ -21,10 +22,12 @@ from torch import Tensor
 
 from lmsaes.cache.manifest import ModelRecord
 from lmsaes.errors import ConfigError, ModelError
+from lmsaes.plain import PlainModel, Tap, find_taps
 
 Weights = Literal["raw", "processed"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_TRIAL_TOKENS = 16
 _PROBE_TOKENS = 3  # enough to tell a hook's width from its number of positions
 
 
@@ -36,6 +39,8 @@ class LanguageModel:
     ) -> None:
         self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
         self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._plain: PlainModel | None = None
+        self._taps: dict[str, Tap] = {}
 
     @staticmethod
     def load(
@@ -149,17 +154,47 @@ class LanguageModel:
             }
         return self._shapes
 
+    def specialise(self, hooks: Sequence[str]) -> str:
+        """Takes the fastest way to `hooks` from here on; returns the attention that it runs.
+
+        Raw weights and hooks on a module's input or output run on the plain Hugging Face model
+        with fused attention (`sdpa`), once a trial batch has shown that it gives the same values;
+        everything else runs on the bridge (`eager`), whose other hooks are then still to be had.
+        """
+        taps = find_taps(self.bridge, hooks) if self.record.weights == "raw" else None
+        if taps is None:
+            return "eager"
+        generator = torch.Generator().manual_seed(0)
+        vocabulary = self.bridge.cfg.d_vocab
+        trial = torch.randint(0, vocabulary, (2, _TRIAL_TOKENS), generator=generator)
+        expected = self.activations(trial, hooks)
+        plain = PlainModel(self.bridge)
+        try:
+            plain.unwrap()
+            if plain.holds(list(taps.values())):
+                found = plain.run(trial.to(self.device), taps)
+                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in hooks):
+                    self._plain, self._taps = plain, taps
+                    return "sdpa"
+        except ValueError:
+            pass  # the architecture has no fused attention
+        plain.rewrap()
+        return "eager"
+
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Activations of `tokens` [contexts, context_size] at `hooks`, and no more than that.
 
         The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
         [contexts, context_size, width] on the model's device.
         """
+        if self._plain is not None:
+            found = self._plain.run(tokens.to(self.device), {h: self._taps[h] for h in hooks})
+            return {hook: _as_rows(found[hook]) for hook in hooks}
         captured: dict[str, Tensor] = {}
 
         def capture(name: str) -> Any:
             def keep(value: Tensor, hook: Any) -> None:
-                captured[name] = value.flatten(2) if value.dim() > 3 else value
+                captured[name] = _as_rows(value)
                 if len(captured) == len(hooks):
                     raise _AllCaptured
 
@@ -322,6 +357,19 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(state[name].shape)}".encode())
         digest.update(sample.numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _as_rows(value: Tensor) -> Tensor:
+    """One vector per token: heads are flattened."""
+    return value.flatten(2) if value.dim() > 3 else value
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether two ways of computing the same activations differ by rounding alone."""
+    if found.shape != expected.shape:
+        return False
+    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
+    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
 
 
 def _width(shape: tuple[int, ...]) -> int | None:

@@ -158,3 +158,58 @@ def test_a_fine_tuned_model_has_another_hash(tmp_path, language_model):
     assert other.record.weights_hash != language_model.record.weights_hash
     assert other.record.config_hash == language_model.record.config_hash
     json.dumps(other.record.model_dump())
+
+
+def tiny_model(folder, kind):
+    """A randomly initialised model of another architecture, with the bundled tokenizer."""
+    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    shape = {
+        "vocab_size": 4096,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "max_position_embeddings": 64,
+    }
+    if kind == "llama":
+        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
+    else:
+        model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape))
+    model.save_pretrained(folder)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(MODEL / name, folder / name)
+    return str(folder)
+
+
+@pytest.mark.parametrize("kind", ["gpt2", "llama", "neox"])
+def test_the_plain_forward_gives_what_the_bridge_gives(tmp_path, kind):
+    hooks = [h for h in HOOKS if kind != "neox" or "resid_mid" not in h]
+    source = str(MODEL) if kind == "gpt2" else tiny_model(tmp_path / kind, kind)
+    lm = LanguageModel.load(source, device="cpu")
+    tokens = torch.randint(0, 4096, (2, 48), generator=torch.Generator().manual_seed(3))
+    with torch.inference_mode():
+        _, cache = lm.bridge.run_with_cache(tokens)
+    assert lm.specialise(hooks) == "sdpa"
+    for hook, values in lm.activations(tokens, hooks).items():
+        expected = cache[hook].flatten(2)
+        assert torch.allclose(values, expected, atol=2e-5), hook
+    assert lm.unembedding().shape == (lm.bridge.cfg.d_model, 4096)
+
+
+def test_what_only_the_bridge_can_do_runs_on_the_bridge(tmp_path):
+    lm = LanguageModel.load(str(MODEL), device="cpu")
+    tokens = torch.zeros((1, 8), dtype=torch.int64)
+    before = lm.activations(tokens, ["blocks.1.attn.hook_q"])
+    assert lm.specialise(["blocks.1.attn.hook_q"]) == "eager"
+    after = lm.activations(tokens, ["blocks.1.attn.hook_q"])
+    assert torch.equal(before["blocks.1.attn.hook_q"], after["blocks.1.attn.hook_q"])
+
+
+def test_unwrapping_makes_no_second_copy_of_the_weights():
+    lm = LanguageModel.load(str(MODEL), device="cpu")
+    weight = lm.bridge.original_model.get_input_embeddings().weight
+    before = weight.data_ptr()
+    assert lm.specialise(["blocks.1.hook_resid_post"]) == "sdpa"
+    assert lm.bridge.original_model.transformer.wte.weight.data_ptr() == before
