@@ -1,5 +1,6 @@
 """`lmsaes demo`: the whole pipeline on the model and text that come with the package."""
 
+import os
 import shlex
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,9 @@ from typing import Annotated
 import typer
 
 _HOOKS = ("blocks.1.hook_resid_post", "blocks.2.hook_resid_post")
-_TOKENS = "500k"
+_FOLDER = "LMSAES_DB_FOLDER"
+_USE_DATABASE = ("analyze", "serve")
+_TOKENS = "400k"
 
 
 def demo(
@@ -20,6 +23,9 @@ def demo(
     """Cache, train, analyze and serve on a small model, printing each command."""
     from lmsaes.demo import MODEL, SWEEP, TEXT
 
+    # a database of the demo's own: the user's keeps what the user put there
+    os.environ[_FOLDER] = str((out / "db").resolve())
+    os.environ.pop("LMSAES_DB", None)
     cache, run = str(out / "cache"), str(out / "saes")
     hooks = [word for hook in _HOOKS for word in ("--hook", hook)]
     _run("cache", "--model", str(MODEL), "--dataset", str(TEXT), *hooks,
@@ -34,7 +40,8 @@ def _run(*words: str) -> None:
     """Prints a command as it would be typed, then runs it."""
     from lmsaes.cli.app import app
 
-    typer.echo(typer.style(f"\n$ lmsaes {shlex.join(words)}", bold=True))
+    where = f"{_FOLDER}={shlex.quote(os.environ[_FOLDER])} " if words[0] in _USE_DATABASE else ""
+    typer.echo(typer.style(f"\n$ {where}lmsaes {shlex.join(words)}", bold=True))
     code = app(list(words), standalone_mode=False)
     if code:
         raise typer.Exit(code)

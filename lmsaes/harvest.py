@@ -164,7 +164,7 @@ def generate(
         return ActivationCache.open(folder)
     _announce(folder, manifest, lm)
     with CacheWriter(folder, manifest, allow_nonfinite) as writer:
-        _fill(
+        fill(
             writer,
             lm,
             PackedText(
@@ -179,7 +179,7 @@ def generate(
     return ActivationCache.open(folder)
 
 
-def _fill(writer: CacheWriter, lm: LanguageModel, text: PackedText) -> None:
+def fill(writer: CacheWriter, lm: LanguageModel, text: PackedText) -> None:
     """Writes everything the manifest asks for and the text holds."""
     manifest = writer.manifest
     hooks = list(manifest.hooks)

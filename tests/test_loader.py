@@ -55,11 +55,11 @@ def row_numbers(loader: ShuffledLoader) -> list[torch.Tensor]:
 @given(
     pool=st.integers(2 * BUCKETS, 1000),
     batch_size=st.integers(1, 1000),
-    world_size=st.sampled_from([1, 2, 3, 5, 7, 48]),
+    world_size=st.sampled_from([1, 2, 3, 5, 7]),
     special=st.booleans(),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_an_epoch_visits_every_row_once(cache, pool, batch_size, world_size, special, seed):
     seen = []
     for rank in range(world_size):
@@ -85,9 +85,9 @@ def test_an_epoch_visits_every_row_once(cache, pool, batch_size, world_size, spe
 @given(
     pool=st.integers(2 * BUCKETS, 1000),
     batch_size=st.integers(1, 500),
-    world_size=st.sampled_from([2, 3, 4, 48]),
+    world_size=st.sampled_from([2, 3, 4, 16]),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_global_batches_do_not_depend_on_the_number_of_ranks(cache, pool, batch_size, world_size):
     def batches(rank, world_size):
         with ShuffledLoader(
@@ -111,7 +111,7 @@ def test_global_batches_do_not_depend_on_the_number_of_ranks(cache, pool, batch_
     before=st.integers(0, 12),
     ranks=st.sampled_from([(1, 1), (1, 2), (3, 1), (2, 4)]),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 def test_a_saved_state_goes_on_with_the_same_rows(cache, pool, batch_size, before, ranks):
     """In the middle of an epoch, over its end, and on another number of ranks."""
 
@@ -128,7 +128,7 @@ def test_a_saved_state_goes_on_with_the_same_rows(cache, pool, batch_size, befor
         state = one.state_dict()
         batches.close()
     with loader(0, 1) as one:
-        whole = [r for _ in range(20) for r in row_numbers(one)]
+        whole = [r for _ in range(state["epoch"] + 1) for r in row_numbers(one)]
     going_on = []
     for rank in range(second):
         with loader(rank, second) as other:

@@ -203,7 +203,7 @@ def _check_names(jobs: list[_Job], database: Database) -> None:
         if there and there.sae_hash != job.sae_hash and Path(there.sae_path) != job.folder:
             raise ConfigError(
                 f"'{job.name}' is in the database as another SAE's name ({there.sae_path})",
-                "choose another with --name",
+                "rename its run's folder, or analyse it alone with another --name",
             )
 
 
