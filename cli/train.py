@@ -62,6 +62,9 @@ def train(
     checkpoint_every: Annotated[
         str | None, typer.Option(help=_of_run("checkpoint_every") + " (default: 1000)")
     ] = None,
+    wandb: Annotated[
+        str | None, typer.Option(help=_of_run("wandb"), metavar="PROJECT", show_default=False)
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="replace the run that is in the folder")
     ] = False,
@@ -80,6 +83,7 @@ def train(
         "seed": seed,
         "device": device,
         "checkpoint_every": checkpoint_every,
+        "wandb": wandb,
     }
     single = {
         "architecture": architecture,

@@ -35,6 +35,7 @@ from lmsaes.training.normalization import Normalization
 from lmsaes.training.resources import check_memory, find_device, memory_needed
 from lmsaes.training.settings import RUN_FILE, RunSettings
 from lmsaes.training.trainer import SAETrainer
+from lmsaes.training.wandb_log import WandbLog
 
 _log = logging.getLogger("lmsaes")
 
@@ -63,11 +64,13 @@ def train(
     log_every: int = 50,
     drop_special: bool = True,
     overwrite: bool = False,
+    wandb: str | None = None,
 ) -> list[TrainedSAE]:
     """Trains every configured SAE on the same batches of the cache.
 
     `hook` is for the configurations that name none; `tokens` and `batch_size` count rows of the
-    cache; `checkpoint_every` and `log_every` count steps. Called again with the same arguments
+    cache; `checkpoint_every` and `log_every` count steps; `wandb` names a project there that gets
+    the metrics as well. Called again with the same arguments
     it continues an unfinished run, and returns a finished one's results.
 
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
@@ -98,7 +101,7 @@ def train(
     if finished is not None:
         _log.info("%s is finished: nothing to do", run)
         return finished
-    work = _Run(cache, saes, settings, run, find_device(device), checkpoint_every)
+    work = _Run(cache, saes, settings, run, find_device(device), checkpoint_every, wandb)
     if overwrite:
         _remove_run(run)
     settings.write(run)
@@ -114,6 +117,7 @@ class _Run:
         folder: Path,
         device: torch.device,
         checkpoint_every: int,
+        wandb: str | None,
     ) -> None:
         self.cache, self.settings, self.folder = cache, settings, folder
         self.device, self.checkpoint_every = device, checkpoint_every
@@ -135,6 +139,7 @@ class _Run:
         self.tokens = 0
         self.done = 0
         self.trainers = [self._trainer(config) for config in saes]
+        self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
 
     def _trainer(self, config: SAEConfig) -> SAETrainer:
         inputs = self._normalization(config.inputs, config)
@@ -169,6 +174,8 @@ class _Run:
                         raise KeyboardInterrupt
                     if self.done < self.steps and self._is_time(self.checkpoint_every):
                         self._save_state()
+        if self.wandb is not None:
+            self.wandb.close()
         return self._finish()
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
@@ -218,6 +225,8 @@ class _Run:
             }
             with self._metrics_file(trainer).open("a") as file:
                 file.write(json.dumps(record) + "\n")
+            if self.wandb is not None:
+                self.wandb.write(trainer.sae.config.label, record)
             notes.append(
                 f"{trainer.sae.config.label}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
                 f" dead {100 * dead:.0f} %"

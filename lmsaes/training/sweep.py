@@ -51,6 +51,9 @@ class Sweep(BaseModel, frozen=True, extra="forbid"):
     drop_special: Annotated[
         bool, Field(description="leave out special tokens and each context's first position")
     ] = True
+    wandb: Annotated[
+        str | None, Field(description="Weights & Biases project that gets the metrics as well")
+    ] = None
     sae: Annotated[tuple[AnyConfig, ...], Field(min_length=1)]
 
     def train(self, overwrite: bool = False) -> list[TrainedSAE]:

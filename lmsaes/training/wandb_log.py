@@ -1,0 +1,47 @@
+"""Metrics to Weights & Biases, by choice: one run there per SAE, in a group named like the run."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lmsaes.errors import ConfigError
+from lmsaes.sae import SAEConfig
+
+
+class WandbLog:
+    """What `train` reports, sent to the W&B project `project` as well.
+
+    A run that goes on goes on there too. Raises ConfigError when wandb isn't installed.
+    """
+
+    def __init__(self, project: str, run: Path, saes: Sequence[SAEConfig]) -> None:
+        try:
+            import wandb
+        except ImportError:
+            raise ConfigError(
+                "logging to Weights & Biases needs the package wandb",
+                "pip install 'lmsaes[wandb]', or leave --wandb out",
+            ) from None
+        run.mkdir(parents=True, exist_ok=True)
+        self._runs: dict[str, Any] = {}
+        for config in saes:
+            place = f"{run.resolve()}/{config.label}"
+            self._runs[config.label] = wandb.init(
+                project=project,
+                dir=run,
+                group=run.name,
+                name=config.label,
+                id=hashlib.sha256(place.encode()).hexdigest()[:16],
+                resume="allow",
+                config=config.model_dump(mode="json", exclude_none=True),
+                reinit="create_new",
+            )
+
+    def write(self, label: str, record: dict[str, Any]) -> None:
+        """One line of `metrics.jsonl` of the SAE `label`."""
+        self._runs[label].log(record, step=record["step"])
+
+    def close(self) -> None:
+        for run in self._runs.values():
+            run.finish()
