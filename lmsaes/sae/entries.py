@@ -15,7 +15,7 @@ from lmsaes.sae.sparse_rows import SparseRows
 # Share of entries under which the sparse form is the faster one, as measured by
 # `benchmarks/train_step.py --crossover`; on a GPU `nonzero` makes the host wait, and no
 # measurement has shown a gain yet.
-SPARSE_BELOW = {"cpu": 1 / 16}
+SPARSE_BELOW = {"cpu": 1 / 10}
 # Rows that are counted to estimate the share.
 _SAMPLE = 64
 
