@@ -10,7 +10,7 @@ import typer
 _HOOKS = ("blocks.1.hook_resid_post", "blocks.2.hook_resid_post")
 _FOLDER = "LMSAES_DB_FOLDER"
 _USE_DATABASE = ("analyze", "serve")
-_TOKENS = "300k"
+_TOKENS = "250k"
 
 
 def demo(
