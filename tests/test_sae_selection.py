@@ -64,8 +64,8 @@ def test_the_bound_is_lowered_where_a_sample_misleads():
 )
 def test_a_row_is_encoded_alike_alone_and_in_a_batch(config: TopKConfig):
     sae = SAE.create(config, D).double()
-    x = torch.randn(30, D, dtype=torch.float64)
-    sae.step(x, x)
+    before, x = torch.randn(2, 30, D, dtype=torch.float64)
+    sae.step(before, before)  # finds BatchTopK's threshold, which equals one of these rows' values
     together = sae.encode(x, dense=True)
     alone = torch.cat([sae.encode(row[None], dense=True) for row in x])
     torch.testing.assert_close(together, alone)

@@ -214,6 +214,8 @@ def test_a_step_reports_what_fired_and_what_was_missed(config: SAEConfig):
     sae = make(config, D)
     x = torch.randn(ROWS, D, dtype=torch.float64)
     output = sae.step(x, x)
+    if isinstance(sae, BatchTopK):
+        sae.threshold.mul_(1 - 1e-9)  # it is one of these values, and rounding may differ
     f = sae.encode(x, dense=True)
     torch.testing.assert_close(output.firings.double(), (f > 0).sum(0).double())
     torch.testing.assert_close(output.squared_error, sae.error(x).square().sum())

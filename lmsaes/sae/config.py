@@ -1,6 +1,6 @@
 """What every architecture's configuration has in common."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -9,6 +9,9 @@ NormalizationKind = Literal["none", "mean_norm", "mean_square"]
 
 class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     """One SAE to train: its shape and how it learns. Saved beside the weights it led to."""
+
+    # Of the default learning rate; measured per architecture (docs/experiments.md).
+    lr_share: ClassVar[float] = 1.0
 
     architecture: str
     name: Annotated[str | None, Field(description="folder of the SAE inside the run")] = None

@@ -4,7 +4,7 @@ Rajamanoharan et al. 2024 (arXiv 2407.14435); the target L0 after Gemma Scope 2 
 2025); the tanh penalty and the pre-activation loss after Anthropic's January 2025 update.
 """
 
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 import torch
 from pydantic import Field
@@ -21,6 +21,8 @@ _WEIGHTS = {"target": 1e-2, "l0": 1e-3, "tanh": 20.0}
 
 class JumpReLUConfig(SAEConfig, frozen=True):
     """A learnt threshold per feature, under a penalty on how many fire."""
+
+    lr_share: ClassVar[float] = 0.5
 
     architecture: Literal["jumprelu"] = "jumprelu"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0

@@ -18,7 +18,7 @@ def peak_lr(config: SAEConfig, features: int, steps: int) -> float:
     if config.lr is not None:
         return config.lr
     rate = 4e-3 * math.sqrt(800 / max(steps, 1)) * math.sqrt(2304 / features)
-    return min(max(rate, 5e-5), 4e-3)
+    return config.lr_share * min(max(rate, 5e-5), 8e-3)
 
 
 def warmup_steps(config: SAEConfig, steps: int) -> int:
