@@ -6,9 +6,14 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+from hypothesis import settings
 
 from lmsaes.demo import MODEL
 from lmsaes.lm import LanguageModel
+
+# A busy machine is no failure.
+settings.register_profile("lmsaes", deadline=None)
+settings.load_profile("lmsaes")
 
 
 @pytest.fixture(scope="session")
