@@ -1,6 +1,10 @@
 """Fixtures that several test files share: the bundled model, loaded once."""
 
 import os
+import signal
+
+# Shells let what they start in the background ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Set before anything of Hugging Face is imported: no test may depend on a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
