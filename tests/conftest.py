@@ -3,9 +3,6 @@
 import os
 import signal
 
-# Shells let what they start in the background ignore Ctrl-C, and children inherit that.
-signal.signal(signal.SIGINT, signal.default_int_handler)
-
 # Set before anything of Hugging Face is imported: no test may depend on a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
@@ -14,6 +11,9 @@ from hypothesis import settings
 
 from lmsaes.demo import MODEL
 from lmsaes.lm import LanguageModel
+
+# Shells let what they start in the background ignore Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # A busy machine is no failure.
 settings.register_profile("lmsaes", deadline=None)
