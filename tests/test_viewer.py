@@ -1,12 +1,11 @@
 """The viewer as a person uses it, in headless Chromium."""
 
-import contextlib
 import os
 import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -118,6 +117,18 @@ def colour(locator: Locator) -> list[float]:
     return channels if len(channels) == 4 else [*channels, 1.0]
 
 
+PAINTED = """() => new Promise((painted) =>
+  new PerformanceObserver((list) => {
+    if (list.getEntriesByName("first-contentful-paint").length) painted();
+  }).observe({ type: "paint", buffered: true }))"""
+
+
+def press(page: Page, key: str) -> None:
+    """Presses a key once the page is painted: Chromium drops what is typed before that."""
+    page.evaluate(PAINTED)
+    page.keyboard.press(key)
+
+
 def test_from_home_to_a_feature_by_links(page: Page) -> None:
     page.goto("/")
     page.get_by_role("link", name="blocks.2.hook_resid_post").click()
@@ -147,17 +158,6 @@ def test_from_home_to_a_feature_by_links(page: Page) -> None:
     expect(heading(page)).to_contain_text(str(strongest.index))
 
 
-def press(page: Page, key: str, check: Callable[[], object]) -> None:
-    """Presses a key until it has done what it should: a page may still be settling."""
-    for _ in range(2):
-        page.keyboard.press(key)
-        with contextlib.suppress(AssertionError):
-            check()
-            return
-    page.keyboard.press(key)
-    check()
-
-
 def test_the_table_sorts_filters_and_turns_pages_in_the_address(page: Page) -> None:
     page.goto("/sae/demo:topk")
     page.get_by_role("columnheader", name="density").get_by_role("link").click()
@@ -171,9 +171,8 @@ def test_the_table_sorts_filters_and_turns_pages_in_the_address(page: Page) -> N
     page.get_by_role("link", name="all 120").click()
     page.get_by_role("link", name="next →").click()
     expect(page.locator(".pages")).to_contain_text("26–50 of 120")
-    press(
-        page, "ArrowRight", lambda: expect(page.locator(".pages")).to_contain_text("51–75 of 120")
-    )
+    press(page, "ArrowRight")
+    expect(page.locator(".pages")).to_contain_text("51–75 of 120")
     page.reload()
     expect(page.locator(".pages")).to_contain_text("51–75 of 120")
 
@@ -206,7 +205,7 @@ def test_a_token_says_its_activation_on_hover_and_on_focus(page: Page) -> None:
     expect(tip).to_have_count(0)
     strongest.focus()
     expect(tip).to_contain_text(f"{made_up.feature(42).maximum:.1f}")
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     expect(tip).to_have_count(0)
 
 
@@ -214,7 +213,8 @@ def test_arrow_keys_walk_the_active_tokens_of_a_focused_context(page: Page) -> N
     page.goto(f"/sae/demo:topk/feature/{made_up.DENSE[1]}?whole")
     strongest = page.locator(".strongest").first
     strongest.focus()
-    press(page, "ArrowLeft", lambda: expect(strongest).not_to_be_focused())
+    press(page, "ArrowLeft")
+    expect(strongest).not_to_be_focused()
     expect(page.locator(".token:focus")).to_have_count(1)
     expect(page).to_have_url(re.compile(rf"/feature/{made_up.DENSE[1]}\?whole"))
 
@@ -222,15 +222,18 @@ def test_arrow_keys_walk_the_active_tokens_of_a_focused_context(page: Page) -> N
 def test_keys_go_to_the_next_the_previous_and_a_random_feature(page: Page) -> None:
     page.goto("/sae/demo:topk/feature/42")
     expect(heading(page)).to_contain_text("42")
-    press(page, "ArrowRight", lambda: expect(page).to_have_url(re.compile(r"/feature/43$")))
+    press(page, "ArrowRight")
+    expect(page).to_have_url(re.compile(r"/feature/43$"))
     expect(heading(page)).to_contain_text("43")
-    press(page, "ArrowLeft", lambda: expect(page).to_have_url(re.compile(r"/feature/42$")))
+    press(page, "ArrowLeft")
+    expect(page).to_have_url(re.compile(r"/feature/42$"))
     expect(heading(page)).to_contain_text("42")
     page.route(
         "**/features/random",
         lambda route: route.fulfill(response=route.fetch(url=route.request.url[:-6] + "77")),
     )
-    press(page, "r", lambda: expect(page).to_have_url(re.compile(r"/feature/77$")))
+    press(page, "r")
+    expect(page).to_have_url(re.compile(r"/feature/77$"))
     expect(heading(page)).to_contain_text("77")
     page.get_by_role("link", name="next →").click()
     expect(page).to_have_url(re.compile(r"/feature/78$"))
@@ -239,18 +242,19 @@ def test_keys_go_to_the_next_the_previous_and_a_random_feature(page: Page) -> No
 def test_the_help_lists_the_keys_and_closes_with_escape(page: Page) -> None:
     page.goto("/sae/demo:topk/feature/42")
     expect(heading(page)).to_contain_text("42")
-    page.keyboard.press("?")
+    press(page, "?")
     help_ = page.get_by_role("dialog", name="Keys")
     expect(help_).to_contain_text("random feature")
-    press(page, "ArrowRight", lambda: expect(page).to_have_url(re.compile(r"/feature/42$")))
-    page.keyboard.press("Escape")
+    press(page, "ArrowRight")
+    expect(page).to_have_url(re.compile(r"/feature/42$"))
+    press(page, "Escape")
     expect(help_).to_be_hidden()
 
 
 def test_the_first_stop_of_the_tab_key_skips_to_the_content(page: Page) -> None:
     page.goto("/sae/demo:topk/feature/42")
     expect(heading(page)).to_contain_text("42")
-    page.keyboard.press("Tab")
+    press(page, "Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
 
@@ -264,7 +268,8 @@ def test_the_length_of_contexts_is_in_the_address(page: Page) -> None:
     lines = len(made_up.sample(42).contexts)
     expect(tokens).to_have_count(lines * made_up.CONTEXT_SIZE)
     assert shortened < lines * made_up.CONTEXT_SIZE
-    press(page, "ArrowRight", lambda: expect(page).to_have_url(re.compile(r"/feature/43\?whole$")))
+    press(page, "ArrowRight")
+    expect(page).to_have_url(re.compile(r"/feature/43\?whole$"))
 
 
 def test_white_space_is_drawn(page: Page) -> None:
@@ -333,11 +338,8 @@ def test_a_server_that_is_gone_is_told_and_can_be_tried_again(page: Page) -> Non
     page.goto("/sae/demo:topk/feature/42")
     expect(heading(page)).to_contain_text("42")
     page.route("**/dictionaries/**", lambda route: route.abort())
-    press(
-        page,
-        "ArrowRight",
-        lambda: expect(page.get_by_role("alert")).to_contain_text("does not answer"),
-    )
+    press(page, "ArrowRight")
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
     page.unroute_all()
     page.get_by_role("link", name="Try again").click()
     expect(heading(page)).to_contain_text("43")
