@@ -285,6 +285,11 @@ def _continue_or_start(folder: Path, wanted: Manifest) -> Manifest:
     if not (folder / MANIFEST).exists():
         return wanted
     found = read_manifest(folder)
+    if found.sources:
+        raise CacheError(
+            f"{folder} was copied from another cache by lmsaes tools",
+            "lmsaes cache goes on only with what it began: choose another --out, or --overwrite",
+        )
     differences = [
         *_differences("model", found.model, wanted.model),
         *_differences("text", found.text, wanted.text),

@@ -9,7 +9,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -107,13 +107,31 @@ class TextPosition(_Record):
 
 
 class ShardRecord(_Record):
-    """A committed shard: which contexts it holds, and its files by path inside the cache."""
+    """A committed shard: which contexts it holds, and its files by path inside the cache.
+
+    `text_end` is where the text stood after it; None where a copy's shard ends elsewhere than
+    those of the cache it was copied from.
+    """
 
     index: int
     first_context: int
     contexts: int = Field(gt=0)
-    text_end: TextPosition
+    text_end: TextPosition | None
     files: dict[str, FileRecord]
+
+
+class SourceRecord(_Record):
+    """Consecutive contexts of another cache that were copied into this one."""
+
+    content: str
+    """Hash of what that cache held: `Manifest.content`."""
+    text: TextRecord
+    compute: ComputeRecord
+    first_context: int = Field(ge=0)
+    """In the packed text's own numbering."""
+    contexts: int = Field(gt=0)
+    dtypes: dict[str, tuple[StorageDtype, ...]]
+    """By hook, what it was stored as before: a copy is no more exact than the coarsest."""
 
 
 class Manifest(BaseModel):
@@ -135,18 +153,34 @@ class Manifest(BaseModel):
     complete: bool = False
     text_exhausted: bool = False
     shards: list[ShardRecord] = Field(default_factory=list[ShardRecord])
+    sources: list[SourceRecord] = Field(default_factory=list[SourceRecord])
     versions: dict[str, str] = Field(default_factory=dict[str, str])
     created: str
 
     @property
     def identity(self) -> str:
-        """A short hash of what the bytes depend on: equal for equal model, text and packing."""
-        parts = [
-            self.model.model_dump(mode="json"),
-            self.text.model_dump(mode="json"),
-            self.compute.model_dump(mode="json"),
-        ]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+        """A short hash of what context c is: equal for equal model, text and packing.
+
+        A copy has its source's, however it is stored, as long as its contexts have the same
+        numbers: parts of one text that follow each other are one.
+        """
+        runs: list[SourceRecord] = []
+        for source in self.sources:
+            last = runs[-1] if runs else None
+            if last and _follows(last, source):
+                contexts = last.contexts + source.contexts
+                runs[-1] = last.model_copy(update={"contexts": contexts})
+            else:
+                runs.append(source)
+        if len(runs) > 1 or (runs and runs[0].first_context):
+            numbered = {"text", "compute", "first_context", "contexts"}
+            return _hash([_json(self.model), *(_json(run, numbered) for run in runs)])
+        return _hash([_json(self.model), _json(self.text), _json(self.compute)])
+
+    @property
+    def content(self) -> str:
+        """A hash of everything that is committed, by the files' digests."""
+        return _hash([_json(shard) for shard in self.shards])
 
     def shard_span(self, index: int) -> tuple[int, int]:
         """First context and number of contexts of shard `index` of the finished cache."""
@@ -156,6 +190,19 @@ class Manifest(BaseModel):
     @property
     def shards_requested(self) -> int:
         return -(-self.contexts_requested // self.shard_contexts)
+
+
+def _follows(last: SourceRecord, source: SourceRecord) -> bool:
+    same = (last.text, last.compute) == (source.text, source.compute)
+    return same and last.first_context + last.contexts == source.first_context
+
+
+def _json(record: BaseModel, fields: set[str] | None = None) -> dict[str, Any]:
+    return record.model_dump(mode="json", include=fields)
+
+
+def _hash(parts: list[dict[str, Any]]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -204,6 +251,12 @@ def _check_shards(manifest: Manifest, path: Path) -> None:
     if expected != manifest.contexts:
         raise CacheError(
             f"{path} is not valid: its shards hold {expected} contexts, it says {manifest.contexts}"
+        )
+    copied = sum(source.contexts for source in manifest.sources)
+    if manifest.sources and copied != manifest.contexts_requested:
+        raise CacheError(
+            f"{path} is not valid: its sources hold {copied} contexts, it asks for "
+            f"{manifest.contexts_requested}"
         )
 
 

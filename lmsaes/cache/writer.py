@@ -71,7 +71,7 @@ class CacheWriter:
         self._failure: BaseException | None = None
         self._commit_lock = threading.Lock()
         self._finished: dict[int, dict[str, FileRecord]] = {}
-        self._sealed: dict[int, tuple[TextPosition, int, dict[str, HookMoments]]] = {}
+        self._sealed: dict[int, tuple[TextPosition | None, int, dict[str, HookMoments]]] = {}
         self._shard = manifest.contexts // manifest.shard_contexts
         self._written = 0
         remove_leftovers(folder, manifest)
@@ -98,13 +98,14 @@ class CacheWriter:
         tokens: torch.Tensor,
         activations: Mapping[str, torch.Tensor],
         ordinary: torch.Tensor,
-        text_end: TextPosition,
+        text_end: TextPosition | None,
     ) -> None:
         """Adds one batch.
 
         tokens: int [contexts, context_size]. activations: by hook
         [contexts, context_size, d_model], any device. ordinary: bool [contexts, context_size],
-        false for special tokens and first positions. text_end: where the text stands after it.
+        false for special tokens and first positions. text_end: where the text stands after it,
+        None where that is not known.
 
         Raises CacheError when a value is not finite or does not fit the storage dtype, and
         whatever a writing thread has raised since the last call.
@@ -178,7 +179,7 @@ class CacheWriter:
     def _shard_of(self, context: int) -> int:
         return context // self.manifest.shard_contexts
 
-    def _seal(self, text_end: TextPosition) -> None:
+    def _seal(self, text_end: TextPosition | None) -> None:
         """Notes what the commit of the shard in hand needs beside its files."""
         self._sealed[self._shard] = (text_end, self._written, self._shard_moments)
         self._shard_moments = {}
