@@ -92,4 +92,6 @@ def main() -> None:
     logger = logging.getLogger("lmsaes")
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
+    # libraries that set up the root logger would print each line once more
+    logger.propagate = False
     app()

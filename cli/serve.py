@@ -7,11 +7,7 @@ import webbrowser
 from typing import Annotated
 
 import typer
-import uvicorn
-from lmsaes.server.app import create_app
-from lmsaes.server.viewer import BUILT
 
-from lmsaes.database import Database
 from lmsaes.errors import ConfigError
 
 
@@ -31,6 +27,12 @@ def serve(
     ] = False,
 ) -> None:
     """Show the SAEs in the database in a browser, until Ctrl-C."""
+    import uvicorn
+    from lmsaes.server.app import create_app
+    from lmsaes.server.viewer import BUILT
+
+    from lmsaes.database import Database
+
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
