@@ -38,6 +38,7 @@ def _hook(cache: ActivationCache, hook: str) -> dict[str, Any]:
     described: dict[str, Any] = {
         "d_model": record.d_model,
         "dtype": record.dtype,
+        "storage_error": record.storage_error,
         "mean_norm_by_position": norms,
     }
     for group in ("statistics", "ordinary"):

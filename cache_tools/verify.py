@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.manifest import Manifest, ShardRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import check_files
 from lmsaes.cache.writer import DATA_FOLDERS, lock_cache, recount_statistics, remove_leftovers
@@ -23,7 +24,7 @@ def verify(
     manifest = read_manifest(folder)
     broken = broken_shards(folder, manifest, deep, advance)
     extra = [f"{folder / name} is not in the manifest" for name in _foreign(folder, manifest)]
-    return [*broken.values(), *extra]
+    return [*_channels_faults(folder, manifest), *broken.values(), *extra]
 
 
 def broken_shards(
@@ -50,6 +51,12 @@ def repair(folder: Path) -> list[int]:
     with lock_cache(folder):
         manifest = read_manifest(folder)
         broken = broken_shards(folder, manifest, True, lambda _: None)
+        if _channels_faults(folder, manifest):
+            manifest.hooks = {
+                hook: record.model_copy(update={"channels": None})
+                for hook, record in manifest.hooks.items()
+            }
+            broken |= {shard.index: "can't be restored" for shard in manifest.shards}
         dropped: list[int] = []
         if broken:
             kept = [s for s in manifest.shards if s.index < min(broken)]
@@ -61,6 +68,14 @@ def repair(folder: Path) -> list[int]:
             write_manifest(folder, manifest)
         remove_leftovers(folder, manifest)
         return dropped
+
+
+def _channels_faults(folder: Path, manifest: Manifest) -> list[str]:
+    try:
+        read_channels(folder, manifest.channel_digests)
+    except CacheError as error:
+        return [str(error)]
+    return []
 
 
 def _fault(

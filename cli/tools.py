@@ -32,13 +32,16 @@ def inspect_cache(cache: _Cache, as_json: _Json = False) -> None:
         f"  on disk  {format_bytes(facts['bytes'])} in {facts['shards']} shards of "
         f"{facts['format']}, compression {facts['compression']}"
     )
-    table = Table("hook", "d_model", "dtype", "mean norm", "at position 0", "smallest", "largest")
+    table = Table(
+        "hook", "d_model", "dtype", "lost", "mean norm", "at position 0", "smallest", "largest"
+    )
     for hook, found in facts["hooks"].items():
         ordinary = found.get("ordinary") or found["statistics"]
         table.add_row(
             hook,
             str(found["d_model"]),
             found["dtype"],
+            "?" if found["storage_error"] is None else f"{found['storage_error']:.1e}",
             f"{ordinary['mean_norm']:.4g}",
             f"{found['mean_norm_by_position'][0]:.4g}",
             f"{ordinary['min']:.4g}",

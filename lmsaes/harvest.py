@@ -42,7 +42,7 @@ from lmsaes.text import PackedText, load_text
 _log = logging.getLogger("lmsaes")
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 _CHOICES = {
-    "dtype": ("float32", "float16", "bfloat16"),
+    "dtype": ("float32", "float16", "bfloat16", "int8"),
     "format": ("safetensors", "zarr"),
     "compression": ("none", "zstd", "lz4", "blosc"),
 }
@@ -92,6 +92,10 @@ def generate(
     if compression != "none" and format != "zarr":
         raise ConfigError(
             f"compression '{compression}' needs zarr", "add --format zarr or --compression none"
+        )
+    if dtype == "int8" and allow_nonfinite:
+        raise ConfigError(
+            "int8 can't hold NaN or infinite values", "leave out --allow-nonfinite or --dtype int8"
         )
     if not hooks:
         raise ConfigError("no hook was given", "add --hook blocks.8.hook_resid_pre, say")

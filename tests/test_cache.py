@@ -109,11 +109,12 @@ def test_statistics_are_those_of_the_stored_rows(tmp_path):
         assert found.max == expected.max()
 
 
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
 @pytest.mark.parametrize("format", FORMATS)
-def test_a_cache_written_in_parts_has_the_same_bytes(tmp_path, format):
-    write_made_up_cache(tmp_path / "whole", made_up_manifest(30, format=format))
+def test_a_cache_written_in_parts_has_the_same_bytes(tmp_path, format, dtype):
+    write_made_up_cache(tmp_path / "whole", made_up_manifest(30, format=format, dtype=dtype))
     parts = tmp_path / "parts"
-    write_made_up_cache(parts, made_up_manifest(30, format=format), stop_after=7)
+    write_made_up_cache(parts, made_up_manifest(30, format=format, dtype=dtype), stop_after=7)
     unfinished = read_manifest(parts)
     assert 0 < unfinished.contexts < 30
     assert not unfinished.complete
@@ -182,20 +183,24 @@ def test_plain_libraries_open_it(tmp_path):
 
 
 @pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    ("dtype", "array"),
+    [("float32", "activations"), ("bfloat16", "activations"), ("int8", "scales")],
+)
 @pytest.mark.parametrize("harm", ["flip", "truncate", "remove", "foreign"])
-def test_harm_is_found_by_name_and_repaired(tmp_path, format, harm):
+def test_harm_is_found_by_name_and_repaired(tmp_path, format, dtype, array, harm):
     folder = tmp_path / "c"
-    made_up_cache(folder, 20, hooks={"hook": 64}, format=format)
+    made_up_cache(folder, 20, hooks={"hook": 64}, format=format, dtype=dtype)
     sound = data_files(folder)
     name = {
-        "safetensors": "activations/hook/shard-00002.safetensors",
-        "zarr": "activations/hook/c/2/0/0",
+        "safetensors": f"{array}/hook/shard-00002.safetensors",
+        "zarr": f"{array}/hook/c/2/0" + ("/0" if array == "activations" else ""),
     }[format]
     path = folder / name
     content = path.read_bytes()
     match harm:
         case "flip":
-            path.write_bytes(content[:100] + bytes([content[100] ^ 4]) + content[101:])
+            path.write_bytes(content[:5] + bytes([content[5] ^ 4]) + content[6:])
         case "truncate":
             path.write_bytes(content[:-9])
         case "remove":
@@ -228,6 +233,7 @@ def test_harm_is_found_by_name_and_repaired(tmp_path, format, harm):
         (float("nan"), "float32", "gave nan"),
         (float("inf"), "bfloat16", "gave inf"),
         (70000.0, "float16", "70000 .* does not fit float16"),
+        (1e30, "bfloat16", "1e\\+30 .* is too large"),
     ],
 )
 def test_values_that_cannot_be_kept_are_refused_by_place(tmp_path, value, dtype, expected):
@@ -247,6 +253,30 @@ def test_values_that_cannot_be_kept_are_refused_by_place(tmp_path, value, dtype,
             assert "hook 'hook', context 11, position 3" in str(error.value)
             break
     assert ActivationCache.open(tmp_path / "c").contexts == 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16"])
+def test_values_that_are_not_finite_can_be_kept(tmp_path, dtype):
+    """They are read as they were; statistics are those of the other rows."""
+    rows = made_up_rows(0, 4, 4, 3)
+    rows[1, 3, 1], rows[2, 0, 0], rows[3] = torch.nan, torch.inf, torch.inf
+    tokens = made_up_tokens(4, 4)
+    ordinary = ordinary_positions(tokens, (0,))
+    with CacheWriter(tmp_path / "c", made_up_manifest(4, dtype=dtype), True) as writer:
+        for part in (slice(0, 2), slice(2, 4)):
+            writer.write(tokens[part], {"hook": rows[part]}, ordinary[part], TextPosition())
+        writer.finish()
+    cache = ActivationCache.open(tmp_path / "c")
+    found = cache.activations("hook", 0, 4)
+    assert torch.equal(found.nan_to_num(7.0), rows.to(found.dtype).nan_to_num(7.0))
+    finite = found.isfinite().all(-1)
+    for statistics, kept in (
+        (cache.hooks["hook"].statistics, finite),
+        (cache.hooks["hook"].ordinary, finite & ordinary),
+    ):
+        assert statistics.count == kept.sum()
+        assert statistics.mean == pytest.approx(found[kept].double().mean(0).tolist())
+    assert verify(tmp_path / "c", deep=True) == []
 
 
 def test_a_hook_that_captures_nothing_is_refused(tmp_path):

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from lmsaes.cache.order import EpochOrder, Fill
 from lmsaes.cache.reader import ActivationCache, Block
+from lmsaes.cache.storage import ArraySpec
 from lmsaes.errors import ConfigError
 from lmsaes.quantities import format_bytes, parse_bytes
 
@@ -51,9 +52,9 @@ class ShuffledLoader:
     first position, as training does. drop_last: leave out a last batch shorter than the others.
     return_rows: give (batch, rows) with rows int64, the cache's row numbers.
 
-    A batch is [rows, d_model] in the stored dtype on `device`, or with several hooks a dict of
-    them. Raises ConfigError for arguments that can't work and CacheError, naming the shard, for
-    damaged data.
+    A batch is [rows, d_model] in the stored dtype on `device` (of int8, float32 in the model's
+    units, restored there), or with several hooks a dict of them. Raises ConfigError for arguments
+    that can't work and CacheError, naming the shard, for damaged data.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class ShuffledLoader:
                 stop = min(self._position + self.batch_size, end)
                 wanted = order.positions(self._position, stop)
                 parts: list[np.ndarray] = []
-                batch: list[dict[str, Tensor]] = []
+                batch: list[dict[str, tuple[Tensor, ...]]] = []
                 while pool is not None and wanted:
                     slots = pool.fill.order[taken : taken + wanted]
                     if len(slots):
@@ -178,7 +179,7 @@ class ShuffledLoader:
         It follows from `memory` alone, not from the number of ranks, so that the order doesn't
         either; two pools are in memory at a time.
         """
-        specs = [self.cache.spec(hook) for hook in self.hooks]
+        specs = [spec for hook in self.hooks for spec in self.cache.stored(hook)]
         row = sum(spec.context_bytes for spec in specs) // self.cache.context_size
         row += 4 * np.dtype(np.int64).itemsize  # row number, place, order and slot
         block = max(spec.context_bytes for spec in specs) * self.cache.manifest.block_contexts
@@ -191,22 +192,22 @@ class ShuffledLoader:
         # what would not change the order is not part of a run's identity
         return min(self.rows, usable // (2 * row))
 
-    def _hand_out(self, batch: list[dict[str, Tensor]], rows: list[np.ndarray]) -> Any:
-        joined = {
-            hook: _join([part[hook] for part in batch], self._empty(hook)) for hook in self.hooks
-        }
+    def _hand_out(self, batch: list[dict[str, tuple[Tensor, ...]]], rows: list[np.ndarray]) -> Any:
+        joined = {hook: self._restored(hook, [part[hook] for part in batch]) for hook in self.hooks}
         self.stats.rows += len(joined[self.hooks[0]])
-        self.stats.bytes += sum(t.nbytes for t in joined.values())
-        if self.device.type != "cpu":
-            joined = {hook: _upload(t, self.device) for hook, t in joined.items()}
         out = joined if len(self.hooks) > 1 else joined[self.hooks[0]]
         if not self.return_rows:
             return out
         return out, torch.from_numpy(np.concatenate(rows) if rows else np.empty(0, np.int64))
 
-    def _empty(self, hook: str) -> Tensor:
-        spec = self.cache.spec(hook)
-        return spec.to_torch(np.empty((0, spec.shape[-1]), spec.numpy_dtype))
+    def _restored(self, hook: str, parts: list[tuple[Tensor, ...]]) -> Tensor:
+        """The hook's rows of one batch; what is stored crosses to the device, not what it means."""
+        stored = parts or [tuple(_empty(spec, 0) for spec in self.cache.stored(hook))]
+        arrays = [t[0] if len(t) == 1 else torch.cat(t) for t in zip(*stored, strict=True)]
+        self.stats.bytes += sum(array.nbytes for array in arrays)
+        if self.device.type != "cpu":
+            arrays = [_upload(array, self.device) for array in arrays]
+        return self.cache.units(hook).restore(*arrays)
 
     def _filled_pools(self, order: EpochOrder) -> Any:
         """(pool, rows of it that are handed out already) from the current position on."""
@@ -280,13 +281,12 @@ class ShuffledLoader:
         index = torch.from_numpy(inside)
         contiguous = slots[-1] - slots[0] + 1 == len(slots)
         for hook in self.hooks:
-            spec = self.cache.spec(hook)
-            rows = spec.to_torch(self.cache.read_block(hook, where)).flatten(0, 1)
-            target = pool.rows[hook]
-            if contiguous:
-                torch.index_select(rows, 0, index, out=target[slots[0] : slots[-1] + 1])
-            else:
-                target[torch.from_numpy(slots)] = rows[index]
+            for spec, target in zip(self.cache.stored(hook), pool.rows[hook], strict=True):
+                rows = spec.to_torch(self.cache.read_block(spec, where)).flatten(0, 1)
+                if contiguous:
+                    torch.index_select(rows, 0, index, out=target[slots[0] : slots[-1] + 1])
+                else:
+                    target[torch.from_numpy(slots)] = rows[index]
 
     def _positions_in(self, block: int) -> np.ndarray:
         """Positions of a block's kept rows inside it."""
@@ -325,28 +325,30 @@ class _Pool:
     def __init__(self, cache: ActivationCache, hooks: list[str], capacity: int) -> None:
         self.capacity = capacity
         self.row_ids = np.empty(capacity, np.int64)
-        self.rows: dict[str, Tensor] = {}
-        for hook in hooks:
-            spec = cache.spec(hook)
-            self.rows[hook] = spec.to_torch(np.empty((capacity, spec.shape[-1]), spec.numpy_dtype))
+        self.rows = {
+            hook: tuple(_empty(spec, capacity) for spec in cache.stored(hook)) for hook in hooks
+        }
 
-    def gather(self, slots: np.ndarray) -> dict[str, Tensor]:
-        """The rows of `slots`, [n, d_model] by hook."""
+    def gather(self, slots: np.ndarray) -> dict[str, tuple[Tensor, ...]]:
+        """The rows of `slots` in each array of a hook, [n, …], by hook."""
         index = torch.from_numpy(slots)
-        return {hook: rows.index_select(0, index) for hook, rows in self.rows.items()}
+        return {
+            hook: tuple(rows.index_select(0, index) for rows in arrays)
+            for hook, arrays in self.rows.items()
+        }
 
     def carry(self, previous: "_Pool", slots: np.ndarray) -> None:
         """Takes over rows from the filling before."""
         index = torch.from_numpy(slots)
         self.row_ids[: len(slots)] = previous.row_ids[slots]
-        for hook, rows in self.rows.items():
-            torch.index_select(previous.rows[hook], 0, index, out=rows[: len(slots)])
+        for hook, arrays in self.rows.items():
+            for source, rows in zip(previous.rows[hook], arrays, strict=True):
+                torch.index_select(source, 0, index, out=rows[: len(slots)])
 
 
-def _join(parts: list[Tensor], empty: Tensor) -> Tensor:
-    if len(parts) == 1:
-        return parts[0]
-    return torch.cat(parts) if parts else empty
+def _empty(spec: ArraySpec, rows: int) -> Tensor:
+    """Room for so many rows of an array."""
+    return spec.to_torch(np.empty((rows, *spec.shape[1:]), spec.numpy_dtype))
 
 
 def _upload(tensor: Tensor, device: torch.device) -> Tensor:

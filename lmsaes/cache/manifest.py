@@ -82,11 +82,14 @@ class HookRecord(_Record):
     """One hook point: its width, how it is stored, and the statistics of what is committed.
 
     `statistics` covers every row; `ordinary` leaves out special tokens and each context's first
-    position, as training does by default.
+    position, as training does by default. `storage_error` is the share of the ordinary rows'
+    variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
     d_model: int = Field(gt=0)
     dtype: StorageDtype
+    channels: str | None = None
+    storage_error: float | None = None
     statistics: Statistics | None = None
     ordinary: Statistics | None = None
 
@@ -188,6 +191,11 @@ class Manifest(BaseModel):
         return first, min(self.shard_contexts, self.contexts_requested - first)
 
     @property
+    def channel_digests(self) -> dict[str, str]:
+        """The digest of each int8 hook's channels, once they are fixed."""
+        return {hook: r.channels for hook, r in self.hooks.items() if r.channels is not None}
+
+    @property
     def shards_requested(self) -> int:
         return -(-self.contexts_requested // self.shard_contexts)
 
@@ -242,6 +250,9 @@ def read_manifest(folder: Path) -> Manifest:
 def _check_shards(manifest: Manifest, path: Path) -> None:
     """Committed shards must be consecutive multiples of the shard size and add up."""
     expected = 0
+    for hook, record in manifest.hooks.items():
+        if manifest.shards and record.dtype == "int8" and record.channels is None:
+            raise CacheError(f"{path} is not valid: hook '{hook}' is int8 and has no channels")
     for shard in manifest.shards:
         if shard.first_context != shard.index * manifest.shard_contexts:
             raise CacheError(f"{path} is not valid: shard {shard.index} starts in the wrong place")

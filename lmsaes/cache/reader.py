@@ -3,10 +3,12 @@
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
 
+from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.manifest import (
     HookRecord,
     Manifest,
@@ -16,9 +18,9 @@ from lmsaes.cache.manifest import (
 from lmsaes.cache.storage import (
     ArraySpec,
     BlockReader,
-    activations_path,
     array_specs,
     block_reader,
+    hook_specs,
     shard_file,
 )
 from lmsaes.errors import CacheError, ConfigError
@@ -34,6 +36,25 @@ class Block:
     contexts: int
 
 
+class Units(Protocol):
+    """Turns what is stored of a hook into its activations."""
+
+    def restore(self, *stored: torch.Tensor) -> torch.Tensor:
+        """Activations [..., d_model] in the model's units, on the device of `stored`.
+
+        stored: tensors of the hook's arrays, in the order of `ActivationCache.stored`.
+        """
+        ...
+
+
+class _AsStored:
+    def restore(self, *stored: torch.Tensor) -> torch.Tensor:
+        return stored[0]
+
+
+_AS_STORED = _AsStored()
+
+
 class ActivationCache:
     """Token ids and activations by context, in the order they were written.
 
@@ -43,7 +64,8 @@ class ActivationCache:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.path, self.manifest = folder, manifest
-        self._specs = array_specs(manifest)
+        self._tokens = array_specs(manifest)["tokens"]
+        self._channels = read_channels(folder, manifest.channel_digests)
         self._readers: dict[str, BlockReader] = {}
         self._lock = threading.Lock()
 
@@ -89,17 +111,24 @@ class ActivationCache:
 
     def tokens(self, start: int, stop: int) -> torch.Tensor:
         """Token ids of contexts start to stop, int64 [contexts, context_size]."""
-        spec = self._specs["tokens"]
-        return spec.to_torch(self._read(spec, start, stop)).to(torch.int64)
+        return self._tokens.to_torch(self._read(self._tokens, start, stop)).to(torch.int64)
 
     def activations(self, hook: str, start: int, stop: int) -> torch.Tensor:
         """Activations of contexts start to stop, [contexts, context_size, d_model].
 
-        They come in the stored dtype and in the model's own units. Raises ConfigError for a
-        hook the cache does not hold, CacheError for a damaged block.
+        They come in the model's own units and in the stored dtype, int8 as float32. Raises
+        ConfigError for a hook the cache does not hold, CacheError for a damaged block.
         """
-        spec = self._specs[activations_path(self.check_hook(hook))]
-        return spec.to_torch(self._read(spec, start, stop))
+        stored = (spec.to_torch(self._read(spec, start, stop)) for spec in self.stored(hook))
+        return self.units(hook).restore(*stored)
+
+    def stored(self, hook: str) -> tuple[ArraySpec, ...]:
+        """The arrays that hold a hook: its activations, and in int8 their scales too."""
+        return hook_specs(self.manifest, hook, self.hooks[self.check_hook(hook)])
+
+    def units(self, hook: str) -> Units:
+        """How the stored values of a hook become its activations."""
+        return self._channels.get(self.check_hook(hook), _AS_STORED)
 
     def check_hook(self, hook: str) -> str:
         """`hook` itself, or ConfigError when the cache does not hold it."""
@@ -132,16 +161,12 @@ class ActivationCache:
             for index in range(-(-shard.contexts // step))
         ]
 
-    def read_block(self, hook: str, block: Block) -> np.ndarray:
-        """The block's stored values, [contexts, context_size, d_model], checked.
+    def read_block(self, spec: ArraySpec, block: Block) -> np.ndarray:
+        """The block's stored values in one array of a hook, [contexts, *spec.shape], checked.
 
-        bfloat16 comes as uint16; `to_torch` of the hook's spec gives the tensor.
+        bfloat16 comes as uint16; `spec.to_torch` gives the tensor.
         """
-        return self._reader(self._specs[activations_path(hook)])(block.shard, block.index)
-
-    def spec(self, hook: str) -> ArraySpec:
-        """How the hook's activations are stored."""
-        return self._specs[activations_path(self.check_hook(hook))]
+        return self._reader(spec)(block.shard, block.index)
 
     def _reader(self, spec: ArraySpec) -> BlockReader:
         with self._lock:

@@ -69,26 +69,39 @@ class Moments:
 
 @dataclass
 class HookMoments:
-    """Moments of all rows, of the ordinary ones, and the mean norm by position."""
+    """Moments of all rows, of the ordinary ones, the mean norm by position, and what was lost."""
 
     every: Moments
     ordinary: Moments
     position_norms: np.ndarray  # [context_size], sums over contexts
+    squared_error: np.ndarray  # [], of storing the ordinary rows; NaN where not measured
 
     @staticmethod
     def zero(context_size: int, d_model: int) -> "HookMoments":
-        return HookMoments(Moments.zero(d_model), Moments.zero(d_model), np.zeros(context_size))
+        zero = Moments.zero(d_model)
+        return HookMoments(zero, zero, np.zeros(context_size), np.zeros(()))
 
     def __add__(self, other: "HookMoments") -> "HookMoments":
         return HookMoments(
             self.every + other.every,
             self.ordinary + other.ordinary,
             self.position_norms + other.position_norms,
+            self.squared_error + other.squared_error,
         )
+
+    @property
+    def storage_error(self) -> float | None:
+        """Share of the ordinary rows' variance that storing lost; None where not measured."""
+        moments = self.ordinary
+        if moments.count == 0:
+            return None
+        deviations = float((moments.sum_squares - moments.sum**2 / moments.count).sum())
+        share = float(self.squared_error) / deviations if deviations > 0 else np.nan
+        return share if np.isfinite(share) else None
 
     def to_bytes(self) -> bytes:
         """A safetensors file's content."""
-        tensors = {"position_norms": self.position_norms}
+        tensors = {"position_norms": self.position_norms, "squared_error": self.squared_error}
         for group in ("every", "ordinary"):
             moments: Moments = getattr(self, group)
             tensors |= {f"{group}.{f.name}": getattr(moments, f.name) for f in fields(Moments)}
@@ -103,17 +116,22 @@ class HookMoments:
             vectors = {"sum", "sum_squares"}
             return Moments(**{k: v if k in vectors else v.reshape(()) for k, v in values.items()})
 
-        return HookMoments(group("every"), group("ordinary"), tensors["position_norms"])
+        # caches of before it was measured lack it
+        error = tensors.get("squared_error", np.array(np.nan)).reshape(())
+        return HookMoments(group("every"), group("ordinary"), tensors["position_norms"], error)
 
 
-def batch_moments(activations: torch.Tensor, ordinary: torch.Tensor) -> HookMoments:
-    """Moments of one batch.
+def batch_moments(
+    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
+) -> HookMoments:
+    """Moments of one batch of activations as they are stored.
 
-    activations: [contexts, context_size, d_model], any float dtype and device.
-    ordinary: bool [contexts, context_size], rows that training uses by default.
+    stored, original: [contexts, context_size, d_model], any float dtype and device; what readers
+    will be given, and what the model gave. ordinary: bool [contexts, context_size], rows that
+    training uses by default.
     """
-    contexts, size, d_model = activations.shape
-    rows = activations.reshape(-1, d_model)
+    contexts, size, d_model = stored.shape
+    rows = stored.reshape(-1, d_model)
     kept = ordinary.reshape(-1).to(rows.device)
     squares = rows.float().square()
     squared_norms = squares.sum(-1, dtype=torch.float64)
@@ -131,16 +149,40 @@ def batch_moments(activations: torch.Tensor, ordinary: torch.Tensor) -> HookMome
     # the rows left out are few: subtracting theirs is cheaper than gathering all the others
     left_out = (~kept).nonzero().squeeze(-1)
     infinity = torch.full_like(low, torch.inf)
+    with np.errstate(invalid="ignore"):  # values that are not finite are the caller's to judge
+        ordinary_sum = every.sum - _host(rows[left_out].sum(0, dtype=torch.float64))
+        ordinary_squares = every.sum_squares - _host(squares[left_out].sum(0, dtype=torch.float64))
     ordinary_moments = Moments(
         count=every.count - len(left_out),
-        sum=every.sum - _host(rows[left_out].sum(0, dtype=torch.float64)),
-        sum_squares=every.sum_squares - _host(squares[left_out].sum(0, dtype=torch.float64)),
+        sum=ordinary_sum,
+        sum_squares=ordinary_squares,
         norm_sum=_host(torch.where(kept, norms, 0).sum()),
         squared_norm_sum=_host(torch.where(kept, squared_norms, 0).sum()),
         min=_host(torch.where(kept, low, infinity).min()),
         max=_host(torch.where(kept, high, -infinity).max()),
     )
-    return HookMoments(every, ordinary_moments, _host(norms.reshape(contexts, size).sum(0)))
+    squared_error = np.zeros(())
+    if original is not stored:
+        lost = (original.reshape(-1, d_model).float() - rows.float()).square()
+        lost = lost.sum(-1, dtype=torch.float64)
+        squared_error = _host(torch.where(kept, lost, 0).sum())
+    position_norms = _host(norms.reshape(contexts, size).sum(0))
+    return HookMoments(every, ordinary_moments, position_norms, squared_error)
+
+
+def finite_moments(
+    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
+) -> HookMoments:
+    """The same, of the rows alone whose values and squares are finite."""
+    _, size, d_model = stored.shape
+    norms = stored.float().square().sum(-1).sqrt().double()
+    finite = norms.isfinite()
+    if not finite.any():
+        return HookMoments.zero(size, d_model)
+    rows = (stored[finite].unsqueeze(1), ordinary.to(finite.device)[finite].unsqueeze(1))
+    moments = batch_moments(*rows, original[finite].unsqueeze(1))
+    position_norms = _host(torch.where(finite, norms, 0).sum(0))
+    return HookMoments(moments.every, moments.ordinary, position_norms, moments.squared_error)
 
 
 def _host(tensor: torch.Tensor) -> np.ndarray:

@@ -23,6 +23,7 @@ from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 from lmsaes.cache.manifest import (
     Compression,
     FileRecord,
+    HookRecord,
     Manifest,
     ShardRecord,
     StorageDtype,
@@ -88,14 +89,17 @@ def array_specs(manifest: Manifest) -> dict[str, ArraySpec]:
     # token ids are small: a whole shard of them is one block
     specs = {"tokens": ArraySpec("tokens", (size,), "int32", manifest.shard_contexts)}
     for hook, record in manifest.hooks.items():
-        path = activations_path(hook)
-        shape = (size, record.d_model)
-        specs[path] = ArraySpec(path, shape, record.dtype, manifest.block_contexts)
+        specs |= {spec.path: spec for spec in hook_specs(manifest, hook, record)}
     return specs
 
 
-def activations_path(hook: str) -> str:
-    return f"activations/{hook}"
+def hook_specs(manifest: Manifest, hook: str, record: HookRecord) -> tuple[ArraySpec, ...]:
+    """The arrays that together hold a hook: its activations, and in int8 their scales."""
+    size, block = manifest.text.context_size, manifest.block_contexts
+    activations = ArraySpec(f"activations/{hook}", (size, record.d_model), record.dtype, block)
+    if record.dtype != "int8":
+        return (activations,)
+    return activations, ArraySpec(f"scales/{hook}", (size,), "float16", block)
 
 
 def bytes_per_value(dtype: StorageDtype) -> int:
@@ -255,6 +259,7 @@ class _ZarrShard:
 
 # zarr would leave out blocks that are all zero, and a reader could not tell them from lost ones
 _ZARR_CONFIG: Any = {"write_empty_chunks": True}
+_DIMENSIONS = ["context", "position", "channel"]
 
 
 def create_arrays(folder: Path, manifest: Manifest) -> None:
@@ -275,7 +280,7 @@ def create_arrays(folder: Path, manifest: Manifest) -> None:
             dtype=spec.numpy_dtype,
             serializer=BytesCodec(endian="little"),
             compressors=(*_compressors(manifest.compression), Crc32cCodec()),
-            attributes={"dtype": spec.dtype, "dimensions": ["context", "position", "channel"]},
+            attributes={"dtype": spec.dtype, "dimensions": _DIMENSIONS[: 1 + len(spec.shape)]},
             config=_ZARR_CONFIG,
         )
 

@@ -20,28 +20,31 @@ import filelock
 import numpy as np
 import torch
 
+from lmsaes.cache.int8 import CHANNELS, Channels, read_channels, write_channels
 from lmsaes.cache.manifest import (
     MANIFEST,
     FileRecord,
+    HookRecord,
     Manifest,
     ShardRecord,
+    StorageDtype,
     TextPosition,
     replace_file,
     write_manifest,
 )
-from lmsaes.cache.statistics import HookMoments, batch_moments
+from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments
 from lmsaes.cache.storage import (
     ArraySpec,
     ShardWriter,
-    activations_path,
     array_specs,
     create_arrays,
+    hook_specs,
     open_shard,
 )
 from lmsaes.errors import CacheError
 
 LOCK = ".lock"
-DATA_FOLDERS = ("activations", "tokens", "statistics")
+DATA_FOLDERS = ("activations", "scales", "tokens", "statistics")
 _QUEUED_BATCHES = 4
 _TORCH_DTYPES = {
     "float32": torch.float32,
@@ -66,6 +69,7 @@ class CacheWriter:
         self._lock = lock_cache(folder)
         self._allow_nonfinite = allow_nonfinite
         self._specs = array_specs(manifest)
+        self._channels = read_channels(folder, manifest.channel_digests)
         self._moments = _committed_moments(folder, manifest)
         self._shard_moments: dict[str, HookMoments] = {}
         self._failure: BaseException | None = None
@@ -107,8 +111,9 @@ class CacheWriter:
         false for special tokens and first positions. text_end: where the text stands after it,
         None where that is not known.
 
-        Raises CacheError when a value is not finite or does not fit the storage dtype, and
-        whatever a writing thread has raised since the last call.
+        An int8 hook's channels are those of the cache's first batch. Raises CacheError when a
+        value is not finite or does not fit the storage dtype, and whatever a writing thread has
+        raised since the last call.
         """
         self._raise_failure()
         contexts = len(tokens)
@@ -117,10 +122,14 @@ class CacheWriter:
         first = self._shard * self.manifest.shard_contexts + self._written
         stored: dict[str, torch.Tensor] = {"tokens": tokens.to(torch.int32)}
         for hook, record in self.manifest.hooks.items():
-            rows = activations[hook].to(_TORCH_DTYPES[record.dtype])
-            moments = batch_moments(rows, ordinary)
-            if not self._allow_nonfinite and not np.isfinite(moments.every.sum_squares).all():
-                raise _nonfinite(hook, first, activations[hook], rows)
+            original = activations[hook]
+            arrays, rows = self._to_store(hook, record, original, ordinary)
+            moments = batch_moments(rows, ordinary, original)
+            if not np.isfinite(moments.every.sum_squares).all():
+                # int8 has no way to write such a value down
+                if record.dtype == "int8" or not self._allow_nonfinite:
+                    raise _nonfinite(hook, first, original, rows, record.dtype)
+                moments = finite_moments(rows, ordinary, original)
             if moments.every.min == moments.every.max:
                 raise CacheError(
                     f"hook '{hook}' gave the same value {moments.every.min:g} everywhere in "
@@ -129,7 +138,8 @@ class CacheWriter:
                 )
             total = self._shard_moments.get(hook)
             self._shard_moments[hook] = moments if total is None else total + moments
-            stored[activations_path(hook)] = rows
+            stored |= arrays
+        self._keep_channels()
         self._written += contexts
         last = self.shard_room == 0
         if last:
@@ -139,6 +149,35 @@ class CacheWriter:
             self._put(path, _Batch(self._shard_of(first), array, last))
         if last:
             self._shard, self._written = self._shard + 1, 0
+
+    def _to_store(
+        self, hook: str, record: HookRecord, original: torch.Tensor, ordinary: torch.Tensor
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """What goes into each of the hook's arrays, and the rows that readers will be given."""
+        if record.dtype == "int8":
+            if hook not in self._channels:
+                self._channels[hook] = Channels.of(original, ordinary)
+            parts = self._channels[hook].quantize(original)
+            rows = self._channels[hook].restore(*parts)
+        else:
+            rows = original.to(_TORCH_DTYPES[record.dtype])
+            parts = (rows,)
+        specs = hook_specs(self.manifest, hook, record)
+        return {spec.path: part for spec, part in zip(specs, parts, strict=True)}, rows
+
+    def _keep_channels(self) -> None:
+        """Writes channels that are new: before any shard that needs them."""
+        new = self._channels.keys() - self.manifest.channel_digests.keys()
+        if not new:
+            return
+        try:
+            write_channels(self.folder, self._channels)
+        except OSError as error:
+            raise _write_error(self.folder, error) from None
+        for hook in new:
+            self.manifest.hooks[hook] = self.manifest.hooks[hook].model_copy(
+                update={"channels": self._channels[hook].digest}
+            )
 
     def finish(self, text_end: TextPosition | None = None, exhausted: bool = False) -> None:
         """Waits until everything is committed and marks the cache complete.
@@ -300,7 +339,11 @@ def recount_statistics(folder: Path, manifest: Manifest) -> None:
 
 def _set_statistics(manifest: Manifest, hook: str, total: HookMoments) -> None:
     manifest.hooks[hook] = manifest.hooks[hook].model_copy(
-        update={"statistics": total.every.statistics(), "ordinary": total.ordinary.statistics()}
+        update={
+            "statistics": total.every.statistics(),
+            "ordinary": total.ordinary.statistics(),
+            "storage_error": total.storage_error,
+        }
     )
 
 
@@ -317,16 +360,27 @@ def remove_leftovers(folder: Path, manifest: Manifest) -> None:
 def remove_cache(folder: Path) -> None:
     """Deletes a cache's manifest, then its data; other files in the folder stay."""
     (folder / MANIFEST).unlink(missing_ok=True)
+    (folder / CHANNELS).unlink(missing_ok=True)
     for room in DATA_FOLDERS:
         shutil.rmtree(folder / room, ignore_errors=True)
 
 
-def _nonfinite(hook: str, first: int, original: torch.Tensor, stored: torch.Tensor) -> CacheError:
-    context, position, channel = (~stored.isfinite()).nonzero()[0].tolist()
-    value = original[context, position, channel].item()
+def _nonfinite(
+    hook: str, first: int, original: torch.Tensor, stored: torch.Tensor, dtype: StorageDtype
+) -> CacheError:
+    # what the model gave comes first: in int8 a huge value can spoil other rows' channels too
+    overflows = [~rows.float().square().isfinite() for rows in (original, stored)]
+    bad = overflows[0] if overflows[0].any() else overflows[1]
+    context, position, _ = bad.nonzero()[0].tolist()
+    row = original[context, position]
+    value = row[row.abs().nan_to_num(nan=torch.inf).argmax()].item()
     where = f"hook '{hook}', context {first + context}, position {position}"
-    if original[context, position, channel].isfinite():
-        dtype = str(stored.dtype).removeprefix("torch.")
+    if row.isfinite().all():
+        if stored[context, position].isfinite().all():
+            return CacheError(
+                f"the value {value:g} of {where} is too large: its square overflows",
+                "check the model, or run it with --model-dtype float32",
+            )
         return CacheError(
             f"the value {value:g} of {where} does not fit {dtype}",
             "store with --dtype bfloat16 or float32",
