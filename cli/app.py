@@ -17,6 +17,7 @@ from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
 from lmsaes.cli.serve import serve
 from lmsaes.cli.tools import inspect_cache, verify
+from lmsaes.cli.tools_copy import convert, cut_out, merge
 from lmsaes.cli.train import train
 
 from lmsaes.errors import LmsaesError
@@ -80,6 +81,9 @@ for each in (cache, train, analyze, serve, demo):
     app.command()(_command(each))
 tools.command("inspect")(_command(inspect_cache))
 tools.command("verify")(_command(verify))
+tools.command("convert")(_command(convert))
+tools.command("slice")(_command(cut_out))
+tools.command("merge")(_command(merge))
 app.add_typer(tools, name="tools")
 
 

@@ -135,6 +135,8 @@ class SourceRecord(_Record):
     contexts: int = Field(gt=0)
     dtypes: dict[str, tuple[StorageDtype, ...]]
     """By hook, what it was stored as before: a copy is no more exact than the coarsest."""
+    storage_errors: dict[str, float | None]
+    """By hook, the share of its variance that storing it before has lost; None: not measured."""
 
 
 class Manifest(BaseModel):

@@ -1,0 +1,36 @@
+"""Which hooks and contexts of a cache a command means."""
+
+import fnmatch
+from collections.abc import Sequence
+
+from lmsaes.cache.reader import ActivationCache
+from lmsaes.errors import ConfigError
+
+
+def select_hooks(cache: ActivationCache, patterns: Sequence[str]) -> list[str]:
+    """The cache's hooks that names or globs mean, in the cache's order; no pattern means all.
+
+    Raises ConfigError for a pattern that means none.
+    """
+    for pattern in patterns:
+        if not fnmatch.filter(cache.hooks, pattern):
+            cache.check_hook(pattern)
+    return [h for h in cache.hooks if not patterns or any(fnmatch.fnmatch(h, p) for p in patterns)]
+
+
+def select_contexts(cache: ActivationCache, text: str | None) -> tuple[int, int]:
+    """Start and stop of a range of contexts such as `100:200`, `100:` or `:200`; None means all.
+
+    Raises ConfigError for what is no range, or is empty, or goes beyond the cache.
+    """
+    if text is None:
+        return 0, cache.contexts
+    start, colon, stop = text.partition(":")
+    if not colon or not all(part == "" or part.isdigit() for part in (start, stop)):
+        raise ConfigError(f"'{text}' is not a range of contexts", "write it as 0:512")
+    first, end = int(start or 0), int(stop or cache.contexts)
+    if not first < end <= cache.contexts:
+        raise ConfigError(
+            f"contexts {text} are not in {cache.path}, which holds 0:{cache.contexts}"
+        )
+    return first, end

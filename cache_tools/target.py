@@ -1,0 +1,68 @@
+"""The folder that a tool writes to: what may be there already, and whether there is room."""
+
+import shutil
+from pathlib import Path
+
+from lmsaes.cache.int8 import CHANNELS
+from lmsaes.cache.manifest import MANIFEST, Manifest, read_manifest
+from lmsaes.cache.writer import LOCK
+from lmsaes.errors import CacheError, ConfigError
+from lmsaes.quantities import format_bytes
+
+_DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
+
+
+def continue_or_start(folder: Path, wanted: Manifest) -> Manifest:
+    """The manifest to go on with: the folder's, when it is of the same copy.
+
+    Raises CacheError when the folder is not empty and holds anything else.
+    """
+    if not folder.exists():
+        return wanted
+    if not folder.is_dir():
+        raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
+    if not (folder / MANIFEST).exists():
+        if any(path.name not in (LOCK, CHANNELS) for path in folder.iterdir()):
+            raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
+        return wanted
+    found = read_manifest(folder)
+    changing = {"contexts", "complete", "shards", "versions", "created"}
+    differing = [
+        name
+        for name in type(found).model_fields
+        if name not in changing and _fixed(found, name) != _fixed(wanted, name)
+    ]
+    if differing:
+        raise CacheError(
+            f"{folder} holds another cache: {', '.join(differing)} would differ",
+            "choose another --out, or remove it with: lmsaes tools rm",
+        )
+    return found
+
+
+def _fixed(manifest: Manifest, name: str) -> object:
+    """A field of the manifest without what changes while the cache is written."""
+    if name == "hooks":
+        return {hook: (record.d_model, record.dtype) for hook, record in manifest.hooks.items()}
+    return getattr(manifest, name)
+
+
+def check_apart(folder: Path, source: Path) -> None:
+    """Raises CacheError when one of two folders is the other, or inside it."""
+    one, other = folder.resolve(), source.resolve()
+    if one == other or one in other.parents or other in one.parents:
+        raise CacheError(f"{folder} and the source {source} are not apart", "choose another --out")
+
+
+def check_room(folder: Path, size: int) -> None:
+    """Raises ConfigError when the disk of `folder` has no room for `size` bytes."""
+    existing = folder.resolve()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if size + _DISK_MARGIN > free:
+        raise ConfigError(
+            f"the copy needs {format_bytes(size)}, and the disk of {existing} has "
+            f"{format_bytes(free)} left",
+            "make room, or choose another disk",
+        )

@@ -1,0 +1,106 @@
+"""`lmsaes tools convert | slice | merge`: caches made from caches."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
+
+if TYPE_CHECKING:
+    from lmsaes.cache_tools.copy import CopyReport
+
+Cache = Annotated[Path, typer.Argument(help="folder of the cache", metavar="CACHE")]
+_Out = Annotated[Path, typer.Option(help="folder of the new cache")]
+
+
+def convert(
+    cache: Cache,
+    out: _Out,
+    format: Annotated[
+        StorageFormat | None, typer.Option(help="kind of store [default: as it is]")
+    ] = None,
+    dtype: Annotated[
+        StorageDtype | None, typer.Option(help="how activations are stored [default: as they are]")
+    ] = None,
+    compression: Annotated[
+        Compression | None, typer.Option(help="of zarr stores [default: as it is]")
+    ] = None,
+    shard_size: Annotated[
+        str | None, typer.Option(help="bytes of one hook per file [default: as many contexts]")
+    ] = None,
+    block_size: Annotated[
+        str | None, typer.Option(help="bytes of one hook per read [default: as many contexts]")
+    ] = None,
+) -> None:
+    """Write a cache in another format, dtype, compression or size of shards.
+
+    Run it again to continue after an interruption.
+    """
+    from lmsaes.cache_tools.convert import convert as tool
+
+    from lmsaes.cache.reader import ActivationCache
+
+    source = ActivationCache.open(cache)
+    _copy(
+        source.contexts,
+        lambda advance: tool(
+            source, out, format, dtype, compression, shard_size, block_size, advance
+        ),
+    )
+
+
+def cut_out(
+    cache: Cache,
+    out: _Out,
+    hook: Annotated[list[str] | None, typer.Option(help="hook or glob [default: all]")] = None,
+    contexts: Annotated[
+        str | None, typer.Option(help="a range of contexts, as 0:512 [default: all]")
+    ] = None,
+) -> None:
+    """Write some hooks, or a range of contexts, of a cache as a cache of their own."""
+    from lmsaes.cache_tools.selection import select_contexts
+    from lmsaes.cache_tools.slice import cut_out as tool
+
+    from lmsaes.cache.reader import ActivationCache
+
+    source = ActivationCache.open(cache)
+    start, stop = select_contexts(source, contexts)
+    _copy(stop - start, lambda advance: tool(source, out, hook or (), contexts, advance))
+
+
+def merge(
+    caches: Annotated[
+        list[Path], typer.Argument(help="folders of the caches, in order", metavar="CACHE…")
+    ],
+    out: _Out,
+) -> None:
+    """Write several caches of one model, the same hooks and packing as one cache."""
+    from lmsaes.cache_tools.merge import merge as tool
+
+    from lmsaes.cache.reader import ActivationCache
+
+    sources = [ActivationCache.open(cache) for cache in caches]
+    total = sum(source.contexts for source in sources)
+    _copy(total, lambda advance: tool(sources, out, advance))
+
+
+def _copy(contexts: int, tool: "Callable[[Callable[[int], None]], CopyReport]") -> None:
+    from lmsaes.progress import progress
+
+    with progress("copying", contexts, "contexts") as bar:
+        report = tool(bar.advance)
+    cache = report.cache
+    if report.written == 0:
+        typer.echo(f"{cache.path} is finished: nothing to do")
+        return
+    for hook, record in cache.hooks.items():
+        if record.storage_error:
+            lost = f"{record.storage_error:.2g} of its variance"
+            typer.echo(f"{hook}: storing it as {record.dtype} lost {lost}")
+    first = next(iter(cache.hooks))
+    typer.echo(
+        f"{cache.path} holds {cache.rows:,} tokens; "
+        f"next: lmsaes train --cache {cache.path} --hook {first} --out runs/{cache.path.name}"
+    )
