@@ -18,7 +18,7 @@ def main() -> None:
         "`make bench`. Ratios are what `must` and `aim` speak of.\n"
     ]
     for script in sorted(HERE.glob("*.py")):
-        if script == Path(__file__):
+        if script == Path(__file__) or script.name.startswith("_"):
             continue
         print(f"{script.name} …", flush=True)
         result = subprocess.run(
