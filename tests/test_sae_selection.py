@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmsaes.sae import SAE, BatchTopKConfig, HierarchicalConfig, MatryoshkaConfig, TopKConfig
 from lmsaes.sae.batchtopk import largest_by_bound, largest_by_selection
-from lmsaes.sae.topk import TopK
+from lmsaes.sae.topk import TopK, top_of_rows
 
 D = 5
 
@@ -20,6 +20,17 @@ def preactivations(draw: st.DrawFn) -> Tensor:
     generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
     values = torch.randn(rows, features, generator=generator) - draw(st.sampled_from([0, 1, 9]))
     return values.round() if draw(st.booleans()) else values
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(1, 6), st.integers(1, 5), st.sampled_from([64, 96, 100, 256]), st.booleans())
+def test_the_k_largest_of_each_row_are_chosen(rows: int, k: int, features: int, ties: bool):
+    pre = torch.randn(rows, features)
+    pre = pre.round() if ties else pre
+    values, indices = top_of_rows(pre, k)
+    assert torch.equal(pre.gather(1, indices), values)
+    assert torch.equal(values.sort(dim=1).values, pre.sort(dim=1).values[:, -k:])
+    assert all(len(row.unique()) == k for row in indices)
 
 
 @settings(deadline=None, max_examples=50)

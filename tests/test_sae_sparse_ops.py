@@ -66,9 +66,9 @@ def test_products_do_not_care_about_the_order_of_columns(problem: tuple[Tensor, 
     matrix, W_dec, x = problem
     k = max(1, matrix.shape[1] // 2)
     entries = SparseRows.from_topk(*matrix.topk(k, dim=1), features=matrix.shape[1])
-    out = columns_product(entries.offsets, entries.indices, entries.values, x, matrix.shape[1])
+    out = columns_product(entries, x)
     torch.testing.assert_close(out, entries.dense().T @ x)
-    at = products_at(entries.offsets, entries.indices, x, W_dec)
+    at = products_at(entries, x, W_dec)
     torch.testing.assert_close(at, (x @ W_dec.T)[entries.row_ids(), entries.indices])
 
 

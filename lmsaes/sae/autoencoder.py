@@ -150,10 +150,7 @@ class SAE(nn.Module, ABC):
         """
         if isinstance(features, Tensor):
             return features @ self.W_dec + self.b_dec
-        return (
-            rows_product(features.offsets, features.indices, features.values, self.W_dec)
-            + self.b_dec
-        )
+        return rows_product(features, self.W_dec) + self.b_dec
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of `x` [rows, d_in], a linear skip included; [rows, d_out]."""

@@ -35,7 +35,7 @@ def aux_k_loss(
         explained = values @ W_dec[dead]
     else:
         top, indices = pre[:, dead].topk(k, dim=1, sorted=False)
-        entries = SparseRows.from_topk(top, dead[indices], pre.shape[1])
+        entries = SparseRows.from_topk(top, dead[indices], pre.shape[1]).ordered()
         values = linear_at(entries, x, W_enc, b_enc).relu()
         explained = sparse_decode(entries.with_values(values), W_dec)
     return (residual - explained).square().sum() / residual.numel()

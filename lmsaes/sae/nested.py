@@ -17,5 +17,5 @@ def nested_decode(features: SparseRows, bounds: Tensor, W_dec: Tensor) -> Tensor
     """
     rows, levels = bounds.shape[0], bounds.shape[1] - 1
     offsets = torch.cat([bounds[:, :-1].reshape(-1), bounds[-1, -1:]])
-    parts = SparseRows(offsets, features.indices, features.values, features.features)
-    return sparse_decode(parts, W_dec).view(rows, levels, -1).cumsum(1)
+    parts = sparse_decode(features.regrouped(offsets), W_dec)
+    return parts.view(rows, levels, -1).cumsum(1)

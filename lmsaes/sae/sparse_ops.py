@@ -11,9 +11,14 @@ a training step needs four products, and none of them needs S dense:
 G [rows, d] is the gradient at the reconstruction. `sparse_decode` and `linear_at` are autograd
 functions, so losses are written as formulas and their gradients are exact, whatever is added to
 the loss.
+
+The last two run over the entries sorted by feature. They are sorted once per step where their
+maker calls `SparseRows.ordered`. On a GPU with Triton the three kinds of product are kernels of our
+own (`triton_kernels.py`); the plain torch form is what they are tested against, and runs elsewhere.
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, cast
 
 import torch
@@ -21,14 +26,17 @@ from torch import Tensor
 
 from lmsaes.sae.sparse_rows import SparseRows
 
+_HAS_TRITON = find_spec("triton") is not None
+
 
 def sparse_decode(features: SparseRows, W_dec: Tensor) -> Tensor:
     """Sum of the active features' rows of `W_dec` [features, d], weighted by their values.
 
     Returns [rows, d]; differentiable in `features.values` and `W_dec`.
     """
-    arguments = (features.values, W_dec, features.offsets, features.indices)
-    return cast(Tensor, _Decode.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
+    values = features.values
+    pattern = features.with_values(values.detach())
+    return cast(Tensor, _Decode.apply(values, W_dec, pattern))  # pyright: ignore[reportUnknownMemberType]
 
 
 def linear_at(entries: SparseRows, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -37,8 +45,7 @@ def linear_at(entries: SparseRows, x: Tensor, weight: Tensor, bias: Tensor) -> T
     `entries.values` must already hold them (they were computed to find the entries); only the
     gradient is this function's work. `x` [rows, d] gets none: it is data. Returns [nnz].
     """
-    arguments = (weight, bias, x, entries.offsets, entries.indices, entries.values)
-    return cast(Tensor, _LinearAt.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
+    return cast(Tensor, _LinearAt.apply(weight, bias, x, entries))  # pyright: ignore[reportUnknownMemberType]
 
 
 def linear_from(pre: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -47,37 +54,44 @@ def linear_from(pre: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return cast(Tensor, _LinearFrom.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
 
 
-def rows_product(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -> Tensor:
-    """S · dense for S in compressed rows; dense [features, d], result [rows, d]."""
-    return torch.nn.functional.embedding_bag(
-        indices, dense, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
-    )
+def rows_product(entries: SparseRows, dense: Tensor) -> Tensor:
+    """S · dense; dense [features, d], result [rows, d]."""
+    return _segments(entries.offsets, entries.indices, entries.values, dense)
 
 
-def columns_product(
-    offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor, features: int
-) -> Tensor:
-    """Sᵀ · dense for S [rows, features] in compressed rows; dense [rows, d], result [features, d].
-
-    S's compressed rows are Sᵀ's compressed columns, so nothing is sorted or copied.
-    """
-    transposed = torch.sparse_csc_tensor(  # pyright: ignore[reportUnknownMemberType]
-        offsets, indices, values, (features, dense.shape[0]), check_invariants=False
-    )
-    return transposed @ dense
+def columns_product(entries: SparseRows, dense: Tensor) -> Tensor:
+    """Sᵀ · dense; dense [rows, d], result [features, d]."""
+    order = entries.ordered().by_feature
+    assert order is not None
+    return _segments(order.offsets, order.rows, entries.values[order.places], dense)
 
 
-def products_at(offsets: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
-    """(left · rightᵀ) at the given entries; left [rows, d], right [features, d], result [nnz]."""
+def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
+    """(left · rightᵀ) at S's entries; left [rows, d], right [features, d], result [nnz]."""
+    if left.is_cuda and _HAS_TRITON:
+        from lmsaes.sae import triton_kernels
+
+        return triton_kernels.products_at(entries.offsets, entries.indices, left, right)
     pattern = torch.sparse_csr_tensor(  # pyright: ignore[reportUnknownMemberType]
-        offsets,
-        indices,
-        torch.zeros(indices.shape[0], dtype=left.dtype, device=left.device),
+        entries.offsets,
+        entries.indices,
+        torch.zeros(entries.nnz, dtype=left.dtype, device=left.device),
         (left.shape[0], right.shape[0]),
         check_invariants=False,
     )
     sampled_addmm = cast(Callable[..., Tensor], torch.sparse.sampled_addmm)  # pyright: ignore[reportUnknownMemberType]
     return sampled_addmm(pattern, left, right.T, beta=0.0).values()
+
+
+def _segments(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -> Tensor:
+    """Row r: Σ values·dense[indices] over the entries from offsets[r] to offsets[r + 1]."""
+    if dense.is_cuda and _HAS_TRITON:
+        from lmsaes.sae import triton_kernels
+
+        return triton_kernels.segments_product(offsets, indices, values, dense)
+    return torch.nn.functional.embedding_bag(
+        indices, dense, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
 
 
 def column_sums(indices: Tensor, values: Tensor, features: int) -> Tensor:
@@ -94,44 +108,37 @@ def row_norms(weight: Tensor) -> Tensor:
 
 class _Decode(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, values: Tensor, W_dec: Tensor, offsets: Tensor, indices: Tensor):
-        ctx.save_for_backward(values, W_dec, offsets, indices)
-        return rows_product(offsets, indices, values, W_dec)
+    def forward(ctx: Any, values: Tensor, W_dec: Tensor, pattern: SparseRows):
+        ctx.save_for_backward(W_dec)
+        ctx.entries = pattern
+        return rows_product(pattern, W_dec)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
-        values, W_dec, offsets, indices = ctx.saved_tensors
+        (W_dec,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
         to_values = to_decoder = None
         if ctx.needs_input_grad[0]:
-            to_values = products_at(offsets, indices, gradient, W_dec)
+            to_values = products_at(ctx.entries, gradient, W_dec)
         if ctx.needs_input_grad[1]:
-            to_decoder = columns_product(offsets, indices, values, gradient, W_dec.shape[0])
-        return to_values, to_decoder, None, None
+            to_decoder = columns_product(ctx.entries, gradient)
+        return to_values, to_decoder, None
 
 
 class _LinearAt(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx: Any,
-        weight: Tensor,
-        bias: Tensor,
-        x: Tensor,
-        offsets: Tensor,
-        indices: Tensor,
-        values: Tensor,
-    ):
-        ctx.save_for_backward(x, offsets, indices)
-        ctx.features = weight.shape[0]
-        return values.to(weight.dtype, copy=True)
+    def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, entries: SparseRows):
+        ctx.save_for_backward(x)
+        ctx.entries = entries
+        return entries.values.to(weight.dtype, copy=True)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
-        x, offsets, indices = ctx.saved_tensors
+        (x,) = ctx.saved_tensors
         gradient = gradients[0].contiguous()
-        to_weight = columns_product(offsets, indices, gradient, x, ctx.features)
-        to_bias = column_sums(indices, gradient, ctx.features)
-        return to_weight, to_bias, None, None, None, None
+        to_weight = columns_product(ctx.entries.with_values(gradient), x)
+        to_bias = column_sums(ctx.entries.indices, gradient, ctx.entries.features)
+        return to_weight, to_bias, None, None
 
 
 class _LinearFrom(torch.autograd.Function):

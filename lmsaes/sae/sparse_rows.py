@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureOrder:
+    """The entries of a SparseRows once more, sorted by feature (stably): rows of its transpose.
+
+    Feature f's entries are those at `places[offsets[f]:offsets[f + 1]]`.
+    """
+
+    offsets: Tensor  # int64 [features + 1]
+    places: Tensor  # int64 [nnz]
+    rows: Tensor  # int64 [nnz]: the row of each
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +32,7 @@ class SparseRows:
     indices: Tensor  # int64 [nnz]
     values: Tensor  # [nnz]
     features: int
+    by_feature: FeatureOrder | None = None  # where somebody has sorted them already
 
     @property
     def rows(self) -> int:
@@ -50,7 +63,24 @@ class SparseRows:
 
     def with_values(self, values: Tensor) -> SparseRows:
         """The same entries with other values, [nnz]."""
-        return SparseRows(self.offsets, self.indices, values, self.features)
+        return replace(self, values=values)
+
+    def ordered(self) -> SparseRows:
+        """The same with `by_feature`, which several products can then share."""
+        return self if self.by_feature is not None else replace(self, by_feature=self._sorted())
+
+    def regrouped(self, offsets: Tensor) -> SparseRows:
+        """The same entries cut into other rows: at `offsets` int64 [rows + 1], ascending."""
+        cut = replace(self, offsets=offsets, by_feature=None)
+        if self.by_feature is None:
+            return cut
+        rows = cut.row_ids()[self.by_feature.places]
+        return replace(cut, by_feature=replace(self.by_feature, rows=rows))
+
+    def _sorted(self) -> FeatureOrder:
+        indices, places = self.indices.sort(stable=True)
+        features = torch.arange(self.features + 1, device=self.device)
+        return FeatureOrder(torch.searchsorted(indices, features), places, self.row_ids()[places])
 
     def where(self, keep: Tensor) -> SparseRows:
         """Only the entries at which `keep`, bool [nnz], is true."""

@@ -56,7 +56,7 @@ class TopK(SAE, architecture="topk"):
         """As in `SAE.encode`. Which features fire depends on all of them, so a subset costs as
         much as the whole.
         """
-        values, indices = self.linear(x).topk(self.k, dim=1, sorted=False)
+        values, indices = top_of_rows(self.linear(x), self.k)
         indices, order = indices.sort(dim=1)
         rows = SparseRows.from_topk(values.gather(1, order), indices, self.features)
         rows = rows.where(rows.values > 0)
@@ -66,8 +66,7 @@ class TopK(SAE, architecture="topk"):
 
     def select(self, pre: Tensor) -> SparseRows:
         """The entries of `pre` [rows, features] that fire; some may be negative, they give 0."""
-        values, indices = pre.topk(self.k, dim=1, sorted=False)
-        return SparseRows.from_topk(values, indices, self.features)
+        return SparseRows.from_topk(*top_of_rows(pre, self.k), self.features)
 
     def reconstruct(self, fired: SparseRows) -> Tensor:
         """Reconstructions that the loss compares with the target, [rows, levels, d_out].
@@ -79,7 +78,7 @@ class TopK(SAE, architecture="topk"):
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """loss = ‖y − x̂‖²/d, averaged over levels, + aux_weight · aux-k; means over rows."""
         pre = self.preactivations(x)
-        entries = self.select(pre)
+        entries = self.select(pre).ordered()
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
         fired = entries.with_values(values)
         residuals = target[:, None] - self.reconstruct(fired)
@@ -104,3 +103,25 @@ class TopK(SAE, architecture="topk"):
         """
         if not self.transcodes:
             self.W_dec.div_(row_norms(self.W_dec)[:, None])
+
+
+def top_of_rows(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest values of each row and their columns, both [rows, k], in no order.
+
+    On a CPU torch's selection copies every entry, which takes an eighth of the encoder's time.
+    Columns g, g + n, g + 2n, … form group g of n. The k groups with the largest maxima hold the k
+    largest entries: whatever else a group would offer lies below k maxima. So two selections of
+    about √(k · features) do.
+    """
+    rows, features = pre.shape
+    size = 1
+    while 4 * size * size * k <= features and features % (2 * size) == 0:
+        size *= 2
+    if pre.is_cuda or size < 4:
+        values, indices = pre.topk(k, dim=1, sorted=False)
+        return values, indices
+    groups = pre.view(rows, size, features // size)
+    best = groups.amax(1).topk(k, dim=1, sorted=False).indices
+    candidates = groups.gather(2, best[:, None].expand(rows, size, k)).reshape(rows, size * k)
+    values, places = candidates.topk(k, dim=1, sorted=False)
+    return values, places // k * groups.shape[2] + best.gather(1, places % k)

@@ -53,8 +53,7 @@ class SAETrainer:
             parameter.grad = None
         output = self._gradients(x, target)
         self.sae.before_update()
-        if self.sae.config.clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.sae.parameters(), self.sae.config.clip)
+        self._clip()
         factor = lr_factor(self.done, self.steps, self.warmup, self.sae.config.decay)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -84,6 +83,16 @@ class SAETrainer:
                 StepOutput(share * output.loss.detach(), output.squared_error, output.firings)
             )
         return outputs[0] if len(outputs) == 1 else added(outputs)
+
+    def _clip(self) -> None:
+        limit = self.sae.config.clip
+        if limit is None:
+            return
+        parameters = list(self.sae.parameters())
+        norm = torch.nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+        # A GPU multiplies by one where nothing is to be clipped, so that the host need not ask.
+        if norm.is_cuda or norm > limit:
+            torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
 
     def _resample(self, x: Tensor, target: Tensor) -> None:
         dead = (self.silent_for >= self.dead_after).nonzero().squeeze(1)
