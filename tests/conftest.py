@@ -7,10 +7,15 @@ import signal
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 import pytest
+import torch
 from hypothesis import settings
 
 from lmsaes.demo import MODEL
 from lmsaes.lm import LanguageModel
+
+# Without a GPU its kernels are interpreted; Triton asks for this when it is imported.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
 
 # Shells let what they start in the background ignore Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

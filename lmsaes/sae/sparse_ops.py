@@ -29,6 +29,11 @@ from lmsaes.sae.sparse_rows import SparseRows
 _HAS_TRITON = find_spec("triton") is not None
 
 
+def uses_kernels(tensor: Tensor) -> bool:
+    """Whether products with this tensor run on our Triton kernels."""
+    return tensor.is_cuda and _HAS_TRITON
+
+
 def sparse_decode(features: SparseRows, W_dec: Tensor) -> Tensor:
     """Sum of the active features' rows of `W_dec` [features, d], weighted by their values.
 
@@ -68,7 +73,7 @@ def columns_product(entries: SparseRows, dense: Tensor) -> Tensor:
 
 def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
     """(left · rightᵀ) at S's entries; left [rows, d], right [features, d], result [nnz]."""
-    if left.is_cuda and _HAS_TRITON:
+    if uses_kernels(left):
         from lmsaes.sae import triton_kernels
 
         return triton_kernels.products_at(entries.offsets, entries.indices, left, right)
@@ -85,7 +90,7 @@ def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
 
 def _segments(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -> Tensor:
     """Row r: Σ values·dense[indices] over the entries from offsets[r] to offsets[r + 1]."""
-    if dense.is_cuda and _HAS_TRITON:
+    if uses_kernels(dense):
         from lmsaes.sae import triton_kernels
 
         return triton_kernels.segments_product(offsets, indices, values, dense)
