@@ -1,6 +1,5 @@
 """The same cache in another format, dtype, compression, or size of shards and blocks."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
@@ -17,7 +16,6 @@ def convert(
     compression: Compression | None = None,
     shard_size: int | str | None = None,
     block_size: int | str | None = None,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> CopyReport:
     """Writes `source` to the folder `out`; what is None stays as it is.
 
@@ -33,4 +31,4 @@ def convert(
         shard_size=shard_size,
         block_size=block_size,
     )
-    return copy(runs, out, wanted, advance)
+    return copy(runs, out, wanted)

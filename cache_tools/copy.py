@@ -9,7 +9,7 @@ sources are only read.
 import logging
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +33,7 @@ from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.storage import array_specs, bytes_per_value
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.errors import ConfigError
+from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_bytes
 
 from .target import check_apart, check_room, continue_or_start
@@ -104,22 +105,15 @@ def plan(
     )
 
 
-def copy(
-    runs: Sequence[Run],
-    folder: Path,
-    wanted: Manifest,
-    advance: Callable[[int], None] = lambda _: None,
-) -> CopyReport:
+def copy(runs: Sequence[Run], folder: Path, wanted: Manifest) -> CopyReport:
     """Writes the cache that `plan` gave to `folder`, or what is still missing of it there.
 
-    `advance` is told of contexts that are there. Raises CacheError when the folder holds
-    something else, ConfigError when the disk is too small, and whatever reading the sources and
-    writing raise.
+    Raises CacheError when the folder holds something else, ConfigError when the disk is too
+    small, and whatever reading the sources and writing raise.
     """
     for run in runs:
         check_apart(folder, run.cache.path)
     manifest = continue_or_start(folder, wanted)
-    advance(manifest.contexts)
     if manifest.complete:
         return CopyReport(ActivationCache.open(folder), 0)
     _announce(folder, manifest)
@@ -131,14 +125,16 @@ def copy(
         for hook, record in manifest.hooks.items()
         for run in runs
     )
-    written = 0
-    with CacheWriter(folder, manifest, allow_nonfinite=exact) as writer:
+    done, asked = manifest.contexts, manifest.contexts_requested
+    with (
+        CacheWriter(folder, manifest, allow_nonfinite=exact) as writer,
+        progress("copying", asked, "contexts", done) as bar,
+    ):
         for batch in _batches(runs, manifest):
             writer.write(batch.tokens, batch.activations, batch.ordinary, batch.text_end)
-            written += len(batch.tokens)
-            advance(len(batch.tokens))
+            bar.advance(len(batch.tokens))
         writer.finish()
-    return CopyReport(ActivationCache.open(folder), written)
+    return CopyReport(ActivationCache.open(folder), asked - done)
 
 
 def _announce(folder: Path, manifest: Manifest) -> None:

@@ -1,6 +1,6 @@
 """Several caches of one model, hooks and packing as one, their contexts one after the other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lmsaes.cache.manifest import Manifest, ModelRecord, TextRecord
@@ -27,7 +27,6 @@ _TEXT_MAY_DIFFER = {
 def merge(
     sources: Sequence[ActivationCache],
     out: Path,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> CopyReport:
     """Writes all contexts of `sources`, in their order, to the folder `out`.
 
@@ -44,7 +43,7 @@ def merge(
                 "only caches of the same model, hooks, dtype and packing can be one",
             )
     runs = [Run(source, 0, source.contexts) for source in sources]
-    return copy(runs, out, plan(runs), advance)
+    return copy(runs, out, plan(runs))
 
 
 def _differences(first: Manifest, other: Manifest) -> Iterator[str]:

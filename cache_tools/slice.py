@@ -1,6 +1,6 @@
 """Some hooks and a range of contexts of a cache, as a cache of their own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from lmsaes.cache.reader import ActivationCache
@@ -15,7 +15,6 @@ def cut_out(
     out: Path,
     hooks: Sequence[str] = (),
     contexts: str | None = None,
-    advance: Callable[[int], None] = lambda _: None,
 ) -> CopyReport:
     """Writes the hooks (names or globs) and contexts (such as `100:200`) of `source` to `out`.
 
@@ -25,4 +24,4 @@ def cut_out(
     if not hooks and contexts is None:
         raise ConfigError("nothing to slice by was given", "add --hook or --contexts 0:512")
     runs = [Run(source, *select_contexts(source, contexts))]
-    return copy(runs, out, plan(runs, hooks=select_hooks(source, hooks)), advance)
+    return copy(runs, out, plan(runs, hooks=select_hooks(source, hooks)))

@@ -17,7 +17,7 @@ from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
 from lmsaes.cli.serve import serve
 from lmsaes.cli.tools import inspect_cache, verify
-from lmsaes.cli.tools_copy import convert, cut_out, merge
+from lmsaes.cli.tools_copy import convert, cut_out, merge, shuffle
 from lmsaes.cli.train import train
 
 from lmsaes.errors import LmsaesError
@@ -84,6 +84,7 @@ tools.command("verify")(_command(verify))
 tools.command("convert")(_command(convert))
 tools.command("slice")(_command(cut_out))
 tools.command("merge")(_command(merge))
+tools.command("shuffle")(_command(shuffle))
 app.add_typer(tools, name="tools")
 
 

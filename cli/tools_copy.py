@@ -1,8 +1,7 @@
-"""`lmsaes tools convert | slice | merge`: caches made from caches."""
+"""`lmsaes tools convert | slice | merge | shuffle`: what is made from caches."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -43,11 +42,35 @@ def convert(
     from lmsaes.cache.reader import ActivationCache
 
     source = ActivationCache.open(cache)
-    _copy(
-        source.contexts,
-        lambda advance: tool(
-            source, out, format, dtype, compression, shard_size, block_size, advance
-        ),
+    _tell(tool(source, out, format, dtype, compression, shard_size, block_size))
+
+
+def shuffle(
+    cache: Cache,
+    out: Annotated[Path, typer.Option(help="folder of the shuffled copy")],
+    hook: Annotated[list[str] | None, typer.Option(help="hook or glob [default: all]")] = None,
+    seed: Annotated[int, typer.Option(help="all that the order depends on", min=0)] = 0,
+    memory: Annotated[str, typer.Option(help="bound of what is held at a time")] = "4GiB",
+    dtype: Annotated[
+        Literal["float32", "float16", "bfloat16"] | None,
+        typer.Option(help="of the rows [default: as stored, int8 as float16]"),
+    ] = None,
+    keep_special: Annotated[
+        bool,
+        typer.Option("--keep-special", help="special tokens and first positions as well"),
+    ] = False,
+    shard_size: Annotated[str, typer.Option(help="bytes per file")] = "512MiB",
+) -> None:
+    """Write a fully shuffled copy of a cache's rows as plain safetensors, for other trainers."""
+    from lmsaes.cache_tools.shuffle import shuffle as tool
+
+    from lmsaes.cache.reader import ActivationCache
+
+    source = ActivationCache.open(cache)
+    facts = tool(source, out, hook or (), seed, memory, dtype, keep_special, shard_size)
+    typer.echo(
+        f"{out} holds {facts['rows']:,} rows of each hook in random order; "
+        f"next: read {out / 'README.md'}"
     )
 
 
@@ -60,14 +83,11 @@ def cut_out(
     ] = None,
 ) -> None:
     """Write some hooks, or a range of contexts, of a cache as a cache of their own."""
-    from lmsaes.cache_tools.selection import select_contexts
     from lmsaes.cache_tools.slice import cut_out as tool
 
     from lmsaes.cache.reader import ActivationCache
 
-    source = ActivationCache.open(cache)
-    start, stop = select_contexts(source, contexts)
-    _copy(stop - start, lambda advance: tool(source, out, hook or (), contexts, advance))
+    _tell(tool(ActivationCache.open(cache), out, hook or (), contexts))
 
 
 def merge(
@@ -81,16 +101,10 @@ def merge(
 
     from lmsaes.cache.reader import ActivationCache
 
-    sources = [ActivationCache.open(cache) for cache in caches]
-    total = sum(source.contexts for source in sources)
-    _copy(total, lambda advance: tool(sources, out, advance))
+    _tell(tool([ActivationCache.open(cache) for cache in caches], out))
 
 
-def _copy(contexts: int, tool: "Callable[[Callable[[int], None]], CopyReport]") -> None:
-    from lmsaes.progress import progress
-
-    with progress("copying", contexts, "contexts") as bar:
-        report = tool(bar.advance)
+def _tell(report: "CopyReport") -> None:
     cache = report.cache
     if report.written == 0:
         typer.echo(f"{cache.path} is finished: nothing to do")

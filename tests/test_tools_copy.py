@@ -15,31 +15,14 @@ from lmsaes.cache_tools.convert import convert
 from lmsaes.cache_tools.merge import merge
 from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
-from lmsaes.cli.app import app
-from typer.testing import CliRunner
 
 from lmsaes import ShuffledLoader
 from lmsaes.cache.manifest import MANIFEST, Manifest, SourceRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import ActivationCache
 from tests.made_up_cache import made_up_cache, made_up_manifest, write_made_up_cache
+from tests.tools import refused, tool
 
 HOOKS = {"a": 5, "b.mlp": 8}
-
-
-def tool(*words: object) -> str:
-    """Runs a tool that must succeed; returns what it printed."""
-    result = CliRunner().invoke(app, ["tools", *map(str, words)])
-    assert result.exit_code == 0, result.output
-    return result.stdout
-
-
-def refused(*words: object) -> str:
-    """Runs a tool that must fail in one line; returns it."""
-    result = CliRunner().invoke(app, ["tools", *map(str, words)])
-    assert result.exit_code == 1, result.output
-    assert result.stderr.startswith("error: ")
-    assert len(result.stderr.strip().splitlines()) <= 2
-    return result.stderr
 
 
 def files(folder: Path) -> dict[str, bytes]:
