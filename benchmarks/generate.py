@@ -22,12 +22,13 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
 
-from lmsaes.cache.manifest import ComputeRecord, HookRecord, Manifest, TextRecord
+from lmsaes.cache.manifest import ComputeRecord, DatasetRecord, HookRecord, Manifest, TextRecord
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.demo import MODEL
 from lmsaes.harvest import fill
 from lmsaes.lm import LanguageModel
-from lmsaes.text import PackedText, TextSource
+from lmsaes.sources import TextSource
+from lmsaes.text import ContextStream
 
 CONTEXT = 128
 
@@ -148,9 +149,10 @@ def write(
         created="now",
     )
     ids = torch.randint(1, 1000, (contexts * CONTEXT,)).tolist()
-    source = TextSource("random", "0", lambda start: iter([ids][start:]))
+    dataset = DatasetRecord(dataset="random", fingerprint="0")
+    source = TextSource(dataset, lambda start: iter([ids][start:]))
     with CacheWriter(out, manifest) as writer:
-        fill(writer, lm, PackedText(source, None, CONTEXT, None, None))
+        fill(writer, lm, ContextStream([source], None, manifest.text, lm.vocabulary))
 
 
 def timed(function: Any, device: str) -> float:

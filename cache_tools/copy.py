@@ -28,6 +28,7 @@ from lmsaes.cache.manifest import (
     StorageDtype,
     StorageFormat,
     TextPosition,
+    TextRecord,
 )
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.storage import array_specs, bytes_per_value
@@ -94,6 +95,7 @@ def plan(
         model=first.model,
         text=_joined([source.text for source in sources]),
         compute=_joined([source.compute for source in sources]),
+        documents=all(run.cache.manifest.documents for run in runs),
         hooks=records,
         block_contexts=block,
         shard_contexts=max(1, round(shard / block)) * block,
@@ -131,7 +133,9 @@ def copy(runs: Sequence[Run], folder: Path, wanted: Manifest) -> CopyReport:
         progress("copying", asked, "contexts", done) as bar,
     ):
         for batch in _batches(runs, manifest):
-            writer.write(batch.tokens, batch.activations, batch.ordinary, batch.text_end)
+            writer.write(
+                batch.tokens, batch.activations, batch.ordinary, batch.text_end, batch.documents
+            )
             bar.advance(len(batch.tokens))
         writer.finish()
     return CopyReport(ActivationCache.open(folder), asked - done)
@@ -161,15 +165,23 @@ class _Batch:
     activations: dict[str, Tensor]
     ordinary: Tensor
     text_end: TextPosition | None
+    documents: Tensor | None
 
 
 def _batches(runs: Sequence[Run], manifest: Manifest) -> Iterator[_Batch]:
     """What is still to be written, in order."""
 
-    def read(run: Run, start: int, stop: int) -> _Batch:
-        tokens = run.cache.tokens(start, stop)
-        rows = {hook: run.cache.activations(hook, start, stop) for hook in manifest.hooks}
-        return _Batch(tokens, rows, run.cache.ordinary(tokens), _text_end(run.cache, stop))
+    before = _documents_before(runs) if manifest.documents else [0] * len(runs)
+
+    def read(index: int, start: int, stop: int) -> _Batch:
+        cache = runs[index].cache
+        tokens = cache.tokens(start, stop)
+        rows = {hook: cache.activations(hook, start, stop) for hook in manifest.hooks}
+        documents = None
+        if manifest.documents:
+            documents = cache.documents(start, stop)
+            documents[documents >= 0] += before[index]
+        return _Batch(tokens, rows, cache.ordinary(tokens), _text_end(cache, stop), documents)
 
     pending: deque[Future[_Batch]] = deque()
     with ThreadPoolExecutor(_READ_AHEAD, "read source") as threads:
@@ -185,21 +197,36 @@ def _batches(runs: Sequence[Run], manifest: Manifest) -> Iterator[_Batch]:
                 future.cancel()
 
 
-def _pieces(runs: Sequence[Run], done: int, shard: int) -> Iterator[tuple[Run, int, int]]:
-    """All contexts but the first `done`, cut at the sources' blocks and the copy's shards.
+def _documents_before(runs: Sequence[Run]) -> list[int]:
+    """What to add to each run's document numbers, so that different texts share none."""
+    firsts: dict[TextRecord, int] = {}
+    count = 0
+    for run in runs:
+        first = firsts.setdefault(run.cache.manifest.text, count)
+        for shard in run.cache.manifest.shards:
+            start = max(run.start, shard.first_context)
+            stop = min(run.stop, shard.first_context + shard.contexts)
+            if start < stop:
+                last = int(run.cache.documents(start, stop).max())
+                count = max(count, first + last + 1)
+    return [firsts[run.cache.manifest.text] for run in runs]
+
+
+def _pieces(runs: Sequence[Run], done: int, shard: int) -> Iterator[tuple[int, int, int]]:
+    """All contexts but the first `done`, by run, cut at the sources' blocks and the copy's shards.
 
     The cuts don't depend on `done`, which is a multiple of `shard`: sums over batches come out
     the same wherever a copy was interrupted.
     """
     before = 0  # contexts of the copy before this run
-    for run in runs:
+    for index, run in enumerate(runs):
         at = run.start + max(0, done - before)
         for block in run.cache.blocks():
             end = min(block.first + block.contexts, run.stop)
             while at < end:
                 place = before + at - run.start
                 stop = min(end, at + shard - place % shard)
-                yield run, at, stop
+                yield index, at, stop
                 at = stop
         before += run.stop - run.start
 

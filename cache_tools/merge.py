@@ -19,6 +19,7 @@ _TEXT_MAY_DIFFER = {
     "revision",
     "text_column",
     "fingerprint",
+    "mixture",
     "shuffled",
     "seed",
 }

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
+from lmsaes.cache.manifest import Compression, Packing, StorageDtype, StorageFormat
 
 
 def cache(
@@ -13,9 +13,10 @@ def cache(
         str, typer.Option(help="TransformerLens or Hugging Face name, or a local folder")
     ],
     dataset: Annotated[
-        str,
+        list[str],
         typer.Option(
-            help="Hugging Face name, folder of save_to_disk, or .txt, .jsonl or .parquet file"
+            help="Hugging Face name, folder of save_to_disk, or .txt, .jsonl, .parquet or .csv "
+            "file (also compressed; a folder or glob of them); several make a mixture"
         ),
     ],
     hook: Annotated[
@@ -36,8 +37,35 @@ def cache(
         ),
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    split: Annotated[str, typer.Option(help="split of the dataset")] = "train",
-    text_column: Annotated[str, typer.Option(help="column that holds the text")] = "text",
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="split of the dataset; for a mixture, once for all or once "
+            "for each [default: train]",
+            show_default=False,
+        ),
+    ] = None,
+    text_column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="column that holds the text, or lists of token ids [default: text]",
+            show_default=False,
+        ),
+    ] = None,
+    mix: Annotated[
+        list[float] | None,
+        typer.Option(
+            help="weight of each dataset in a mixture, as a share of all tokens [default: equal]",
+            show_default=False,
+        ),
+    ] = None,
+    packing: Annotated[
+        Packing,
+        typer.Option(
+            help="packed: documents follow each other; truncate: a context for each, cut off at "
+            "its end; split: longer ones go on in further contexts"
+        ),
+    ] = "packed",
     bos: Annotated[
         bool | None,
         typer.Option(
@@ -59,8 +87,12 @@ def cache(
         typer.Option(help="raw, or processed as TransformerLens does by default"),
     ] = "raw",
     revision: Annotated[str | None, typer.Option(help="revision of the model")] = None,
-    dataset_config: Annotated[str | None, typer.Option(help="configuration of the dataset")] = None,
-    dataset_revision: Annotated[str | None, typer.Option(help="revision of the dataset")] = None,
+    dataset_config: Annotated[
+        list[str] | None, typer.Option(help="configuration of the dataset")
+    ] = None,
+    dataset_revision: Annotated[
+        list[str] | None, typer.Option(help="revision of the dataset")
+    ] = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="read a hub dataset without downloading it whole")
     ] = False,
@@ -88,8 +120,10 @@ def cache(
         compression=compression,
         batch_size=batch_size,
         device=device,
-        split=split,
-        text_column=text_column,
+        split=split or "train",
+        text_column=text_column or "text",
+        mix=mix,
+        packing=packing,
         bos=bos,
         seed=seed,
         overwrite=overwrite,

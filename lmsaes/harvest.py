@@ -3,6 +3,7 @@
 text ─► contexts (a thread ahead) ─► forward to the last hook ─► CacheWriter (threads behind)
 """
 
+import hashlib
 import importlib.metadata
 import logging
 import math
@@ -14,15 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from queue import Queue
 
-import numpy as np
 import torch
 
 from lmsaes.cache.manifest import (
     MANIFEST,
     Compression,
     ComputeRecord,
+    DatasetRecord,
     HookRecord,
     Manifest,
+    Packing,
     StorageDtype,
     StorageFormat,
     TextPosition,
@@ -34,10 +36,11 @@ from lmsaes.cache.reader import ActivationCache, ordinary_positions
 from lmsaes.cache.storage import array_specs, bytes_per_value
 from lmsaes.cache.writer import CacheWriter, lock_cache, remove_cache
 from lmsaes.errors import CacheError, ConfigError
-from lmsaes.lm import LanguageModel, Weights, tokenizer_facts
+from lmsaes.lm import LanguageModel, TokenizerFacts, Weights, tokenizer_facts
 from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
-from lmsaes.text import PackedText, load_text
+from lmsaes.sources import TextSource, load_mixture
+from lmsaes.text import Contexts, ContextStream
 
 _log = logging.getLogger("lmsaes")
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
@@ -45,12 +48,13 @@ _CHOICES = {
     "dtype": ("float32", "float16", "bfloat16", "int8"),
     "format": ("safetensors", "zarr"),
     "compression": ("none", "zstd", "lz4", "blosc"),
+    "packing": ("packed", "truncate", "split"),
 }
 
 
 def generate(
     model: str,
-    dataset: str,
+    dataset: str | Sequence[str],
     hooks: Sequence[str],
     out: str | Path,
     tokens: int | str = "100M",
@@ -60,8 +64,10 @@ def generate(
     compression: Compression = "none",
     batch_size: int | None = None,
     device: str = "auto",
-    split: str = "train",
-    text_column: str = "text",
+    split: str | Sequence[str] = "train",
+    text_column: str | Sequence[str] = "text",
+    mix: Sequence[float] | None = None,
+    packing: Packing = "packed",
     bos: bool | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -69,8 +75,8 @@ def generate(
     model_dtype: str = "float32",
     weights: Weights = "raw",
     revision: str | None = None,
-    dataset_config: str | None = None,
-    dataset_revision: str | None = None,
+    dataset_config: str | Sequence[str | None] | None = None,
+    dataset_revision: str | Sequence[str | None] | None = None,
     streaming: bool = False,
     shard_size: int | str = "512MiB",
     block_size: int | str = "4MiB",
@@ -79,16 +85,21 @@ def generate(
     """Runs `model` over `dataset` once and stores what `hooks` saw in the folder `out`.
 
     hooks: hook points or globs. tokens: token positions to store, rounded down to whole
-    contexts. batch_size: contexts per forward pass. bos: start each context with the
-    beginning-of-text token; None does so when the tokenizer has one. shuffle, seed: the order of
-    documents. dtype, format, compression: how the activations are stored. shard_size, block_size:
-    bytes of one hook per file and per read.
+    contexts. batch_size: contexts per forward pass. dtype, format, compression: how the
+    activations are stored. shard_size, block_size: bytes of one hook per file and per read.
+
+    dataset: as `load_text` takes it; several make a mixture, of which `mix` gives the weights (the
+    shares of all tokens; equal ones without it), and `split`, `text_column`, `dataset_config` and
+    `dataset_revision` may then be lists, one entry for each. shuffle, seed: the order of documents.
+    packing: `packed` lets documents follow each other; `truncate` gives each a context of its own
+    and cuts it off there; `split` lets it go on in further ones. bos: start each context with the
+    beginning-of-text token; None does so when the tokenizer has one.
 
     Going on with an unfinished cache takes the same arguments and ends in the same bytes; a
     finished one is returned as it is. Raises ConfigError, ModelError, DataError or CacheError,
     each with one line that says what is wrong; what is committed is never touched by them.
     """
-    _check_choices(dtype=dtype, format=format, compression=compression)
+    _check_choices(dtype=dtype, format=format, compression=compression, packing=packing)
     if compression != "none" and format != "zarr":
         raise ConfigError(
             f"compression '{compression}' needs zarr", "add --format zarr or --compression none"
@@ -116,42 +127,24 @@ def generate(
     widths = lm.hook_widths(hooks)
     for hook in widths:
         check_hook_name(hook)
-    source = load_text(
-        dataset, split, text_column, dataset_config, dataset_revision, streaming, shuffle, seed
-    )
+    sources = load_mixture(
+        [dataset] if isinstance(dataset, str) else dataset,
+        mix, split, text_column, dataset_config, dataset_revision, streaming, shuffle, seed,
+    )  # fmt: skip
     facts = tokenizer_facts(lm.tokenizer)
-    if bos and facts.bos_id is None:
-        raise ConfigError(
-            f"the tokenizer of {model} has no beginning-of-text token", "use --no-bos"
-        )
-    with_bos = facts.bos_id is not None if bos is None else bos
     batch = batch_size or (16 if lm.device.type == "cpu" else 128)
     block, shard = _sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size)
     wanted = Manifest(
         format=format,
         compression=compression,
         model=lm.record,
-        text=TextRecord(
-            dataset=source.name,
-            config=dataset_config,
-            split=split,
-            revision=dataset_revision,
-            text_column=text_column,
-            fingerprint=source.fingerprint,
-            tokenizer_hash=facts.hash,
-            context_size=context_size,
-            bos=with_bos,
-            bos_id=facts.bos_id if with_bos else None,
-            separator_id=facts.eos_id,
-            special_ids=facts.special_ids,
-            shuffled=shuffle,
-            seed=seed,
-        ),
+        text=_text_record(sources, facts, context_size, packing, bos, shuffle, seed),
         compute=ComputeRecord(
             batch_size=batch,
             attention=lm.specialise(list(widths)),
             device=_device_kind(lm.device),
         ),
+        documents=True,
         hooks={hook: HookRecord(d_model=width, dtype=dtype) for hook, width in widths.items()},
         block_contexts=block,
         shard_contexts=shard,
@@ -171,19 +164,18 @@ def generate(
         fill(
             writer,
             lm,
-            PackedText(
-                source,
+            ContextStream(
+                sources,
                 lm.tokenizer,
-                context_size,
-                manifest.text.bos_id,
-                manifest.text.separator_id,
+                manifest.text,
+                lm.vocabulary,
                 manifest.shards[-1].text_end if manifest.shards else None,
             ),
         )
     return ActivationCache.open(folder)
 
 
-def fill(writer: CacheWriter, lm: LanguageModel, text: PackedText) -> None:
+def fill(writer: CacheWriter, lm: LanguageModel, text: ContextStream) -> None:
     """Writes everything the manifest asks for and the text holds."""
     manifest = writer.manifest
     hooks = list(manifest.hooks)
@@ -194,15 +186,16 @@ def fill(writer: CacheWriter, lm: LanguageModel, text: PackedText) -> None:
     position = text.position
     with progress("caching", asked * size, "tokens", done * size) as bar:
         for batch, position in batches:
-            tokens = torch.from_numpy(batch)
+            tokens = torch.from_numpy(batch.tokens)
             writer.write(
                 tokens,
                 lm.activations(tokens.long(), hooks),
                 ordinary_positions(tokens, manifest.text.special_ids),
                 position,
+                torch.from_numpy(batch.documents) if manifest.documents else None,
             )
             done += len(batch)
-            bar.advance(batch.size)
+            bar.advance(batch.tokens.size)
         exhausted = done < asked
         writer.finish(position, exhausted)
     if exhausted:
@@ -212,13 +205,62 @@ def fill(writer: CacheWriter, lm: LanguageModel, text: PackedText) -> None:
                 "use more text or a smaller --context-size",
             )
         _log.warning(
-            "cache: the text ended after %s of %s tokens; the cache holds what there was",
+            "cache: the text%s ended after %s of %s tokens; the cache holds what there was",
+            f" of '{text.ended_by}'" if manifest.text.mixture else "",
             format_count(manifest.contexts * size),
             format_count(asked * size),
         )
 
 
-def _batches(text: PackedText, manifest: Manifest) -> Iterator[tuple[np.ndarray, TextPosition]]:
+def _text_record(
+    sources: Sequence[TextSource],
+    facts: TokenizerFacts,
+    context_size: int,
+    packing: Packing,
+    bos: bool | None,
+    shuffle: bool,
+    seed: int,
+) -> TextRecord:
+    """How these sources become contexts of this tokenizer's tokens."""
+    if bos and facts.bos_id is None:
+        raise ConfigError(
+            "the model's tokenizer has no beginning-of-text token", "use --no-bos, or leave it out"
+        )
+    with_bos = facts.bos_id is not None if bos is None else bos
+    padding_id = facts.eos_id if facts.eos_id is not None else facts.pad_id
+    if packing != "packed" and padding_id is None:
+        raise ConfigError(
+            "the model's tokenizer has no token to fill short contexts with",
+            "use --packing packed",
+        )
+    records = [source.record for source in sources]
+    if len(records) == 1:
+        whole = records[0]
+    else:
+        fingerprints = "\n".join(f"{r.fingerprint} {r.share!r}" for r in records)
+        whole = DatasetRecord(
+            dataset=" + ".join(r.dataset for r in records),
+            split=" + ".join(r.split for r in records),
+            text_column=" + ".join(r.text_column for r in records),
+            fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest()[:16],
+        )
+    return TextRecord(
+        **whole.model_dump(exclude={"share"}),
+        tokenizer_hash=facts.hash,
+        context_size=context_size,
+        bos=with_bos,
+        bos_id=facts.bos_id if with_bos else None,
+        separator_id=facts.eos_id,
+        special_ids=facts.special_ids,
+        shuffled=shuffle,
+        seed=seed,
+        packing=packing,
+        padding_id=None if packing == "packed" else padding_id,
+        mixture=tuple(records) if len(records) > 1 else (),
+    )
+
+
+def _batches(text: ContextStream, manifest: Manifest) -> Iterator[tuple[Contexts, TextPosition]]:
     """Batches of contexts, cut so that none straddles a shard; the last may be shorter."""
     done = manifest.contexts
     while done < manifest.contexts_requested:
@@ -231,10 +273,10 @@ def _batches(text: PackedText, manifest: Manifest) -> Iterator[tuple[np.ndarray,
 
 
 def _ahead(
-    items: Iterator[tuple[np.ndarray, TextPosition]],
-) -> Iterator[tuple[np.ndarray, TextPosition]]:
+    items: Iterator[tuple[Contexts, TextPosition]],
+) -> Iterator[tuple[Contexts, TextPosition]]:
     """The same items, made by a thread that runs a few items ahead."""
-    queue: Queue[tuple[np.ndarray, TextPosition] | BaseException | None] = Queue(8)
+    queue: Queue[tuple[Contexts, TextPosition] | BaseException | None] = Queue(8)
     closed = threading.Event()
 
     def work() -> None:

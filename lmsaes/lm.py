@@ -108,6 +108,11 @@ class LanguageModel:
         return LanguageModel(bridge, tokenizer, record, where)
 
     @property
+    def vocabulary(self) -> int:
+        """How many token ids the model knows."""
+        return self.bridge.cfg.d_vocab
+
+    @property
     def max_context(self) -> int | None:
         """The longest context the model takes; None when it sets no limit."""
         return getattr(self.bridge.cfg, "n_ctx", None)
@@ -242,6 +247,7 @@ class TokenizerFacts:
     hash: str
     bos_id: int | None
     eos_id: int | None
+    pad_id: int | None
     special_ids: tuple[int, ...]
 
 
@@ -253,6 +259,7 @@ def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
         hash=hashlib.sha256(text.encode()).hexdigest()[:16],
         bos_id=tokenizer.bos_token_id,
         eos_id=tokenizer.eos_token_id,
+        pad_id=tokenizer.pad_token_id,
         special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
     )
 

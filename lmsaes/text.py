@@ -1,269 +1,269 @@
-"""A dataset as a deterministic, seekable stream of packed contexts.
+"""Documents as a deterministic, seekable stream of contexts of equal size.
 
-Documents follow each other, each closed by the separator (the end-of-text token), and are cut
-into contexts of equal size; with `bos`, each context starts with the beginning-of-text token.
-A `TextPosition` says where the stream stands, so that it can start again from there.
+    documents ─► token ids ─► pieces, by turns from each dataset ─► contexts
+
+Packed, documents follow each other, each closed by the separator (the end-of-text token), and are
+cut into contexts; or each document has a context of its own, whose rest is padding. With `bos`,
+each context starts with the beginning-of-text token. A `TextPosition` says where the stream
+stands, so that it can start again from there.
 """
 
-import hashlib
 import itertools
-import logging
 import os
 import re
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from lmsaes.cache.manifest import TextPosition
+from lmsaes.cache.manifest import DatasetPosition, TextPosition, TextRecord
 from lmsaes.errors import DataError
+from lmsaes.sources import TextSource
+
+PADDING = -1  # the document of a position that is only there to fill a context
 
 # Long documents are tokenised in pieces, cut before white space, where tokenisers cut as well.
 _PIECE_CHARACTERS = 1 << 18
 _BATCH_CHARACTERS = 1 << 20
 _CUT = re.compile(r"(?<=\S)\s")
 
-_BUILDERS = {
-    ".txt": "text",
-    ".jsonl": "json",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".arrow": "arrow",
-}
-_PACKED = {".gz", ".zst", ".xz", ".bz2"}
-
 
 @dataclass(frozen=True)
-class TextSource:
-    """A dataset's documents from any one on, and what tells this dataset from others.
+class Contexts:
+    """Some contexts of text."""
 
-    `documents(start)` gives strings, or lists of token ids where the column holds those.
+    tokens: np.ndarray  # int32 [contexts, context_size]
+    documents: np.ndarray  # int32 [contexts, context_size]; padding is −1
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+
+class ContextStream:
+    """The contexts of one or several datasets from a position on. `take` gives the next ones.
+
+    Of several, the next document is always of the dataset that is furthest behind its share of
+    the tokens: shares hold anywhere in the stream to within one document, whatever the lengths
+    of documents, and nothing is drawn at random. The stream ends when that dataset has ended.
     """
-
-    name: str
-    fingerprint: str
-    documents: Callable[[int], Iterator[str | list[int]]]
-
-
-def load_text(
-    dataset: str,
-    split: str = "train",
-    column: str = "text",
-    config: str | None = None,
-    revision: str | None = None,
-    streaming: bool = False,
-    shuffle: bool = False,
-    seed: int = 0,
-) -> TextSource:
-    """Opens a dataset: a local .txt, .jsonl, .json, .csv or .parquet file (also compressed), a
-    folder written by `save_to_disk`, or a Hugging Face name.
-
-    A .txt file is one document. `shuffle` permutes the documents by `seed`. Raises DataError
-    when there is no such dataset, split or column.
-    """
-    from datasets import disable_progress_bars
-
-    disable_progress_bars()
-    path = Path(dataset)
-    try:
-        if path.is_file():
-            data, fingerprint = _open_file(path), _file_fingerprint(path)
-        elif path.is_dir():
-            data, fingerprint = _open_folder(path, split)
-        else:
-            data, fingerprint = _open_hub(dataset, config, split, revision, streaming)
-    except DataError:
-        raise
-    except (OSError, ValueError, ImportError, RuntimeError) as error:
-        raise DataError(f"can't read the dataset '{dataset}': {_first_line(error)}") from None
-    if shuffle:
-        data = data.shuffle(seed=seed)
-    name = str(path.resolve()) if path.exists() else dataset
-    return TextSource(name, fingerprint, lambda start: _documents(data, name, column, start))
-
-
-def _open_file(path: Path) -> Any:
-    from datasets import load_dataset
-
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] in _PACKED:
-        suffixes.pop()
-    builder = _BUILDERS.get(suffixes[-1] if suffixes else "")
-    if builder is None:
-        raise DataError(
-            f"'{path}' is of no kind that can be read", "give " + ", ".join(_BUILDERS) + " files"
-        )
-    options: dict[str, Any] = {"sample_by": "document"} if builder == "text" else {}
-    # streaming reads the file itself, where a download would copy it into a cache first
-    return load_dataset(
-        builder, data_files=str(path.resolve()), split="train", streaming=True, **options
-    )
-
-
-def _open_folder(path: Path, split: str) -> tuple[Any, str]:
-    from datasets import DatasetDict, load_from_disk
-
-    try:
-        data: Any = load_from_disk(str(path))
-    except FileNotFoundError:
-        raise DataError(
-            f"the folder '{path}' holds no dataset",
-            "give a folder written by datasets' save_to_disk, or a file",
-        ) from None
-    if isinstance(data, DatasetDict):
-        if split not in data:
-            raise DataError(
-                f"'{path}' has no split '{split}'", "it has: " + ", ".join(map(str, data))
-            )
-        data = data[split]
-    return data, str(getattr(data, "_fingerprint"))  # noqa: B009 - datasets has no public name
-
-
-def _open_hub(
-    name: str, config: str | None, split: str, revision: str | None, streaming: bool
-) -> tuple[Any, str]:
-    from datasets import load_dataset
-
-    if name.startswith(("/", "./", "../", "~")) or Path(name).suffix in {*_BUILDERS, *_PACKED}:
-        raise DataError(f"there is no file or folder '{name}'")
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
-    try:
-        data = load_dataset(name, config, split=split, revision=revision, streaming=streaming)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise DataError(
-            f"can't load the dataset '{name}': it is neither a local file or folder nor to be had "
-            f"from the Hugging Face hub ({_first_line(error)})",
-            "check the name, the split and the network",
-        ) from None
-    return data, str(getattr(data, "_fingerprint", None) or revision or "stream")
-
-
-def _documents(data: Any, name: str, column: str, start: int) -> Iterator[str | list[int]]:
-    rows = data.skip(start) if start else data
-    for row in rows:
-        if column not in row:
-            raise DataError(
-                f"the dataset '{name}' has no column '{column}'", "it has: " + ", ".join(row)
-            )
-        value = row[column]
-        if not isinstance(value, str | list):
-            raise DataError(
-                f"column '{column}' of '{name}' holds {type(value).__name__}, not text",
-                "choose another with --text-column",
-            )
-        yield cast("str | list[int]", value)
-
-
-def _file_fingerprint(path: Path) -> str:
-    """A hash of the size and of pieces spread over the file: all of it when it is small."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    pieces, piece = 256, 1 << 16
-    with path.open("rb") as file:
-        for index in range(pieces):
-            file.seek(max(0, size - piece) * index // (pieces - 1))
-            digest.update(file.read(piece))
-            if size <= piece:
-                break
-    return digest.hexdigest()[:16]
-
-
-class PackedText:
-    """Contexts of a text source from a position on. `take` gives the next ones."""
 
     def __init__(
         self,
-        source: TextSource,
+        sources: Sequence[TextSource],
         tokenizer: Any,
-        context_size: int,
-        bos_id: int | None,
-        separator_id: int | None,
+        record: TextRecord,
+        vocabulary: int,
         start: TextPosition | None = None,
     ) -> None:
-        self._tokenizer, self._size = tokenizer, context_size
-        self._bos_id, self._separator_id = bos_id, separator_id
+        """record: how to pack. vocabulary: token ids must be below it, or DataError is raised."""
+        self._sources, self._tokenizer, self._record = sources, tokenizer, record
+        self._vocabulary = vocabulary
         self._position = start or TextPosition()
-        self._stream = self._tokenised(source)
         self._pieces: deque[_Piece] = deque()
         self._available = 0
+        self._stream = self._laid_out()
+        self.ended_by: str | None = None
 
     @property
     def position(self) -> TextPosition:
         """Where the stream stands after the contexts taken so far."""
         return self._position
 
-    def take(self, contexts: int) -> np.ndarray:
-        """The next contexts, int32 [n, context_size]; fewer than asked only at the text's end.
+    def take(self, contexts: int) -> Contexts:
+        """The next contexts; fewer than asked only at the text's end.
 
         Tokens that no longer fill a context at the end are left out.
         """
-        fresh = self._size - (self._bos_id is not None)
+        size = self._record.context_size
+        fresh = self._fresh
         while self._available < contexts * fresh and (piece := next(self._stream, None)):
             self._pieces.append(piece)
             self._available += len(piece.tokens)
         taken = min(contexts, self._available // fresh)
-        packed = np.empty((taken, self._size), dtype=np.int32)
-        if self._bos_id is not None:
-            packed[:, 0] = self._bos_id
-        packed[:, self._size - fresh :] = self._consume(taken * fresh).reshape(taken, fresh)
-        return packed
+        tokens = np.empty((taken, size), np.int32)
+        documents = np.empty((taken, size), np.int32)
+        new_tokens, new_documents = self._consume(taken * fresh)
+        tokens[:, size - fresh :] = new_tokens.reshape(taken, fresh)
+        documents[:, size - fresh :] = new_documents.reshape(taken, fresh)
+        if self._record.bos_id is not None:
+            tokens[:, 0] = self._record.bos_id
+            documents[:, 0] = documents[:, 1]
+        return Contexts(tokens, documents)
 
-    def _consume(self, count: int) -> np.ndarray:
-        parts: list[np.ndarray] = []
+    @property
+    def _fresh(self) -> int:
+        """Positions of a context that are not its beginning-of-text token."""
+        return self._record.context_size - (self._record.bos_id is not None)
+
+    def _consume(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        tokens = np.empty(count, np.int32)
+        documents = np.empty(count, np.int32)
         self._available -= count
-        while count:
+        done = 0
+        while done < count:
             piece = self._pieces.popleft()
-            part, rest = piece.tokens[:count], piece.tokens[count:]
-            parts.append(part)
-            count -= len(part)
-            end = piece.first + len(part)
-            self._position = TextPosition(document=piece.document, token=end)
-            if len(rest):
-                self._pieces.appendleft(_Piece(piece.document, end, rest))
-        return np.concatenate(parts) if parts else np.empty(0, np.int32)
+            head, rest = piece.cut(count - done)
+            end = done + len(head.tokens)
+            tokens[done:end] = head.tokens
+            documents[done:end] = head.document
+            if head.padding:
+                documents[end - head.padding : end] = PADDING
+            if rest is not None:
+                self._pieces.appendleft(rest)
+            done = end
+            if done == count:
+                self._position = head.end
+        return tokens, documents
 
-    def _tokenised(self, source: TextSource) -> "Iterator[_Piece]":
-        """Token ids of document after document, in pieces, from the starting position on."""
+    def _laid_out(self) -> "Iterator[_Piece]":
+        """Pieces as they are to follow each other in contexts, from the starting position on."""
         start = self._position
-        first = 0
-        for document, text, last in _batched_pieces(source, start.document, self._tokenise):
-            tokens = np.asarray(text, dtype=np.int32)
-            if last and self._separator_id is not None:
-                tokens = np.append(tokens, np.int32(self._separator_id))
-            skip = max(0, start.token - first) if document == start.document else 0
-            if skip < len(tokens):
-                yield _Piece(document, first + skip, tokens[skip:])
-            first = 0 if last else first + len(tokens)
+        pieces = self._by_turns()
+        if self._record.packing == "packed":
+            laid_out = self._closed(pieces)
+        else:
+            laid_out = self._padded(pieces)
+        for piece in laid_out:
+            if piece.document > start.document or piece.first >= start.token:
+                yield piece
+            elif (rest := piece.cut(start.token - piece.first)[1]) is not None:
+                yield rest
+
+    def _closed(self, pieces: "Iterator[_Piece]") -> "Iterator[_Piece]":
+        """Adds the separator to the end of each document that is not empty."""
+        separator = self._record.separator_id
+        for piece in pieces:
+            if piece.last and separator is not None and piece.first + len(piece.tokens) > 0:
+                yield replace(piece, tokens=np.append(piece.tokens, np.int32(separator)))
+            elif len(piece.tokens):
+                yield piece
+
+    def _padded(self, pieces: "Iterator[_Piece]") -> "Iterator[_Piece]":
+        """Lays each document out in contexts of its own, the last one filled up."""
+        fresh = self._fresh
+        for document in _whole_documents(pieces):
+            length = len(document.tokens)
+            kept = min(length, fresh) if self._record.packing == "truncate" else length
+            for first in range(0, kept, fresh):
+                tokens = np.full(fresh, self._record.padding_id, np.int32)
+                part = document.tokens[first : min(first + fresh, kept)]
+                tokens[: len(part)] = part
+                yield replace(document, first=first, tokens=tokens, padding=fresh - len(part))
+
+    def _by_turns(self) -> "Iterator[_Piece]":
+        """Document after document, each from the dataset that is furthest behind its share."""
+        start = self._position
+        several = len(self._sources) > 1
+        shares = [source.record.share for source in self._sources]
+        before = (
+            list(start.mixture) if start.mixture else [DatasetPosition() for _ in self._sources]
+        )
+        if not several:
+            before = [DatasetPosition(documents=start.document)]
+        streams = [
+            _tokenised(source, position.documents, self._tokenise)
+            for source, position in zip(self._sources, before, strict=True)
+        ]
+        for number in itertools.count(start.document):
+            behind = min(range(len(before)), key=lambda i: before[i].tokens / shares[i])
+            name = self._sources[behind].record.dataset
+            length = 0
+            for ids, last in streams[behind]:
+                tokens = self._checked(ids, name, before[behind].documents)
+                yield _Piece(number, tuple(before) if several else (), length, tokens, last)
+                length += len(tokens)
+                if last:
+                    break
+            else:
+                self.ended_by = name
+                return
+            if self._record.packing == "truncate":
+                length = min(length, self._fresh)
+            before[behind] = DatasetPosition(
+                documents=before[behind].documents + 1, tokens=before[behind].tokens + length
+            )
 
     def _tokenise(self, texts: list[str]) -> list[list[int]]:
         return self._tokenizer(
             texts, add_special_tokens=False, return_attention_mask=False, verbose=False
         )["input_ids"]
 
+    def _checked(self, ids: list[int], name: str, document: int) -> np.ndarray:
+        """Token ids as int32, or DataError when they are no ids of this model."""
+        tokens = np.asarray(ids) if len(ids) else np.empty(0, np.int32)
+        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+            raise DataError(
+                f"document {document} of '{name}' is neither text nor a list of token ids",
+                "choose another column with --text-column",
+            )
+        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self._vocabulary:
+            wrong = tokens[(tokens < 0) | (tokens >= self._vocabulary)][0]
+            raise DataError(
+                f"document {document} of '{name}' holds token id {wrong}, but the model has only "
+                f"{self._vocabulary} tokens",
+                "the dataset, or the model's tokenizer, is of another model",
+            )
+        return tokens.astype(np.int32)
+
 
 @dataclass(frozen=True)
 class _Piece:
-    """Tokens `first` and following of a document."""
+    """Tokens `first` and following of a document; the last `padding` of them fill a context.
+
+    before: where the datasets of a mixture stood before the document. last: whether the document
+    ends with this piece.
+    """
 
     document: int
+    before: tuple[DatasetPosition, ...]
     first: int
-    tokens: np.ndarray
+    tokens: np.ndarray  # int32
+    last: bool
+    padding: int = 0
+
+    @property
+    def end(self) -> TextPosition:
+        """Where the text stands after this piece."""
+        return TextPosition(
+            document=self.document, token=self.first + len(self.tokens), mixture=self.before
+        )
+
+    def cut(self, count: int) -> "tuple[_Piece, _Piece | None]":
+        """The first `count` tokens, and what is left of them if anything is."""
+        if count >= len(self.tokens):
+            return self, None
+        padded = max(0, count - (len(self.tokens) - self.padding))
+        head = replace(self, tokens=self.tokens[:count], last=False, padding=padded)
+        rest = replace(
+            self,
+            first=self.first + count,
+            tokens=self.tokens[count:],
+            padding=self.padding - padded,
+        )
+        return head, rest
 
 
-def _batched_pieces(
+def _whole_documents(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
+    parts: list[np.ndarray] = []
+    for piece in pieces:
+        parts.append(piece.tokens)
+        if piece.last:
+            yield replace(piece, first=0, tokens=np.concatenate(parts))
+            parts = []
+
+
+def _tokenised(
     source: TextSource, start: int, tokenise: Callable[[list[str]], list[list[int]]]
-) -> Iterator[tuple[int, list[int], bool]]:
-    """(document, token ids, whether the document ends) for each piece, tokenised in batches."""
-    batch: list[tuple[int, str | list[int], bool]] = []
+) -> Iterator[tuple[list[int], bool]]:
+    """(token ids, whether the document ends) for each piece, tokenised in batches."""
+    batch: list[tuple[str | list[int], bool]] = []
     size = 0
-    for document, content in zip(itertools.count(start), source.documents(start), strict=False):
+    for content in source.documents(start):
         pieces = _cut(content) if isinstance(content, str) else [content]
         for index, piece in enumerate(pieces):
-            batch.append((document, piece, index == len(pieces) - 1))
+            batch.append((piece, index == len(pieces) - 1))
             size += len(piece)
             if size >= _BATCH_CHARACTERS:
                 yield from _tokenise_batch(batch, tokenise)
@@ -272,17 +272,20 @@ def _batched_pieces(
 
 
 def _tokenise_batch(
-    batch: list[tuple[int, str | list[int], bool]],
+    batch: list[tuple[str | list[int], bool]],
     tokenise: Callable[[list[str]], list[list[int]]],
-) -> Iterator[tuple[int, list[int], bool]]:
-    texts = [piece for _, piece, _ in batch if isinstance(piece, str)]
+) -> Iterator[tuple[list[int], bool]]:
+    texts = [piece for piece, _ in batch if isinstance(piece, str) and piece]
     ids = iter(tokenise(texts) if texts else [])
-    for document, piece, last in batch:
-        yield document, next(ids) if isinstance(piece, str) else piece, last
+    for piece, last in batch:
+        if isinstance(piece, str):
+            yield (next(ids) if piece else []), last
+        else:
+            yield piece, last
 
 
 def _cut(text: str) -> list[str]:
-    """Pieces of a long text; empty texts give none."""
+    """Pieces of a long text, and a short one whole."""
     pieces: list[str] = []
     start = 0
     while len(text) - start > _PIECE_CHARACTERS:
@@ -291,13 +294,7 @@ def _cut(text: str) -> list[str]:
             break
         pieces.append(text[start : match.start()])
         start = match.start()
-    if text[start:]:
-        pieces.append(text[start:])
-    return pieces
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+    return [*pieces, text[start:]]
 
 
 # Threads inside the tokeniser are safe here: nothing forks after it has run.

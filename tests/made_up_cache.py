@@ -27,6 +27,7 @@ def made_up_manifest(
     block_contexts: int = 2,
     shard_contexts: int = 4,
     batch_size: int = 2,
+    documents: bool = False,
 ) -> Manifest:
     return Manifest(
         format=format,
@@ -43,6 +44,7 @@ def made_up_manifest(
         ),
         compute=ComputeRecord(batch_size=batch_size, attention="eager", device="cpu"),
         hooks={h: HookRecord(d_model=d, dtype=dtype) for h, d in (hooks or {"hook": 3}).items()},
+        documents=documents,
         block_contexts=block_contexts,
         shard_contexts=shard_contexts,
         contexts_requested=contexts,
@@ -58,6 +60,13 @@ def made_up_tokens(contexts: int, context_size: int) -> torch.Tensor:
     return tokens
 
 
+def made_up_documents(contexts: int, context_size: int) -> torch.Tensor:
+    """Documents of six tokens each; every third context ends in padding."""
+    documents = torch.arange(contexts * context_size).reshape(contexts, context_size) // 6
+    documents[::3, -1] = -1
+    return documents
+
+
 def made_up_rows(first: int, contexts: int, context_size: int, d_model: int) -> torch.Tensor:
     """Activations that tell their row: channel 0 is the row's number, the rest noise."""
     rows = torch.arange(first * context_size, (first + contexts) * context_size)
@@ -70,6 +79,7 @@ def write_made_up_cache(folder: Path, manifest: Manifest, stop_after: int | None
     """Writes the contexts that are missing; `stop_after` contexts it is closed unfinished."""
     size = manifest.text.context_size
     tokens = made_up_tokens(manifest.contexts_requested, size)
+    documents = made_up_documents(manifest.contexts_requested, size)
     with CacheWriter(folder, manifest) as writer:
         done = manifest.contexts
         while done < manifest.contexts_requested:
@@ -83,6 +93,7 @@ def write_made_up_cache(folder: Path, manifest: Manifest, stop_after: int | None
                 },
                 ordinary_positions(batch, manifest.text.special_ids),
                 TextPosition(document=done + count),
+                documents[done : done + count] if manifest.documents else None,
             )
             done += count
             if stop_after is not None and done >= stop_after:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lmsaes import generate
-from lmsaes.cache.manifest import MANIFEST
+from lmsaes.cache.manifest import MANIFEST, write_manifest
 from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
 
@@ -126,6 +126,76 @@ def test_text_that_ends_early_is_kept_and_told(tmp_path, caplog, language_model,
     assert generate(**arguments, out=tmp_path / "c").contexts == cache.contexts
 
 
+def test_which_document_a_token_is_of_is_kept(caches, language_model):
+    import gzip
+    import json
+
+    cache = caches["safetensors"]
+    tokens = cache.tokens(0, cache.contexts)[:, 1:].reshape(-1)
+    numbers = cache.documents(0, cache.contexts)
+    assert torch.equal(numbers, caches["zarr"].documents(0, cache.contexts))
+    assert torch.equal(numbers[:, 0], numbers[:, 1])
+    with gzip.open(HELDOUT, "rt") as file:
+        documents = [json.loads(line)["text"] for line in file]
+    for number in numbers.unique().tolist()[:-1]:
+        of = tokens[numbers[:, 1:].reshape(-1) == number]
+        assert language_model.tokenizer.decode(of[:-1]) == documents[number]
+        assert of[-1] == language_model.tokenizer.eos_token_id
+
+
+@pytest.mark.parametrize("packing", ["truncate", "split"])
+def test_padding_is_nowhere_an_ordinary_position(tmp_path, language_model, packing):
+    texts = ["Short.", "And it came to pass in those days that there went out a decree. " * 4]
+    path = tmp_path / "two.jsonl"
+    path.write_text("".join('{"text": "' + text + '"}\n' for text in texts) * 3)
+    cache = generate(
+        **{**COMMON, "dataset": str(path)},
+        out=tmp_path / "c", tokens=32 * 6, packing=packing, dtype="float32",
+    )  # fmt: skip
+    tokens, documents = cache.tokens(0, 6), cache.documents(0, 6)
+    padding = documents == -1
+    assert padding.any()
+    assert not cache.ordinary(tokens)[padding].any()
+    assert (tokens[padding] == cache.manifest.text.padding_id).all()
+    ordinary = cache.hooks[HOOKS[0]].ordinary
+    assert ordinary is not None
+    assert ordinary.count == int(cache.ordinary(tokens).sum()) < 6 * 32 - int(padding.sum())
+    # padding to the right changes nothing before it
+    short = language_model.tokenizer.encode("Short.", add_special_tokens=False)
+    alone = language_model.activations(torch.tensor([[0, *short]]), HOOKS[:1])[HOOKS[0]]
+    found = cache.activations(HOOKS[0], 0, 1)[:, : len(short) + 1]
+    assert torch.allclose(found, alone, atol=1e-4)
+
+
+def test_a_mixture_interrupted_goes_on_to_the_same_bytes(tmp_path, caplog):
+    (tmp_path / "a.txt").write_text("Now it came to pass in those days. " * 200)
+    rows = "".join(f'{{"body": "Verse {i} of the second book."}}\n' for i in range(60))
+    (tmp_path / "b.jsonl").write_text(rows)
+    arguments = {
+        **COMMON,
+        "dataset": [str(tmp_path / "b.jsonl"), str(tmp_path / "a.txt")],
+        "text_column": ["body", "text"],
+        "mix": [3, 1],
+    }
+    whole = generate(**arguments, out=tmp_path / "whole", tokens=32 * 20)
+    with caplog.at_level("WARNING", logger="lmsaes"):
+        part = generate(**arguments, out=tmp_path / "part", tokens=32 * 200)
+    assert "b.jsonl' ended after" in caplog.text
+    count = min(whole.contexts, part.contexts)
+    assert torch.equal(whole.tokens(0, count), part.tokens(0, count))
+    assert [d.share for d in whole.manifest.text.mixture] == [0.75, 0.25]
+    assert {Path(d.dataset).name for d in whole.manifest.text.mixture} == {"a.txt", "b.jsonl"}
+    # lose the last shards, as a crash would, and go on
+    manifest = whole.manifest
+    files = {n: (whole.path / n).read_bytes() for s in manifest.shards for n in s.files}
+    kept = manifest.shards[: len(manifest.shards) // 2]
+    manifest.shards, manifest.complete = kept, False
+    manifest.contexts = sum(s.contexts for s in kept)
+    write_manifest(whole.path, manifest)
+    generate(**arguments, out=whole.path, tokens=32 * 20)
+    assert {n: (whole.path / n).read_bytes() for n in files} == files
+
+
 def test_processed_weights_are_transformer_lens_own(tmp_path):
     cache = generate(
         **{**COMMON, "hooks": ["blocks.1.hook_resid_post"]},
@@ -150,6 +220,9 @@ def test_processed_weights_are_transformer_lens_own(tmp_path):
         ({"tokens": "900T"}, ConfigError, "left"),
         ({"dtype": "float8"}, ConfigError, "float8"),
         ({"compression": "zstd"}, ConfigError, "needs zarr"),
+        ({"packing": "folded"}, ConfigError, "packing 'folded'"),
+        ({"mix": [1, 2]}, ConfigError, "--mix is given 2 times for 1"),
+        ({"dataset": []}, ConfigError, "no dataset"),
     ],
 )
 def test_bad_input_is_told_and_writes_nothing(tmp_path, change, kind, message):

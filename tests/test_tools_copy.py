@@ -19,7 +19,13 @@ from lmsaes.cache_tools.verify import verify
 from lmsaes import ShuffledLoader
 from lmsaes.cache.manifest import MANIFEST, Manifest, SourceRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import ActivationCache
-from tests.made_up_cache import made_up_cache, made_up_manifest, write_made_up_cache
+from lmsaes.errors import CacheError
+from tests.made_up_cache import (
+    made_up_cache,
+    made_up_documents,
+    made_up_manifest,
+    write_made_up_cache,
+)
 from tests.tools import refused, tool
 
 HOOKS = {"a": 5, "b.mlp": 8}
@@ -150,6 +156,28 @@ def test_losing_bits_is_measured_and_told(tmp_path):
     before = ActivationCache.open(tmp_path / "int8").hooks
     assert again.dtypes["a"] == ("float32", "int8")
     assert again.storage_errors["a"] == before["a"].storage_error
+
+
+def test_documents_keep_their_numbers_and_texts_share_none(tmp_path):
+    one = made_up_cache(tmp_path / "one", 9, documents=True)
+    other = made_up_manifest(5, documents=True)
+    other.text = other.text.model_copy(update={"fingerprint": "1"})
+    write_made_up_cache(tmp_path / "other", other)
+    parts = [
+        cut_out(one, tmp_path / f"part-{i}", contexts=cut).cache
+        for i, cut in enumerate([":5", "5:"])
+    ]
+    whole = merge([*parts, ActivationCache.open(tmp_path / "other")], tmp_path / "whole").cache
+    documents = made_up_documents(9, 4)
+    assert torch.equal(parts[1].documents(0, 4), documents[5:])
+    assert torch.equal(whole.documents(0, 9), documents)
+    expected = made_up_documents(5, 4)
+    expected[expected >= 0] += documents.max() + 1
+    assert torch.equal(whole.documents(9, 14), expected)
+    old = made_up_cache(tmp_path / "old", 4)
+    with pytest.raises(CacheError, match="does not keep which document"):
+        old.documents(0, 1)
+    assert not merge([parts[0], old], tmp_path / "mixed").cache.manifest.documents
 
 
 def test_slicing_by_hook_keeps_the_numbers(tmp_path):

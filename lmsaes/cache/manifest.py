@@ -38,8 +38,29 @@ class ModelRecord(_Record):
     dtype: str = "float32"
 
 
+Packing = Literal["packed", "truncate", "split"]
+"""How documents fill contexts: one after the other; or each in a context of its own, where a
+longer one is cut off (`truncate`) or goes on in further contexts (`split`)."""
+
+
+class DatasetRecord(_Record):
+    """A dataset, and the share of all tokens that it gives to a mixture."""
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "text"
+    fingerprint: str
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
 class TextRecord(_Record):
-    """The text and how it was packed into contexts."""
+    """The text and how it was packed into contexts.
+
+    Of a mixture, `mixture` names the datasets; `dataset` and `fingerprint` then stand for all of
+    them together. Short contexts are filled up with `padding_id`, which is a special token.
+    """
 
     dataset: str
     config: str | None = None
@@ -55,6 +76,9 @@ class TextRecord(_Record):
     special_ids: tuple[int, ...]
     shuffled: bool = False
     seed: int = 0
+    packing: Packing = "packed"
+    padding_id: int | None = None
+    mixture: tuple[DatasetRecord, ...] = ()
 
 
 class ComputeRecord(_Record):
@@ -102,11 +126,22 @@ class FileRecord(_Record):
     blocks: tuple[int, ...] = ()
 
 
+class DatasetPosition(_Record):
+    """How much of one dataset of a mixture is used up: whole documents, and their tokens."""
+
+    documents: int = 0
+    tokens: int = 0
+
+
 class TextPosition(_Record):
-    """Where the text stream stands: tokens of `document` before `token` have been packed."""
+    """Where the text stream stands: tokens of `document` before `token` have been packed.
+
+    `mixture` says where each dataset of one stood before that document.
+    """
 
     document: int = 0
     token: int = 0
+    mixture: tuple[DatasetPosition, ...] = ()
 
 
 class ShardRecord(_Record):
@@ -140,7 +175,10 @@ class SourceRecord(_Record):
 
 
 class Manifest(BaseModel):
-    """Everything that is known of a cache without opening its shards."""
+    """Everything that is known of a cache without opening its shards.
+
+    `documents`: whether the cache keeps the document of each position.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -150,6 +188,7 @@ class Manifest(BaseModel):
     model: ModelRecord
     text: TextRecord
     compute: ComputeRecord
+    documents: bool = False
     hooks: dict[str, HookRecord]
     shard_contexts: int = Field(gt=0)
     block_contexts: int = Field(gt=0)
@@ -167,7 +206,8 @@ class Manifest(BaseModel):
         """A short hash of what context c is: equal for equal model, text and packing.
 
         A copy has its source's, however it is stored, as long as its contexts have the same
-        numbers: parts of one text that follow each other are one.
+        numbers: parts of one text that follow each other are one. Defaults are left out, so that
+        a field that is added later changes no older hash.
         """
         runs: list[SourceRecord] = []
         for source in self.sources:
@@ -208,7 +248,7 @@ def _follows(last: SourceRecord, source: SourceRecord) -> bool:
 
 
 def _json(record: BaseModel, fields: set[str] | None = None) -> dict[str, Any]:
-    return record.model_dump(mode="json", include=fields)
+    return record.model_dump(mode="json", include=fields, exclude_defaults=True)
 
 
 def _hash(parts: list[dict[str, Any]]) -> str:

@@ -113,6 +113,17 @@ class ActivationCache:
         """Token ids of contexts start to stop, int64 [contexts, context_size]."""
         return self._tokens.to_torch(self._read(self._tokens, start, stop)).to(torch.int64)
 
+    def documents(self, start: int, stop: int) -> torch.Tensor:
+        """The document of each position of contexts start to stop, int64 [contexts, context_size].
+
+        Documents are numbered in the order of the text; of a single dataset, the number is the
+        row's. A beginning-of-text token counts to the document that follows it, a separator to
+        the one that it ends; padding is −1. Raises CacheError for a cache that doesn't keep them.
+        """
+        if (spec := self._specs.get("documents")) is None:
+            raise CacheError(f"the cache {self.path} does not keep which document a token is of")
+        return spec.to_torch(self._read(spec, start, stop)).to(torch.int64)
+
     def activations(self, hook: str, start: int, stop: int) -> torch.Tensor:
         """Activations of contexts start to stop, [contexts, context_size, d_model].
 

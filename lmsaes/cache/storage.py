@@ -52,7 +52,7 @@ _DATA_ALIGNMENT = 4096
 
 @dataclass(frozen=True)
 class ArraySpec:
-    """One array of a cache: `tokens`, or the activations or scales of a hook."""
+    """One array of a cache: `tokens`, `documents`, or the activations or scales of a hook."""
 
     path: str
     shape: tuple[int, ...]  # of one context
@@ -86,8 +86,9 @@ class ArraySpec:
 def array_specs(manifest: Manifest) -> dict[str, ArraySpec]:
     """Every array that the manifest's cache holds, by path."""
     size = manifest.text.context_size
-    # token ids are small: a whole shard of them is one block
-    specs = {"tokens": ArraySpec("tokens", (size,), "int32", manifest.shard_contexts)}
+    # token ids and document numbers are small: a whole shard of them is one block
+    whole = ("tokens", "documents") if manifest.documents else ("tokens",)
+    specs = {path: ArraySpec(path, (size,), "int32", manifest.shard_contexts) for path in whole}
     for hook, record in manifest.hooks.items():
         specs |= {spec.path: spec for spec in hook_specs(manifest, hook, record)}
     return specs

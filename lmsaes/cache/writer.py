@@ -44,7 +44,7 @@ from lmsaes.cache.storage import (
 from lmsaes.errors import CacheError
 
 LOCK = ".lock"
-DATA_FOLDERS = ("activations", "scales", "tokens", "statistics")
+DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
 _QUEUED_BATCHES = 4
 _TORCH_DTYPES = {
     "float32": torch.float32,
@@ -103,13 +103,15 @@ class CacheWriter:
         activations: Mapping[str, torch.Tensor],
         ordinary: torch.Tensor,
         text_end: TextPosition | None,
+        documents: torch.Tensor | None = None,
     ) -> None:
         """Adds one batch.
 
         tokens: int [contexts, context_size]. activations: by hook
         [contexts, context_size, d_model], any device. ordinary: bool [contexts, context_size],
         false for special tokens and first positions. text_end: where the text stands after it,
-        None where that is not known.
+        None where that is not known. documents: int [contexts, context_size], each position's
+        document, where the manifest keeps them.
 
         An int8 hook's channels are those of the cache's first batch. Raises CacheError when a
         value is not finite or does not fit the storage dtype, and whatever a writing thread has
@@ -121,6 +123,10 @@ class CacheWriter:
             raise CacheError(f"a batch of {contexts} contexts straddles shard {self._shard}")
         first = self._shard * self.manifest.shard_contexts + self._written
         stored: dict[str, torch.Tensor] = {"tokens": tokens.to(torch.int32)}
+        if self.manifest.documents:
+            if documents is None:
+                raise CacheError("this cache keeps the document of each position: give them")
+            stored["documents"] = documents.to(torch.int32)
         for hook, record in self.manifest.hooks.items():
             original = activations[hook]
             arrays, rows = self._to_store(hook, record, original, ordinary)
