@@ -266,7 +266,8 @@ def _documents(dataset: Any, name: str, column: str, start: int) -> Iterator[str
     if columns is not None:
         _check_column(column, columns, name)
         dataset = dataset.select_columns([column])
-    if isinstance(dataset, Dataset) and start >= len(dataset):
+    at_end = isinstance(dataset, Dataset) and start >= len(dataset)
+    if at_end:  # which `skip` refuses
         return
     rows: Iterator[Any] = iter(dataset.skip(start) if start else dataset)
     number = start

@@ -64,7 +64,8 @@ class ActivationCache:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.path, self.manifest = folder, manifest
-        self._tokens = array_specs(manifest)["tokens"]
+        specs = array_specs(manifest)
+        self._tokens, self._documents = specs["tokens"], specs.get("documents")
         self._channels = read_channels(folder, manifest.channel_digests)
         self._readers: dict[str, BlockReader] = {}
         self._lock = threading.Lock()
@@ -120,9 +121,10 @@ class ActivationCache:
         row's. A beginning-of-text token counts to the document that follows it, a separator to
         the one that it ends; padding is −1. Raises CacheError for a cache that doesn't keep them.
         """
-        if (spec := self._specs.get("documents")) is None:
+        if self._documents is None:
             raise CacheError(f"the cache {self.path} does not keep which document a token is of")
-        return spec.to_torch(self._read(spec, start, stop)).to(torch.int64)
+        numbers = self._read(self._documents, start, stop)
+        return self._documents.to_torch(numbers).to(torch.int64)
 
     def activations(self, hook: str, start: int, stop: int) -> torch.Tensor:
         """Activations of contexts start to stop, [contexts, context_size, d_model].
