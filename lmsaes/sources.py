@@ -269,7 +269,7 @@ def _documents(dataset: Any, name: str, column: str, start: int) -> Iterator[str
     at_end = isinstance(dataset, Dataset) and start >= len(dataset)
     if at_end:  # which `skip` refuses
         return
-    rows: Iterator[Any] = iter(dataset.skip(start) if start else dataset)
+    rows = cast("Iterator[dict[str, Any]]", iter(dataset.skip(start) if start else dataset))
     number = start
     while True:
         try:
