@@ -1,36 +1,33 @@
 """Stage one against the bare forward pass of the same model to the same depth.
 
-    python benchmarks/generate.py                 GPT-2 small's shape, random weights, on a CPU
-    python benchmarks/generate.py --json          one object
+    python benchmarks/generate.py                       GPT-2 small's shape, random weights, a CPU
+    python benchmarks/generate.py --json                one object
+    python benchmarks/generate.py --peer-python PATH    and SAELens' cache runner, in its own
+                                                        environment
     python benchmarks/generate.py --device cuda --dtype bfloat16 --batch 128 --batches 100
 
-Stage one is everything after the text: token ids are packed, run, two residual hooks kept, cast,
-checked, summed up and written. The bare pass is Hugging Face's own with fused attention over the
-same batches, cut after the same block, nothing kept. Rounds alternate, so that a machine whose
-speed drifts drifts for both; ratios are medians over rounds.
+Stage one is everything from token ids on: they are packed, run, two residual hooks kept, cast,
+checked, summed up, written and flushed to the disk. Raw weights are measured against Hugging Face's
+own forward with fused attention, processed ones against the forward of TransformerLens' bridge;
+both are cut after the last wanted block and keep nothing. Rounds alternate, so that a machine whose
+speed drifts drifts for all; ratios are medians over rounds.
 """
 
 import argparse
 import json
 import platform
+import shutil
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import AutoModelForCausalLM, GPT2Config, GPT2LMHeadModel
-
-from lmsaes.cache.manifest import ComputeRecord, DatasetRecord, HookRecord, Manifest, TextRecord
-from lmsaes.cache.writer import CacheWriter
-from lmsaes.demo import MODEL
-from lmsaes.harvest import fill
-from lmsaes.lm import LanguageModel
-from lmsaes.sources import TextSource
-from lmsaes.text import ContextStream
-
 CONTEXT = 128
+MUST, AIM = {"raw": 0.90, "processed": 0.90}, {"raw": 0.98, "processed": 0.97}
 
 
 def main() -> None:
@@ -38,93 +35,153 @@ def main() -> None:
     parser.add_argument("--d", type=int, default=768)
     parser.add_argument("--layers", type=int, default=8, help="blocks that are run")
     parser.add_argument("--batch", type=int, default=16, help="contexts per batch")
-    parser.add_argument("--batches", type=int, default=4, help="batches per round")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dtype", default="float32")
+    parser.add_argument("--batches", type=int, default=6, help="batches per round")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--dtype", default="float32", help="of the model")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--peer-python", type=Path, help="python of an environment with sae_lens")
+    parser.add_argument("--peer", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    if arguments.peer:
+        print(json.dumps(sae_lens_speeds(arguments)))
+        return
     report = measure(arguments)
     if arguments.json:
         print(json.dumps(report))
-    else:
-        for row in report["rows"]:
-            print(f"{row['what']:<50} {row['value']:>10.0f} {row['unit']}  × {row['ratio']:.3f}")
+        return
+    for row in report["rows"]:
+        value = f"{row['value']:>10,.0f}" if row["value"] is not None else " " * 10
+        ratio = f"× {row['ratio']:.3f}" if row["ratio"] is not None else ""
+        print(f"{row['what']:<60} {value} {row['unit']}  {ratio}")
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    with tempfile.TemporaryDirectory() as folder:
-        source = save_model(Path(folder) / "model", arguments)
-        lm = LanguageModel.load(source, arguments.device, arguments.dtype)
-        last = arguments.layers - 1
-        hooks = [f"blocks.{last // 2}.hook_resid_post", f"blocks.{last}.hook_resid_post"]
-        attention = lm.specialise(hooks)
-        bare = AutoModelForCausalLM.from_pretrained(
-            source, dtype=getattr(torch, arguments.dtype), attn_implementation="sdpa"
-        ).to(arguments.device)
-        bare.eval()
-        tokens = torch.randint(0, 1000, (arguments.batch, CONTEXT), device=arguments.device)
+    import torch
 
-        def forward() -> None:
-            with torch.inference_mode():
-                for _ in range(arguments.batches):
-                    bare.transformer(tokens, use_cache=False)
+    runs: dict[str, Callable[[], None]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        source = save_model(folder / "model", arguments)
+        for weights in ("raw", "processed"):
+            forward, stage_one = both(source, weights, folder / weights, arguments)
+            runs[f"{weights}: forward"], runs[f"{weights}: stage one"] = forward, stage_one
+        for run in runs.values():
+            run()
+        speeds: dict[str, list[float]] = {what: [] for what in runs}
+        tokens = arguments.batches * arguments.batch * CONTEXT
+        for _ in range(arguments.rounds):
+            for what, run in runs.items():
+                speeds[what].append(tokens / timed(run, arguments.device))
+    rows: list[dict[str, Any]] = []
+    for weights, bare in (
+        ("raw", "Hugging Face's forward, SDPA, nothing kept"),
+        ("processed", "the bridge's forward, nothing kept"),
+    ):
+        forward, ours = speeds[f"{weights}: forward"], speeds[f"{weights}: stage one"]
+        ratio = statistics.median(a / b for a, b in zip(ours, forward, strict=True))
+        rows.append(row(bare, statistics.median(forward), None))
+        what = f"stage one, two residual hooks, {weights} weights"
+        rows.append(row(what, statistics.median(ours), ratio, MUST[weights], AIM[weights]))
+    rows.append(sae_lens_row(statistics.median(speeds["raw: stage one"]), arguments))
+    return {
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
+        f"{arguments.device}, torch {torch.__version__}",
+        "settings": {k: str(v) for k, v in vars(arguments).items()} | {"context_size": CONTEXT},
+        "rows": rows,
+    }
 
-        def stage_one(round: int) -> None:
-            write(lm, hooks, arguments, attention, Path(folder) / f"cache-{round}")
 
-        forward()
-        stage_one(-1)
-        speeds: dict[str, list[float]] = {"bare": [], "stage one": []}
-        count = arguments.batches * arguments.batch * CONTEXT
-        for index in range(arguments.rounds):
-            speeds["bare"].append(count / timed(forward, arguments.device))
-            speeds["stage one"].append(
-                count / timed(lambda i=index: stage_one(i), arguments.device)
-            )
-        ratios = [a / b for a, b in zip(speeds["stage one"], speeds["bare"], strict=True)]
-        return {
-            "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-            f"{arguments.device}, torch {torch.__version__}",
-            "settings": vars(arguments) | {"attention": attention, "context_size": CONTEXT},
-            "rows": [
-                {
-                    "what": "bare forward (SDPA, same depth)",
-                    "value": statistics.median(speeds["bare"]),
-                    "unit": "tokens/s",
-                    "ratio": 1.0,
-                    "must": None,
-                    "aim": None,
-                    "better": "higher",
-                },
-                {
-                    "what": "stage one, two residual hooks, raw weights",
-                    "value": statistics.median(speeds["stage one"]),
-                    "unit": "tokens/s",
-                    "ratio": statistics.median(ratios),
-                    "must": 0.90,
-                    "aim": 0.98,
-                    "better": "higher",
-                },
-            ],
-        }
+def row(
+    what: str,
+    value: float | None,
+    ratio: float | None,
+    must: float | None = None,
+    aim: float | None = None,
+) -> dict[str, Any]:
+    return {
+        "what": what,
+        "value": value,
+        "unit": "tokens/s",
+        "ratio": ratio,
+        "must": must,
+        "aim": aim,
+        "better": "higher",
+    }
 
 
 def save_model(folder: Path, arguments: argparse.Namespace) -> str:
-    """GPT-2 of the given width with exactly the blocks that are run, and a tokenizer."""
+    """GPT-2 of the given width, with one block more than is run, and a tokenizer."""
+    import torch
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    from lmsaes.demo import MODEL
+
     torch.manual_seed(0)
     config = GPT2Config(
-        n_embd=arguments.d, n_layer=arguments.layers, n_head=arguments.d // 64, vocab_size=4096
+        n_embd=arguments.d,
+        n_layer=arguments.layers + 1,
+        n_head=arguments.d // 64,
+        vocab_size=4096,
+        n_positions=CONTEXT,
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (folder / name).write_bytes((MODEL / name).read_bytes())
+        shutil.copy(MODEL / name, folder / name)
     return str(folder)
 
 
+def both(
+    source: str, weights: Any, out: Path, arguments: argparse.Namespace
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """A round of the bare forward, and one of stage one, with these weights."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from lmsaes.lm import LanguageModel
+
+    lm = LanguageModel.load(source, arguments.device, arguments.dtype, weights=weights)
+    last = arguments.layers - 1
+    hooks = [f"blocks.{last // 2}.hook_resid_post", f"blocks.{last}.hook_resid_post"]
+    attention = lm.specialise(hooks)
+    batch = torch.randint(1, 1000, (arguments.batch, CONTEXT), device=arguments.device)
+    if weights == "raw":
+        bare = AutoModelForCausalLM.from_pretrained(
+            source, dtype=getattr(torch, arguments.dtype), attn_implementation="sdpa"
+        )
+        bare = bare.to(arguments.device).eval().transformer
+        bare.h = bare.h[: arguments.layers]
+
+    def forward() -> None:
+        with torch.inference_mode():
+            for _ in range(arguments.batches):
+                if weights == "raw":
+                    bare(batch, use_cache=False)
+                else:
+                    lm.bridge(batch, return_type=None, stop_at_layer=arguments.layers)
+
+    return forward, lambda: write(lm, hooks, arguments, attention, out)
+
+
 def write(
-    lm: LanguageModel, hooks: list[str], arguments: argparse.Namespace, attention: str, out: Path
+    lm: Any, hooks: list[str], arguments: argparse.Namespace, attention: str, out: Path
 ) -> None:
+    """Stage one from token ids on, into a fresh cache."""
+    import torch
+
+    from lmsaes.cache.manifest import (
+        ComputeRecord,
+        DatasetRecord,
+        HookRecord,
+        Manifest,
+        TextRecord,
+    )
+    from lmsaes.cache.writer import CacheWriter
+    from lmsaes.harvest import fill
+    from lmsaes.sources import TextSource
+    from lmsaes.text import ContextStream
+
+    shutil.rmtree(out, ignore_errors=True)
     contexts = arguments.batch * arguments.batches
     manifest = Manifest(
         format="safetensors",
@@ -142,25 +199,103 @@ def write(
         compute=ComputeRecord(
             batch_size=arguments.batch, attention=attention, device=arguments.device
         ),
+        documents=True,
         hooks={hook: HookRecord(d_model=arguments.d, dtype="float16") for hook in hooks},
         shard_contexts=contexts,
         block_contexts=16,
         contexts_requested=contexts,
         created="now",
     )
-    ids = torch.randint(1, 1000, (contexts * CONTEXT,)).tolist()
+    ids = torch.randint(1, 1000, (contexts, CONTEXT)).tolist()
     dataset = DatasetRecord(dataset="random", fingerprint="0")
-    source = TextSource(dataset, lambda start: iter([ids][start:]))
+    source = TextSource(dataset, lambda start: iter(ids[start:]))
     with CacheWriter(out, manifest) as writer:
         fill(writer, lm, ContextStream([source], None, manifest.text, lm.vocabulary))
 
 
-def timed(function: Any, device: str) -> float:
+def timed(function: Callable[[], None], device: str) -> float:
     start = time.perf_counter()
     function()
     if device == "cuda":
+        import torch
+
         torch.cuda.synchronize()
     return time.perf_counter() - start
+
+
+# ── SAELens ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def sae_lens_row(ours: float, arguments: argparse.Namespace) -> dict[str, Any]:
+    what = "SAELens' cache runner, one of the hooks; ratio: ours / theirs"
+    if arguments.peer_python is None:
+        return row("SAELens' cache runner: not measured (--peer-python)", None, None)
+    flags = ("d", "layers", "batch", "batches", "rounds", "dtype", "device")
+    options = [f"--{name}={getattr(arguments, name)}" for name in flags]
+    result = subprocess.run(
+        [arguments.peer_python, "-W", "ignore", __file__, "--peer", *options],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if result.returncode:
+        lines = result.stderr.strip().splitlines() or ["it failed"]
+        print(f"SAELens was not measured: {lines[-1]}", file=sys.stderr)
+        return row("SAELens' cache runner: not measured", None, None)
+    theirs = statistics.median(json.loads(result.stdout.splitlines()[-1]))
+    return row(what, theirs, ours / theirs)
+
+
+def sae_lens_speeds(arguments: argparse.Namespace) -> list[float]:
+    """Tokens/s of each round of SAELens' runner over the same model, one hook, float16 rows."""
+    import datasets
+    import torch
+    from sae_lens import CacheActivationsRunner, CacheActivationsRunnerConfig
+    from sae_lens import cache_activations_runner as runner_module
+    from transformer_lens import HookedTransformer, HookedTransformerConfig
+
+    datasets.disable_progress_bars()
+    model = HookedTransformer(
+        HookedTransformerConfig(
+            n_layers=arguments.layers + 1,
+            d_model=arguments.d,
+            n_ctx=CONTEXT,
+            d_head=64,
+            n_heads=arguments.d // 64,
+            d_mlp=4 * arguments.d,
+            d_vocab=4096,
+            act_fn="gelu_new",
+            normalization_type="LN",
+            dtype=getattr(torch, arguments.dtype),
+            device=arguments.device,
+        )
+    )
+    runner_module.load_model = lambda **_: model  # a model of this shape, not one from the hub
+    contexts = arguments.batch * arguments.batches
+    ids = torch.randint(1, 1000, (contexts + arguments.batch, CONTEXT)).tolist()
+    data = datasets.Dataset.from_dict({"input_ids": ids})
+    speeds: list[float] = []
+    for _ in range(arguments.rounds + 1):
+        with tempfile.TemporaryDirectory() as out:
+            config = CacheActivationsRunnerConfig(
+                dataset_path="random",
+                model_name="random",
+                model_batch_size=arguments.batch,
+                hook_name=f"blocks.{arguments.layers - 1}.hook_resid_post",
+                d_in=arguments.d,
+                training_tokens=contexts * CONTEXT,
+                context_size=CONTEXT,
+                new_cached_activations_path=f"{out}/cache",
+                shuffle=False,
+                dtype="float16",
+                device=arguments.device,
+                prepend_bos=False,
+                streaming=False,
+            )
+            runner = CacheActivationsRunner(config, override_dataset=data)
+            took = timed(lambda run=runner.run: run() and None, arguments.device)
+            speeds.append(contexts * CONTEXT / took)
+    return speeds[1:]  # the first one warms up
 
 
 if __name__ == "__main__":
