@@ -60,21 +60,47 @@ def test_load_gives_back_what_was_saved(config: SAEConfig, tmp_path: Path):
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+@pytest.mark.parametrize("whitened", [False, True])
 @pytest.mark.parametrize(("d_out", "skip"), [(D, False), (5, False), (5, True)])
 def test_a_folded_sae_does_on_raw_rows_what_it_did_on_normalised_ones(
-    config: SAEConfig, d_out: int, skip: bool
+    config: SAEConfig, d_out: int, skip: bool, whitened: bool
 ):
     sae = trained(config.model_copy(update={"skip": skip}), d_out)
     mean_in, mean_out = torch.randn(D).double() * 3, torch.randn(d_out).double()
     scale_in, scale_out = torch.full((D,), 0.17).double(), torch.full((d_out,), 2.5).double()
+    if whitened:  # symmetric matrices
+        scale_in, scale_out = (
+            torch.diag(scale) + 0.02 * torch.ones(len(scale), len(scale)).double()
+            for scale in (scale_in, scale_out)
+        )
     folded = sae.folded(mean_in, scale_in, mean_out, scale_out)
     raw = torch.randn(20, D).double() * 5 + mean_in
-    expected = sae((raw - mean_in) * scale_in) / scale_out + mean_out
-    torch.testing.assert_close(folded(raw), expected)
-    if d_out == D:
+    normalised = (raw - mean_in) @ scale_in if whitened else (raw - mean_in) * scale_in
+    expected = sae(normalised)
+    expected = torch.linalg.solve(scale_out, expected.T).T if whitened else expected / scale_out
+    torch.testing.assert_close(folded(raw), expected + mean_out)
+    if d_out == D and not whitened:
         torch.testing.assert_close(folded.W_dec.norm(dim=1), torch.ones(sae.features).double())
-    mask = sae.encode((raw - mean_in) * scale_in, dense=True) > 0
+    mask = sae.encode(normalised, dense=True) > 0
     assert torch.equal(folded.encode(raw, dense=True) > 0, mask)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_layer_norm_is_applied_and_undone_by_the_sae_itself(config: SAEConfig, tmp_path: Path):
+    sae = trained(config.model_copy(update={"normalize": "layer_norm"})).float()
+    raw = 5 * torch.randn(9, D) + 3
+    mean, deviation = raw.mean(1, keepdim=True), raw.std(1, correction=0, keepdim=True)
+    standard = (raw - mean) / deviation
+    plain = SAE.create(config, D).float()
+    plain.load_state_dict(sae.state_dict())
+    sae.save(tmp_path / "sae")
+    loaded = SAE.load(tmp_path / "sae")
+    torch.testing.assert_close(loaded(raw), plain(standard) * deviation + mean)
+    torch.testing.assert_close(loaded(standard), plain(standard))
+    f = loaded.encode(raw)
+    torch.testing.assert_close(f.dense(), plain.encode(standard, dense=True))
+    with pytest.raises(SAEError, match="layer norm"):
+        loaded.decode(f)
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)

@@ -240,6 +240,30 @@ def test_a_crosscoder_reads_and_writes_several_hooks(
     assert fvu(sae, x, x) < 0.3
 
 
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"normalize": "layer_norm"},
+        {"normalize": "whiten"},
+        {"normalize": "mean_norm", "centre": "geometric_median"},
+        {"init": "active"},
+        {"normalize": "layer_norm", "hooks": (IN, OUT)},
+        {"normalize": "whiten", "hooks": (IN, OUT)},
+        {"normalize": "layer_norm", "target": OUT, "skip": True},
+        {"normalize": "whiten", "target": OUT, "skip": True},
+    ],
+    ids=lambda setting: "-".join(str(value) for value in setting.values()),
+)
+def test_a_saved_sae_takes_raw_rows_however_they_were_normalised(
+    run: Train, cache_path: Path, setting: dict[str, object]
+):
+    config = TopKConfig.model_validate({"features": 48, "k": 6} | setting)
+    (sae,) = run(config, tokens=20_000, hook=None if config.hooks else IN)
+    x = torch.cat([rows_of(cache_path, hook) for hook in config.inputs or (IN,)], 1)
+    target = x if config.target is None else rows_of(cache_path, config.target)
+    assert fvu(sae, x, target) < 0.4
+
+
 def test_a_loss_that_is_no_number_stops_the_run(run: Train):
     with pytest.raises(ConfigError, match="the loss is"):
         run(TopKConfig(features=48, k=4, lr=1e30, clip=None), log_every=5)

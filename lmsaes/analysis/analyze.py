@@ -257,9 +257,7 @@ def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], ordinary: Tenso
     job.active += encoded.nnz
     if job.whole:
         y = chunk[job.target] if job.target else x
-        output = job.sae.decode(encoded)
-        if job.sae.W_skip is not None:
-            output = output + torch.nn.functional.linear(x, job.sae.W_skip)
+        output = job.sae.decode(encoded, x)
         job.squared_error += float((y - output).square().sum(1).double()[ordinary].sum())
 
 

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from lmsaes.errors import SAEError
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.dead_features import aux_k_loss
+from lmsaes.sae.layer_norm import standard_rows
 from lmsaes.sae.sparse_ops import row_norms, rows_product
 from lmsaes.sae.sparse_rows import SparseRows
 
@@ -115,6 +116,8 @@ class SAE(nn.Module, ABC):
         self.aux_k = config.aux_k or max(self.d_in // 2, 1)
         self.aux_weight = config.aux_weight
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
+        # Parts of a row that are brought to mean 0 and variance 1, each by itself.
+        self.standard_parts = max(1, len(config.hooks)) if config.normalize == "layer_norm" else 0
         self._workspace: Tensor | None = None
 
     # ── inference ────────────────────────────────────────────────────────────────────────────
@@ -142,20 +145,31 @@ class SAE(nn.Module, ABC):
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         """All activations of `x` [rows, d_in], zeros included: [rows, features]."""
 
-    def decode(self, features: SparseRows | Tensor) -> Tensor:
-        """Sum of the active features' directions.
+    def decode(self, features: SparseRows | Tensor, x: Tensor | None = None) -> Tensor:
+        """Sum of the active features' directions, [rows, d_out].
 
-        Takes SparseRows or a dense [rows, features]; returns [rows, d_out] in the units of the
-        activations the SAE was trained on.
+        Takes SparseRows or a dense [rows, features]. `x` [rows, d_in] are the rows that were
+        encoded: with them comes a linear skip, and an SAE trained with layer norm puts each row's
+        mean and deviation back. Raises SAEError where that is needed and `x` isn't given.
         """
         if isinstance(features, Tensor):
-            return features @ self.W_dec + self.b_dec
-        return rows_product(features, self.W_dec) + self.b_dec
+            out = features @ self.W_dec + self.b_dec
+        else:
+            out = rows_product(features, self.W_dec) + self.b_dec
+        if self.W_skip is not None and x is not None:
+            out = out + torch.nn.functional.linear(self.standard(x), self.W_skip)
+        if not self.standard_parts or self.transcodes:
+            return out
+        if x is None:
+            raise SAEError(
+                "this SAE was trained with layer norm: it decodes only beside the rows it encoded",
+                "give decode the rows too, or call the SAE itself",
+            )
+        return standard_rows(x, self.standard_parts).restored(out)
 
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of `x` [rows, d_in], a linear skip included; [rows, d_out]."""
-        out = self.decode(self.encode(x))
-        return out if self.W_skip is None else out + torch.nn.functional.linear(x, self.W_skip)
+        return self.decode(self.encode(x), x)
 
     def error(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """What the reconstruction misses of `target` (of `x` itself if None), [rows, d_out]."""
@@ -164,13 +178,18 @@ class SAE(nn.Module, ABC):
     # ── training ─────────────────────────────────────────────────────────────────────────────
 
     @staticmethod
-    def create(config: SAEConfig, d_in: int, d_out: int | None = None) -> SAE:
-        """A new SAE of the configuration's architecture, its weights drawn by the seed."""
+    def create(
+        config: SAEConfig, d_in: int, d_out: int | None = None, directions: Tensor | None = None
+    ) -> SAE:
+        """A new SAE of the configuration's architecture, its weights drawn by the seed.
+
+        `directions` [r, d_in], orthonormal, are those that features may start in (default: all).
+        """
         sae = SAE.architectures[config.architecture](config, d_in, d_out)
-        sae.initialize(torch.Generator().manual_seed(config.seed))
+        sae.initialize(torch.Generator().manual_seed(config.seed), directions)
         return sae
 
-    def initialize(self, generator: torch.Generator) -> None:
+    def initialize(self, generator: torch.Generator, directions: Tensor | None = None) -> None:
         """Random unit decoder rows with the encoder tied to them.
 
         A transcoder's encoder is random and its decoder zero, so that it starts as the mean of
@@ -178,9 +197,21 @@ class SAE(nn.Module, ABC):
         """
         with torch.no_grad():
             self.W_enc.normal_(generator=generator)
+            if directions is not None:
+                self.W_enc.copy_(self.W_enc[:, : directions.shape[0]] @ directions)
             self.W_enc.div_(row_norms(self.W_enc)[:, None])
             if not self.transcodes:
                 self.W_dec.copy_(self.W_enc)
+
+    @torch.no_grad()
+    def centre_on(self, mean_in: Tensor | None, mean_out: Tensor | None) -> None:
+        """Starts from rows around `mean_in` [d_in] and targets around `mean_out` [d_out]: the
+        encoder sees what differs from the one, the decoder adds to the other. None is zero.
+        """
+        if mean_in is not None:
+            self.shift_inputs(mean_in)
+        if mean_out is not None:
+            self.b_dec.copy_(mean_out)
 
     def step(
         self, x: Tensor, target: Tensor, *, dead: Tensor | None = None, progress: float = 1.0
@@ -241,17 +272,18 @@ class SAE(nn.Module, ABC):
         """A copy that takes and gives raw activations and has unit decoder rows.
 
         In training units the input is (x − mean_in)·scale_in and the output
-        (y − mean_out)·scale_out; all four are per dimension, [d_in] or [d_out].
+        (y − mean_out)·scale_out. Means are [d_in] and [d_out]; scales are per dimension like them,
+        or symmetric matrices.
         """
         copy = type(self)(self.config, self.d_in, self.d_out).to(self.W_enc)
         copy.load_state_dict(self.state_dict())
         copy.provenance = self.provenance
-        copy.W_enc.mul_(scale_in)
+        copy.W_enc.copy_(_scaled(copy.W_enc, scale_in))
         copy.shift_inputs(mean_in)
-        copy.W_dec.div_(scale_out)
-        copy.b_dec.div_(scale_out).add_(mean_out)
+        copy.W_dec.copy_(_unscaled(copy.W_dec, scale_out))
+        copy.b_dec.copy_(_unscaled(copy.b_dec[None], scale_out)[0] + mean_out)
         if copy.W_skip is not None:
-            copy.W_skip.mul_(scale_in).div_(scale_out[:, None])
+            copy.W_skip.copy_(_unscaled(_scaled(copy.W_skip, scale_in).T, scale_out).T)
             copy.b_dec.sub_(copy.W_skip @ mean_in)
         copy.unit_decoder()
         return copy
@@ -274,7 +306,12 @@ class SAE(nn.Module, ABC):
     def linear(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         """x · W_encᵀ + b_enc of all or the chosen features, [rows, features]."""
         chosen = slice(None) if features is None else features
+        x = self.standard(x)
         return torch.nn.functional.linear(x, self.W_enc[chosen], self.b_enc[chosen])
+
+    def standard(self, x: Tensor) -> Tensor:
+        """`x` [rows, d_in] after layer norm where the SAE was trained with it."""
+        return standard_rows(x, self.standard_parts).rows if self.standard_parts else x
 
     def decoder_norms(self) -> Tensor:
         """Norm of each decoder row, [features]; of a crosscoder the sum of its hooks' norms, so
@@ -339,6 +376,16 @@ class SAE(nn.Module, ABC):
                 )
         sae.load_state_dict(weights)
         return sae.requires_grad_(False).eval().to(device)
+
+
+def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
+    return weight * scale if scale.dim() == 1 else weight @ scale
+
+
+def _unscaled(weight: Tensor, scale: Tensor) -> Tensor:
+    if scale.dim() == 1:
+        return weight / scale
+    return torch.linalg.solve(scale.double(), weight.double(), left=False).to(weight)
 
 
 def _read_config(folder: Path) -> _Folder:

@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-NormalizationKind = Literal["none", "mean_norm", "mean_square"]
+NormalizationKind = Literal["none", "mean_norm", "mean_square", "layer_norm", "whiten"]
 
 
 class SAEConfig(BaseModel, frozen=True, extra="forbid"):
@@ -59,10 +59,21 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     normalize: Annotated[
         NormalizationKind,
         Field(
-            description="inputs are centred and scaled to mean norm √d or unit mean square while"
-            " training; folded into the saved weights"
+            description="of inputs while training: to mean norm √d, unit mean square, each row to"
+            " variance 1, or an identity covariance; a saved SAE takes raw activations"
         ),
     ] = "mean_square"
+    centre: Annotated[
+        Literal["mean", "geometric_median"],
+        Field(description="of the rows: what an SAE reconstructs before it has learnt anything"),
+    ] = "mean"
+    init: Annotated[
+        Literal["random", "active"],
+        Field(
+            description="first directions: anywhere, or in the subspace that holds 99 % of the"
+            " input's variance"
+        ),
+    ] = "random"
     precision: Annotated[
         Literal["float32", "bfloat16"],
         Field(description="of the encoder's product; all else stays in float32"),
@@ -113,6 +124,14 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     def outputs(self) -> tuple[str, ...]:
         """The hooks that are reconstructed, side by side."""
         return self.inputs if self.target is None else (self.target,)
+
+    @property
+    def target_normalize(self) -> NormalizationKind:
+        """How the target is normalised. Another hook's rows are unknown when a transcoder is used,
+        so that nothing row by row can be undone, and its loss counts all directions alike.
+        """
+        own = self.target is None or self.normalize not in ("layer_norm", "whiten")
+        return self.normalize if own else "mean_square"
 
     @property
     def label(self) -> str:

@@ -46,8 +46,8 @@ class ReLU(SAE, architecture="relu"):
         return self.linear(x, features).relu()
 
     @torch.no_grad()
-    def initialize(self, generator: torch.Generator) -> None:
-        super().initialize(generator)
+    def initialize(self, generator: torch.Generator, directions: Tensor | None = None) -> None:
+        super().initialize(generator, directions)
         if not self.unit_rows:
             # Decoder rows start short, so that early, arbitrary activations do little harm
             # (Conerly et al. 2024 use norms of 0.05 to 1).

@@ -17,6 +17,7 @@ maker calls `SparseRows.ordered`. On a GPU with Triton the three kinds of produc
 own (`triton_kernels.py`); the plain torch form is what they are tested against, and runs elsewhere.
 """
 
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, cast
@@ -25,6 +26,9 @@ import torch
 from torch import Tensor
 
 from lmsaes.sae.sparse_rows import SparseRows
+
+# torch says once per process that its CSR tensors are young; tests hold what is used of them.
+warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
 
 _HAS_TRITON = find_spec("triton") is not None
 

@@ -11,6 +11,13 @@ from torch import Tensor
 
 from lmsaes.errors import ConfigError
 from lmsaes.sae.config import NormalizationKind
+from lmsaes.sae.layer_norm import standard_rows
+
+# Kinds that the cache's statistics don't suffice for.
+FROM_ROWS = ("layer_norm", "whiten")
+# Added to the covariance's eigenvalues, as a share of their mean: directions of hardly any
+# variance would otherwise count as much as all others, noise and all.
+_WHITENING_FLOOR = 1e-3
 
 
 class HookStatistics(Protocol):
@@ -24,48 +31,84 @@ class HookStatistics(Protocol):
     def mean_norm(self) -> float: ...
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Normalization:
-    """x → (x − mean)·scale, per dimension."""
+    """x → (x − mean)·scale, where `parts` isn't 0 of rows of mean 0 and variance 1."""
 
     mean: Tensor  # float32 [d]
-    scale: Tensor  # float32 [d]
+    scale: Tensor  # float32 [d], or symmetric [d, d]
     variance: float  # expected squared distance of a row from the mean, in training units
+    centre: Tensor | None = None  # float32 [d]: rows' mean in training units, where it isn't zero
+    parts: int = 0  # parts of a row that are brought to mean 0 and variance 1, each by itself
 
     @staticmethod
-    def of(statistics: HookStatistics, kind: NormalizationKind) -> Normalization:
-        """For one hook.
+    def of(
+        statistics: HookStatistics, kind: NormalizationKind, rows: Tensor | None = None
+    ) -> Normalization:
+        """For one hook; `rows` float32 [n, d] are a sample, for the kinds in FROM_ROWS.
 
-        `mean_square`: centred, and scaled so that E‖x − mean‖² = d.
-        `mean_norm`: scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centred.
-        `none`: left as it is.
+        mean_square  centred, and scaled so that E‖x − mean‖² = d
+        mean_norm    scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centred
+        layer_norm   each row to mean 0 and variance 1
+        whiten       centred, and turned so that the covariance is the identity (ZCA)
+        none         left as it is
+
+        Raises ConfigError where the rows are constant.
         """
         mean = torch.tensor(statistics.mean, dtype=torch.float64)
         variance = float(torch.tensor(statistics.variance, dtype=torch.float64).sum())
         d = mean.shape[0]
         if variance <= 0:
             raise ConfigError("the cached activations are constant", "nothing can be learnt here")
-        scale = 1.0
         if kind == "mean_square":
             scale = (d / variance) ** 0.5
-        elif kind == "mean_norm":
-            scale = d**0.5 / statistics.mean_norm
-        if kind != "mean_square":
-            mean = torch.zeros_like(mean)
-        return Normalization(mean.float(), torch.full((d,), scale), variance * scale**2)
+            return Normalization(mean.float(), torch.full((d,), scale), float(d))
+        if kind == "whiten":
+            assert rows is not None
+            return _whitening(mean, rows)
+        here, ones = torch.zeros(d), torch.ones(d)
+        if kind == "layer_norm":
+            assert rows is not None
+            rows = standard_rows(rows.double(), 1).rows
+            centre = rows.mean(0)
+            variance = float((rows - centre).square().sum(1).mean())
+            return Normalization(here, ones, variance, centre.float(), parts=1)
+        scale = d**0.5 / statistics.mean_norm if kind == "mean_norm" else 1.0
+        return Normalization(here, ones * scale, variance * scale**2, (mean * scale).float())
 
     @staticmethod
     def joined(parts: Sequence[Normalization]) -> Normalization:
         """For several hooks side by side, each normalised on its own."""
+        if len(parts) == 1:
+            return parts[0]
+        scales = [part.scale for part in parts]
+        centres = [part.centre for part in parts if part.centre is not None]
         return Normalization(
             torch.cat([part.mean for part in parts]),
-            torch.cat([part.scale for part in parts]),
+            torch.cat(scales) if scales[0].dim() == 1 else torch.block_diag(*scales),
             sum(part.variance for part in parts),
+            torch.cat(centres) if centres else None,
+            sum(part.parts for part in parts),
         )
 
-    def to(self, device: torch.device) -> Normalization:
-        return Normalization(self.mean.to(device), self.scale.to(device), self.variance)
+    def to(self, device: torch.device | str) -> Normalization:
+        centre = None if self.centre is None else self.centre.to(device)
+        mean, scale = self.mean.to(device), self.scale.to(device)
+        return Normalization(mean, scale, self.variance, centre, self.parts)
 
     def __call__(self, x: Tensor) -> Tensor:
         """float32 [rows, d] in training units, from raw rows of any float dtype."""
-        return x.float().sub(self.mean).mul_(self.scale)
+        x = x.float()
+        if self.parts:
+            x = standard_rows(x, self.parts).rows
+        centred = x.sub(self.mean)
+        return centred.mul_(self.scale) if self.scale.dim() == 1 else centred @ self.scale
+
+
+def _whitening(mean: Tensor, rows: Tensor) -> Normalization:
+    centred = rows.double() - mean
+    variances, directions = torch.linalg.eigh(centred.T @ centred / centred.shape[0])
+    variances = variances.clamp(min=0)
+    floored = variances + _WHITENING_FLOOR * variances.mean()
+    scale = directions / floored.sqrt() @ directions.T
+    return Normalization(mean.float(), scale.float(), float((variances / floored).sum()))

@@ -29,11 +29,13 @@ from lmsaes.errors import ConfigError
 from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
 from lmsaes.sae import SAE, Metrics, Provenance, SAEConfig
+from lmsaes.sae.config import NormalizationKind
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from lmsaes.training.interrupts import interruptible
-from lmsaes.training.normalization import Normalization
+from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.resources import check_memory, find_device, memory_needed
 from lmsaes.training.settings import RUN_FILE, RunSettings
+from lmsaes.training.start import new_sae, sample_rows
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
 
@@ -138,24 +140,39 @@ class _Run:
         self.steps = _steps(settings.tokens, self.loader.rows, len(self.loader), settings)
         self.tokens = 0
         self.done = 0
+        self.normalizations: dict[tuple[tuple[str, ...], str], Normalization] = {}
         self.trainers = [self._trainer(config) for config in saes]
         self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
 
     def _trainer(self, config: SAEConfig) -> SAETrainer:
-        inputs = self._normalization(config.inputs, config)
-        outputs = inputs if config.target is None else self._normalization(config.outputs, config)
-        sae = SAE.create(config, inputs.mean.shape[0], outputs.mean.shape[0]).to(self.device)
-        return SAETrainer(sae, self.steps, self.settings.tokens, inputs, outputs)
+        inputs = self._normalization(config.inputs, config.normalize)
+        outputs = self._normalization(config.outputs, config.target_normalize)
+        rows_in = rows_out = None
+        if config.init == "active" or config.centre == "geometric_median":
+            rows_in = inputs(self._sample(config.inputs).to(self.device)).cpu()
+            rows_out = outputs(self._sample(config.outputs).to(self.device)).cpu()
+        sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out)
+        tokens = self.settings.tokens
+        return SAETrainer(sae.to(self.device), self.steps, tokens, inputs, outputs)
 
-    def _normalization(self, hooks: tuple[str, ...], config: SAEConfig) -> Normalization:
-        parts: list[Normalization] = []
-        for hook in hooks:
-            record = self.cache.hooks[hook]
-            statistics = record.ordinary if self.settings.drop_special else record.statistics
-            if statistics is None:
-                raise ConfigError(f"the cache holds no rows of {hook}", "run `lmsaes cache` first")
-            parts.append(Normalization.of(statistics, config.normalize))
-        return Normalization.joined(parts).to(self.device)
+    def _normalization(self, hooks: tuple[str, ...], kind: NormalizationKind) -> Normalization:
+        """The one of these hooks, made once: SAEs that share it share the normalised batches."""
+        if (hooks, kind) not in self.normalizations:
+            parts: list[Normalization] = []
+            for hook in hooks:
+                record = self.cache.hooks[hook]
+                statistics = record.ordinary if self.settings.drop_special else record.statistics
+                if statistics is None:
+                    raise ConfigError(
+                        f"the cache holds no rows of {hook}", "run `lmsaes cache` first"
+                    )
+                rows = self._sample((hook,)) if kind in FROM_ROWS else None
+                parts.append(Normalization.of(statistics, kind, rows))
+            self.normalizations[hooks, kind] = Normalization.joined(parts).to(self.device)
+        return self.normalizations[hooks, kind]
+
+    def _sample(self, hooks: tuple[str, ...]) -> Tensor:
+        return sample_rows(self.cache, hooks, self.settings.drop_special)
 
     def train(self) -> list[TrainedSAE]:
         with closing(self.loader), interruptible() as interrupted:
@@ -186,22 +203,20 @@ class _Run:
                     return
 
     def _step(self, batch: dict[str, Tensor]) -> int:
-        normalized: dict[tuple[tuple[str, ...], str], Tensor] = {}
+        normalized: dict[Normalization, Tensor] = {}
 
-        def rows_of(hooks: tuple[str, ...], config: SAEConfig, normalize: Normalization) -> Tensor:
-            key = hooks, config.normalize
-            if key not in normalized:
+        def rows_of(hooks: tuple[str, ...], normalize: Normalization) -> Tensor:
+            if normalize not in normalized:
                 parts = [batch[hook] for hook in hooks]
-                normalized[key] = normalize(parts[0] if len(parts) == 1 else torch.cat(parts, 1))
-            return normalized[key]
+                normalized[normalize] = normalize(
+                    parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+                )
+            return normalized[normalize]
 
         for trainer in self.trainers:
             config = trainer.sae.config
-            x = rows_of(config.inputs, config, trainer.inputs)
-            target = (
-                x if config.target is None else rows_of(config.outputs, config, trainer.outputs)
-            )
-            trainer.step(x, target)
+            x = rows_of(config.inputs, trainer.inputs)
+            trainer.step(x, rows_of(config.outputs, trainer.outputs))
         self.done += 1
         rows = batch[self.hooks[0]].shape[0]
         self.tokens += rows
