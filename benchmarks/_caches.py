@@ -42,3 +42,11 @@ def write_like(
             done = min(part.stop, len(tokens))
         writer.finish()
     return ActivationCache.open(folder)
+
+
+def bytes_per_row(cache: ActivationCache, hook: str) -> float:
+    """All files of a hook's arrays, over all rows."""
+    folders = tuple(spec.path + "/" for spec in cache.stored(hook))
+    shards = cache.manifest.shards
+    size = sum(f.bytes for s in shards for name, f in s.files.items() if name.startswith(folders))
+    return size / cache.rows

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import torch
-from _caches import write_like
+from _caches import bytes_per_row, write_like
 from torch import Tensor
 
 from lmsaes import SAE, ActivationCache, TopKConfig, generate, train
@@ -180,14 +180,6 @@ def _bytes_row(dtype: str, caches: dict[str, ActivationCache], hook: str) -> dic
     goals = {"must": 0.52, "aim": 0.51} if dtype == "int8" else {}
     ratio = size / bytes_per_row(caches["float16"], hook)
     return _row(f"bytes a row on disk, {dtype}", size, "B", [ratio], **goals)
-
-
-def bytes_per_row(cache: ActivationCache, hook: str) -> float:
-    """All files of a hook's arrays, over all rows."""
-    folders = tuple(spec.path + "/" for spec in cache.stored(hook))
-    shards = cache.manifest.shards
-    size = sum(f.bytes for s in shards for name, f in s.files.items() if name.startswith(folders))
-    return size / cache.rows
 
 
 if __name__ == "__main__":

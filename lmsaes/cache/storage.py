@@ -295,7 +295,8 @@ def _compressors(compression: Compression) -> tuple[ZstdCodec | BloscCodec, ...]
         case "lz4":
             return (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),)
         case "blosc":
-            return (BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),)
+            # Large Blosc blocks: with small ones it saved half as much, at half the speed.
+            return (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", blocksize=2**20),)
 
 
 BlockReader = Callable[[int, int], np.ndarray]
