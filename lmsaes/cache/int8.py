@@ -73,11 +73,11 @@ class Channels:
         deviations away) is not finite, and neither is what `restore` gives for it.
         """
         mean, deviation = self._to(rows.device)
-        z = (rows.float() - mean) / deviation
-        scales = z.abs().amax(-1) / _LARGEST
-        scales = scales.clamp_min(_SMALLEST_SCALE).to(torch.float16)
-        values = (z / scales.float().unsqueeze(-1)).round_().clamp_(-_LARGEST, _LARGEST)
-        return values.nan_to_num_(0).to(torch.int8), scales
+        z = (rows.float() - mean).div_(deviation)
+        scales = torch.maximum(z.amax(-1), -z.amin(-1)) / _LARGEST
+        scales = scales.clamp_min_(_SMALLEST_SCALE).to(torch.float16)
+        z.div_(scales.float().unsqueeze(-1)).round_().clamp_(-_LARGEST, _LARGEST)
+        return z.to(torch.int8), scales
 
     def restore(self, *stored: Tensor) -> Tensor:
         """float32 [..., d_model] in original units, from values and scales on any device."""
