@@ -35,8 +35,8 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
         Field(gt=0, description="peak learning rate (default: by width and length of the run)"),
     ] = None
     optimizer: Annotated[
-        Literal["adam", "muon"],
-        Field(description="muon: for encoder and decoder, with Adam for the vectors"),
+        Literal["adam", "muon", "schedule-free", "signum", "adam-8bit"],
+        Field(description="muon is for encoder and decoder, with adam for the vectors"),
     ] = "adam"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
     warmup: Annotated[

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from lmsaes.sae import SAE
 from lmsaes.sae.sparse_ops import row_norms
+from lmsaes.training.optimizers import forget
 
 _ENCODER_SHARE = 0.2
 
@@ -42,9 +43,6 @@ def resample(
     sae.W_enc[dead] = torch.nn.functional.normalize(inputs, dim=1) * encoder_norm
     sae.W_dec[dead] = torch.nn.functional.normalize(outputs, dim=1) * decoder_norm
     sae.b_enc[dead] = 0.0
-    for optimizer in optimizers:
-        for parameter, state in optimizer.state.items():
-            if parameter.shape[0] == sae.features:
-                for value in state.values():
-                    if value.shape == parameter.shape:
-                        value[dead] = 0.0
+    for parameter in sae.parameters():
+        if parameter.shape[0] == sae.features:
+            forget(optimizers, parameter, dead)

@@ -9,7 +9,12 @@ from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, Metrics, StepOutput
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
-from lmsaes.training.optimizers import make_optimizers
+from lmsaes.training.optimizers import (
+    averaged,
+    load_optimizer_state,
+    make_optimizers,
+    optimizer_state,
+)
 from lmsaes.training.resampling import resample
 from lmsaes.training.schedules import dead_after_tokens, lr_factor, peak_lr, warmup_steps
 
@@ -37,6 +42,8 @@ class SAETrainer:
         self.done = 0
         self.lr = peak_lr(config, sae.features, steps)
         self.warmup = warmup_steps(config, steps)
+        # Schedule-free averages instead of falling.
+        self.decay = 0.0 if config.optimizer == "schedule-free" else config.decay
         self.dead_after = dead_after_tokens(config, tokens)
         self.device = sae.W_enc.device
         self.optimizers = make_optimizers(sae, self.lr)
@@ -54,7 +61,7 @@ class SAETrainer:
         output = self._gradients(x, target)
         self.sae.before_update()
         self._clip()
-        factor = lr_factor(self.done, self.steps, self.warmup, self.sae.config.decay)
+        factor = lr_factor(self.done, self.steps, self.warmup, self.decay)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak"]
@@ -104,7 +111,7 @@ class SAETrainer:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
-        return self.lr * lr_factor(step, self.steps, self.warmup, self.sae.config.decay)
+        return self.lr * lr_factor(step, self.steps, self.warmup, self.decay)
 
     def report(self) -> tuple[Averages, float]:
         """Averages since the last report and the dead share; refreshes the set of dead features.
@@ -129,7 +136,7 @@ class SAETrainer:
 
     def finished_sae(self) -> SAE:
         """A copy that takes raw activations."""
-        return self.sae.folded(
+        return averaged(self.sae, self.optimizers).folded(
             self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
         )
 
@@ -138,10 +145,8 @@ class SAETrainer:
     def state_tensors(self) -> dict[str, Tensor]:
         """Everything that the next step depends on, but for `done`."""
         state = {f"weights.{name}": value for name, value in self.sae.state_dict().items()}
-        for name, parameter in self.sae.named_parameters():
-            for optimizer in self.optimizers:
-                for key, value in optimizer.state.get(parameter, {}).items():
-                    state[f"optimizer.{name}.{key}"] = value
+        for key, value in optimizer_state(self.sae, self.optimizers).items():
+            state[f"optimizer.{key}"] = value
         state["silent_for"] = self.silent_for
         state["dead"] = self.dead
         state["metrics.recent"] = self.recent.state()
@@ -151,19 +156,12 @@ class SAETrainer:
     def load_state(self, state: dict[str, Tensor], done: int) -> None:
         """The inverse of `state_tensors`."""
         self.done = done
-        weights = "weights."
-        self.sae.load_state_dict(
-            {k.removeprefix(weights): v for k, v in state.items() if k.startswith(weights)}
-        )
-        names = {parameter: name for name, parameter in self.sae.named_parameters()}
-        for optimizer in self.optimizers:
-            for parameter in (p for group in optimizer.param_groups for p in group["params"]):
-                prefix = f"optimizer.{names[parameter]}."
-                optimizer.state[parameter] = {
-                    key.removeprefix(prefix): value.to(self.device)
-                    for key, value in state.items()
-                    if key.startswith(prefix)
-                }
+        parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}}
+        for key, value in state.items():
+            part, _, name = key.partition(".")
+            parts.setdefault(part, {})[name] = value
+        self.sae.load_state_dict(parts["weights"])
+        load_optimizer_state(self.sae, self.optimizers, parts["optimizer"])
         self.silent_for.copy_(state["silent_for"])
         self.dead = state["dead"].to(self.device)
         self.recent.load_state(state["metrics.recent"])
