@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lmsaes.sae import (
@@ -53,11 +55,28 @@ def aux_k(sae: SAE, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
     return sae.aux_weight * mean_square(residual.detach() - f @ sae.W_dec[dead])
 
 
+def ghost(sae: SAE, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
+    if not len(dead) or not sae.ghost_weight:
+        return torch.zeros((), dtype=pre.dtype)
+    residual = residual.detach()
+    explained = pre[:, dead].exp() @ sae.W_dec[dead]
+    explained = explained * (residual.norm(dim=1) / explained.detach().norm(dim=1) / 2)[:, None]
+    loss = mean_square(residual - explained)
+    return sae.ghost_weight * loss * mean_square(residual) / loss.detach()
+
+
+def norms_of(sae: SAE) -> Tensor:
+    """Norms of decoder rows, of a crosscoder summed over hooks."""
+    hooks = max(1, len(sae.config.hooks))
+    return sum((part.norm(dim=1) for part in sae.W_dec.chunk(hooks, 1)), torch.zeros(()).double())
+
+
 def topk(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, TopK)
     pre = x @ sae.W_enc.T + sae.b_enc
     residual = target - decode(sae, keep_largest(pre.relu(), sae.k))
-    return mean_square(residual) + aux_k(sae, pre, residual, dead)
+    revival = aux_k(sae, pre, residual, dead) + ghost(sae, pre, residual, dead)
+    return mean_square(residual) + revival
 
 
 def hierarchical(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
@@ -92,16 +111,17 @@ def matryoshka(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
 def relu(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, ReLU)
     f = (x @ sae.W_enc.T + sae.b_enc).relu()
-    penalty = (f * sae.W_dec.norm(dim=1)).sum(1).mean() / target.shape[1]
+    penalty = (f * norms_of(sae)).sum(1).mean() / target.shape[1]
     residual = target - decode(sae, f)
-    revival = aux_k(sae, x @ sae.W_enc.T + sae.b_enc, residual, dead)
+    pre = x @ sae.W_enc.T + sae.b_enc
+    revival = aux_k(sae, pre, residual, dead) + ghost(sae, pre, residual, dead)
     return mean_square(residual) + sae.l1 * penalty + revival
 
 
 def p_anneal(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, PAnneal)
     f = (x @ sae.W_enc.T + sae.b_enc).relu()
-    weighted = f * sae.W_dec.norm(dim=1)
+    weighted = f * norms_of(sae)
     powers = ((weighted + 1e-3) ** sae.p_end - 1e-3**sae.p_end).sum()
     penalty = weighted.detach().sum() / powers.detach() * powers / target.numel()
     return mean_square(target - decode(sae, f)) + sae.l1 * penalty
@@ -111,7 +131,7 @@ def gated(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, Gated)
     gate = x @ sae.W_enc.T + sae.b_enc
     f = (gate > 0) * ((x @ sae.W_enc.T) * sae.r_mag.exp() + sae.b_mag).relu()
-    penalty = (gate.relu() * sae.W_dec.norm(dim=1)).sum(1).mean() / target.shape[1]
+    penalty = (gate.relu() * norms_of(sae)).sum(1).mean() / target.shape[1]
     by_gate = gate.relu() @ sae.W_dec.detach() + sae.b_dec.detach()
     return mean_square(target - decode(sae, f)) + sae.l1 * penalty + mean_square(target - by_gate)
 
@@ -133,7 +153,7 @@ def jumprelu(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, JumpReLU)
     z = x @ sae.W_enc.T + sae.b_enc
     f, step = straight_through(sae, z)
-    l0, norms = step.sum(1).mean(), sae.W_dec.norm(dim=1)
+    l0, norms = step.sum(1).mean(), norms_of(sae)
     if sae.sparsity == "target":
         penalty = sae.weight * 2 / sae.target_l0 * (l0 - sae.target_l0) ** 2
     elif sae.sparsity == "l0":
@@ -150,6 +170,7 @@ CASES: list[tuple[SAEConfig, Oracle]] = [
     (TopKConfig(features=FEATURES, k=4), topk),
     (TopKConfig(features=FEATURES, k=FEATURES, aux_k=3), topk),
     (TopKConfig(features=FEATURES, k=1, aux_k=1), topk),
+    (TopKConfig(features=FEATURES, k=4, ghost_weight=0.7), topk),
     (HierarchicalConfig(features=FEATURES, k=7), hierarchical),
     (HierarchicalConfig(features=FEATURES, k=5, levels=(2, 3)), hierarchical),
     (BatchTopKConfig(features=FEATURES, k=4), batchtopk),
@@ -158,6 +179,7 @@ CASES: list[tuple[SAEConfig, Oracle]] = [
     (MatryoshkaConfig(features=FEATURES, k=1, prefixes=(0.5, 0.5)), matryoshka),
     (ReLUConfig(features=FEATURES, l1=0.5), relu),
     (ReLUConfig(features=FEATURES, l1=0.5, decoder="unit", aux_weight=0.5), relu),
+    (ReLUConfig(features=FEATURES, l1=0.5, ghost_weight=1), relu),
     (PAnnealConfig(features=FEATURES, l1=0.5), p_anneal),
     (GatedConfig(features=FEATURES, l1=0.5), gated),
     (JumpReLUConfig(features=FEATURES, l0=5, weight=0.2), jumprelu),
@@ -173,10 +195,18 @@ def form(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(entries.SPARSE_BELOW, "cpu", share)
 
 
-def make(config: SAEConfig, d_out: int) -> SAE:
-    if d_out != D:
-        config = config.model_copy(update={"target": "another hook"})
-    sae = SAE.create(config, D, d_out).double()
+TASKS: dict[str, dict[str, object]] = {
+    "autoencoder": {},
+    "transcoder": {"target": "another hook"},
+    "transcoder with a skip": {"target": "another hook", "skip": True},
+    "crosscoder": {"hooks": ("one hook", "another")},
+}
+
+
+def make(config: SAEConfig, d: int = D, task: str = "autoencoder") -> SAE:
+    """All parameters are away from their starting values."""
+    config = config.model_copy(update=TASKS[task])
+    sae = SAE.create(config, d, 4 if config.target else d).double()
     generator = torch.Generator().manual_seed(5)
     with torch.no_grad():
         for parameter in sae.parameters():
@@ -186,32 +216,72 @@ def make(config: SAEConfig, d_out: int) -> SAE:
     return sae
 
 
-@pytest.mark.parametrize("d_out", [D, 4])
-@pytest.mark.parametrize("dead", [[], [3], list(range(0, FEATURES, 2)), list(range(FEATURES))])
-@pytest.mark.parametrize(("config", "oracle"), CASES)
-@pytest.mark.usefixtures("form")
-def test_a_step_has_the_value_and_gradients_of_its_formula(
-    config: SAEConfig, oracle: Oracle, dead: list[int], d_out: int
-):
-    sae = make(config, d_out)
-    generator = torch.Generator().manual_seed(7)
-    x = torch.randn(ROWS, D, generator=generator, dtype=torch.float64)
-    target = x if d_out == D else torch.randn(ROWS, d_out, generator=generator, dtype=x.dtype)
-    silent = torch.tensor(dead, dtype=torch.int64)
+def assert_step_equals(sae: SAE, oracle: Oracle, x: Tensor, target: Tensor, dead: Tensor) -> None:
     parameters = dict(sae.named_parameters())
-    plain = oracle(sae, x, target, silent)
-    expected = torch.autograd.grad(plain, parameters.values())
-    output = sae.step(x, target, dead=silent)
-    found = torch.autograd.grad(output.loss, parameters.values())
+    beside = target if sae.W_skip is None else target - x @ sae.W_skip.T
+    plain = oracle(sae, x, beside, dead)
+    expected = torch.autograd.grad(plain, parameters.values(), allow_unused=True)
+    output = sae.step(x, target, dead=dead)
+    found = torch.autograd.grad(output.loss, parameters.values(), allow_unused=True)
     torch.testing.assert_close(output.loss, plain)
     for name, ours, theirs in zip(parameters, found, expected, strict=True):
         torch.testing.assert_close(ours, theirs, msg=lambda text, name=name: f"{name}: {text}")
 
 
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("dead", [[], [3], list(range(0, FEATURES, 2)), list(range(FEATURES))])
+@pytest.mark.parametrize(("config", "oracle"), CASES)
+@pytest.mark.usefixtures("form")
+def test_a_step_has_the_value_and_gradients_of_its_formula(
+    config: SAEConfig, oracle: Oracle, dead: list[int], task: str
+):
+    sae = make(config, task=task)
+    generator = torch.Generator().manual_seed(7)
+    x = torch.randn(ROWS, D, generator=generator, dtype=torch.float64)
+    target = x
+    if sae.transcodes:
+        target = torch.randn(ROWS, sae.d_out, generator=generator, dtype=torch.float64)
+    assert_step_equals(sae, oracle, x, target, torch.tensor(dead, dtype=torch.int64))
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Tensor:
+    """A few rows, some of them twice, some of zeros, contiguous or not."""
+    rows, d = draw(st.integers(1, 7)), draw(st.integers(1, 5))
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 2**31)))
+    x = torch.randn(rows, d, generator=generator, dtype=torch.float64)
+    x = x[draw(st.lists(st.integers(0, rows - 1), min_size=1, max_size=9))]
+    x[draw(st.integers(0, x.shape[0] - 1))] *= draw(st.sampled_from([0.0, 1.0]))
+    return x.T.contiguous().T if draw(st.booleans()) else x
+
+
+@settings(max_examples=80)
+@given(
+    st.sampled_from([(config, oracle) for config, oracle in CASES if config.features]),
+    batches(),
+    st.sampled_from([0.0, -3.0, -100.0]),
+    st.lists(st.integers(0, FEATURES - 1), unique=True),
+    st.sampled_from([0.0, 1.0]),
+)
+def test_a_step_of_any_shape_has_the_value_and_gradients_of_its_formula(
+    case: tuple[SAEConfig, Oracle], x: Tensor, bias: float, dead: list[int], sparse_below: float
+):
+    config, oracle = case
+    sae = make(config, x.shape[1])
+    with torch.no_grad():
+        sae.b_enc.add_(bias)  # fewer than k positive entries, or none at all
+    before = entries.SPARSE_BELOW["cpu"]
+    entries.SPARSE_BELOW["cpu"] = sparse_below
+    try:
+        assert_step_equals(sae, oracle, x, x, torch.tensor(dead, dtype=torch.int64))
+    finally:
+        entries.SPARSE_BELOW["cpu"] = before
+
+
 @pytest.mark.parametrize("config", [config for config, _ in CASES])
 @pytest.mark.usefixtures("form")
 def test_a_step_reports_what_fired_and_what_was_missed(config: SAEConfig):
-    sae = make(config, D)
+    sae = make(config)
     x = torch.randn(ROWS, D, dtype=torch.float64)
     output = sae.step(x, x)
     if isinstance(sae, BatchTopK):
@@ -222,7 +292,7 @@ def test_a_step_reports_what_fired_and_what_was_missed(config: SAEConfig):
 
 
 def test_zeros_of_a_relu_get_no_gradient():
-    sae = make(TopKConfig(features=FEATURES, k=FEATURES), D)
+    sae = make(TopKConfig(features=FEATURES, k=FEATURES))
     with torch.no_grad():
         sae.b_enc.fill_(-100.0)
     x = torch.randn(ROWS, D, dtype=torch.float64)
@@ -232,7 +302,7 @@ def test_zeros_of_a_relu_get_no_gradient():
 
 
 def test_the_auxiliary_loss_reaches_the_encoder_of_dead_features():
-    sae = make(TopKConfig(features=FEATURES, k=4), D)
+    sae = make(TopKConfig(features=FEATURES, k=4))
     dead = torch.tensor([2, 9])
     with torch.no_grad():
         sae.W_enc[dead] *= 1e-3  # too small to be among the k largest
@@ -246,6 +316,7 @@ def test_the_auxiliary_loss_reaches_the_encoder_of_dead_features():
 
 
 @pytest.mark.parametrize("config", [TopKConfig(features=FEATURES, k=4), ReLUConfig(l1=0.5)])
+@pytest.mark.usefixtures("form")
 def test_a_bfloat16_product_keeps_master_weights_and_losses_in_float32(config: SAEConfig):
     x = torch.randn(ROWS, D)
     plain = SAE.create(config, D).step(x, x)

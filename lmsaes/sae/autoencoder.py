@@ -29,7 +29,7 @@ from torch import Tensor, nn
 
 from lmsaes.errors import SAEError
 from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.dead_features import aux_k_loss
+from lmsaes.sae.dead_features import aux_k_loss, ghost_loss
 from lmsaes.sae.layer_norm import standard_rows
 from lmsaes.sae.sparse_ops import row_norms, rows_product
 from lmsaes.sae.sparse_rows import SparseRows
@@ -114,7 +114,7 @@ class SAE(nn.Module, ABC):
         self.b_dec = nn.Parameter(torch.zeros(self.d_out))
         self.W_skip = nn.Parameter(torch.zeros(self.d_out, self.d_in)) if config.skip else None
         self.aux_k = config.aux_k or max(self.d_in // 2, 1)
-        self.aux_weight = config.aux_weight
+        self.aux_weight, self.ghost_weight = config.aux_weight, config.ghost_weight
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
         # Parts of a row that are brought to mean 0 and variance 1, each by itself.
         self.standard_parts = max(1, len(config.hooks)) if config.normalize == "layer_norm" else 0
@@ -232,16 +232,21 @@ class SAE(nn.Module, ABC):
     def auxiliary_loss(
         self, x: Tensor, residual: Tensor, pre: Tensor, dead: Tensor | None
     ) -> Tensor | float:
-        """aux_weight · aux-k: the `dead` features learn to explain the residual [rows, d_out].
+        """What teaches the `dead` features from the residual [rows, d_out], which is given:
+        aux_weight · aux-k + ghost_weight · ghost gradients (`dead_features.py`).
 
-        `pre` [rows, features] are the pre-activations of x; see `aux_k_loss`.
+        `pre` [rows, features] are the pre-activations of x.
         """
-        if dead is None or dead.shape[0] == 0 or self.aux_weight == 0:
-            return 0.0
-        k = min(self.aux_k, dead.shape[0])
-        return self.aux_weight * aux_k_loss(
-            x, residual.detach(), pre, self.W_enc, self.b_enc, self.W_dec, dead, k
-        )
+        loss: Tensor | float = 0.0
+        if dead is None or dead.shape[0] == 0:
+            return loss
+        given, weights = residual.detach(), (self.W_enc, self.b_enc, self.W_dec)
+        if self.aux_weight > 0:
+            k = min(self.aux_k, dead.shape[0])
+            loss = loss + self.aux_weight * aux_k_loss(x, given, pre, *weights, dead, k)
+        if self.ghost_weight > 0:
+            loss = loss + self.ghost_weight * ghost_loss(x, given, *weights, dead)
+        return loss
 
     def before_update(self) -> None:
         """Changes gradients before the optimiser sees them."""

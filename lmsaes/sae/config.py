@@ -76,7 +76,7 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     ] = "random"
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        Field(description="of the encoder's product; all else stays in float32"),
+        Field(description="of the dense products; weights, losses and the rest stay in float32"),
     ] = "float32"
     aux_k: Annotated[
         int | None,
@@ -84,6 +84,9 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     ] = None
     aux_weight: Annotated[
         float, Field(ge=0, description="weight of that auxiliary loss, which revives dead features")
+    ] = 0.0
+    ghost_weight: Annotated[
+        float, Field(ge=0, description="weight of ghost gradients for dead features (usually 1)")
     ] = 0.0
     resample: Annotated[
         tuple[float, ...],

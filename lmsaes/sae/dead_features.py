@@ -8,6 +8,7 @@ from lmsaes.sae.sparse_rows import SparseRows
 
 # Up to so many dead features per one that may fire, multiplying by all of them is the cheaper way.
 _DENSE_UP_TO = 4
+_TINY = 1e-12
 
 
 def aux_k_loss(
@@ -39,3 +40,23 @@ def aux_k_loss(
         values = linear_at(entries, x, W_enc, b_enc).relu()
         explained = sparse_decode(entries.with_values(values), W_dec)
     return (residual - explained).square().sum() / residual.numel()
+
+
+def ghost_loss(
+    x: Tensor, residual: Tensor, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, dead: Tensor
+) -> Tensor:
+    """Ghost gradients: the `dead` features as if they fired (Jermyn & Templeton 2024, Anthropic's
+    January update).
+
+        ĝ = Σ over dead features of exp(z)·d, scaled to half of the residual's norm on each row
+        loss = mean ‖e − ĝ‖² / d, scaled to the residual's own mean square
+
+    `residual` e [rows, d_out] is taken as given, and so are both scales.
+    """
+    pre = torch.nn.functional.linear(x, W_enc[dead], b_enc[dead])
+    # A row's common factor is undone by the scale, so the exponentials need not overflow.
+    ghost = (pre - pre.detach().amax(1, keepdim=True)).exp() @ W_dec[dead]
+    norms = torch.linalg.vector_norm(ghost.detach(), dim=1, keepdim=True).clamp(min=_TINY)
+    half = torch.linalg.vector_norm(residual, dim=1, keepdim=True) / 2
+    loss = (residual - ghost * (half / norms)).square().mean()
+    return loss * (residual.square().mean() / loss.detach().clamp(min=_TINY))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lmsaes.sae.sparse_ops import column_sums, linear_at, linear_from, sparse_decode
+from lmsaes.sae.sparse_ops import column_sums, linear_at, linear_from, product, sparse_decode
 from lmsaes.sae.sparse_rows import SparseRows
 
 # Share of entries under which the sparse form is the faster one, as measured by
@@ -45,6 +45,7 @@ class DenseEntries:
     """Every entry."""
 
     values: Tensor  # [rows, features]
+    precision: torch.dtype  # of the product
 
     def at(self, per_feature: Tensor) -> Tensor:
         """A feature's number ([features]), to be broadcast over rows."""
@@ -52,7 +53,7 @@ class DenseEntries:
 
     def decode(self, activations: Tensor, W_dec: Tensor) -> Tensor:
         """activations (like `values`) · W_dec, [rows, d_out]."""
-        return activations @ W_dec
+        return product(activations, W_dec, self.precision)
 
     def column_sums(self, values: Tensor) -> Tensor:
         """The sum of each feature's entries, [features]."""
@@ -69,14 +70,15 @@ def entries_above(
 ) -> SparseEntries | DenseEntries:
     """The entries of `pre` [rows, features] above `floor` (a number or [features]).
 
-    Their values are differentiable in W_enc and b_enc. `sparse_below` overrides the measured
+    Their values are differentiable in W_enc and b_enc; dense products, and those of their
+    gradients, are made in the precision of `pre`. `sparse_below` overrides the measured
     share of entries up to which the sparse form is used.
     """
     limit = SPARSE_BELOW.get(pre.device.type, 0.0) if sparse_below is None else sparse_below
     if limit >= 1 or (limit > 0 and _share_above(floor, pre) <= limit):
         rows = SparseRows.from_mask(pre, pre > floor).ordered()
         return SparseEntries(linear_at(rows, x, W_enc, b_enc), rows)
-    return DenseEntries(linear_from(pre, x, W_enc, b_enc))
+    return DenseEntries(linear_from(pre, x, W_enc, b_enc), pre.dtype)
 
 
 def _share_above(floor: Tensor | float, pre: Tensor) -> float:

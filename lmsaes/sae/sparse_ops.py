@@ -58,9 +58,17 @@ def linear_at(entries: SparseRows, x: Tensor, weight: Tensor, bias: Tensor) -> T
 
 
 def linear_from(pre: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """`pre` = x · weightᵀ + bias as it is, differentiable in weight and bias; [rows, features]."""
+    """`pre` = x · weightᵀ + bias, differentiable in weight and bias; [rows, features].
+
+    In weight's dtype; the gradient's product is made in the precision of `pre`.
+    """
     arguments = (weight, bias, x, pre)
     return cast(Tensor, _LinearFrom.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
+
+
+def product(left: Tensor, right: Tensor, precision: torch.dtype) -> Tensor:
+    """left · right made in a precision, in left's dtype."""
+    return (left.to(precision) @ right.to(precision)).to(left.dtype)
 
 
 def rows_product(entries: SparseRows, dense: Tensor) -> Tensor:
@@ -154,9 +162,10 @@ class _LinearFrom(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weight: Tensor, bias: Tensor, x: Tensor, pre: Tensor):
         ctx.save_for_backward(x)
+        ctx.precision = pre.dtype
         return pre.to(weight.dtype) if pre.dtype != weight.dtype else pre.view_as(pre)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
         (x,) = ctx.saved_tensors
-        return gradients[0].T @ x, gradients[0].sum(0), None, None
+        return product(gradients[0].T, x, ctx.precision), gradients[0].sum(0), None, None
