@@ -6,6 +6,11 @@
                                                              dictionary_learning and sparsify,
                                                              installed in that environment
     python benchmarks/train_step.py --crossover              sparse against dense, by density
+    python benchmarks/train_step.py --only topk relu         these alone
+
+With `--cpu-time` the process's CPU time is taken instead of the clock's: on a busy machine, with
+OMP_NUM_THREADS=1 (waiting threads would count). On a GPU the TopK step is also timed on the plain
+torch path, which our Triton kernels have to beat.
 
 A step is everything that training does with a batch that is at hand: loss, gradients, clipping,
 optimiser, decoder norms, counters. Inputs are random; biases and thresholds are set so that about
@@ -52,6 +57,11 @@ class Shape:
     k: int
     l0: int
     device: str
+    cpu_time: bool = False
+    only: tuple[str, ...] = ()
+
+    def wants(self, architecture: str) -> bool:
+        return not self.only or architecture in self.only
 
 
 def main() -> None:
@@ -63,9 +73,11 @@ def main() -> None:
         arguments.k,
         arguments.l0,
         arguments.device,
+        arguments.cpu_time,
+        tuple(arguments.only),
     )
     if arguments.peer:
-        steps = PEERS[arguments.peer](shape)
+        steps = {k: step for k, step in PEERS[arguments.peer](shape).items() if shape.wants(k)}
         print(json.dumps(medians(measure(steps, shape, arguments.rounds))))
     elif arguments.crossover:
         crossover(shape, arguments.rounds)
@@ -82,6 +94,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--l0", type=int, default=64)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--cpu-time", action="store_true", help="instead of the clock's")
+    parser.add_argument("--only", nargs="*", default=[], help="architectures to measure")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peer-python", type=Path, help="python of an environment with peers")
     parser.add_argument("--crossover", action="store_true")
@@ -100,15 +114,16 @@ def measure(
     out = torch.empty(shape.batch, shape.features, device=shape.device)
     steps = {"matmul": lambda: torch.mm(x, W_enc.T, out=out), **steps}
     times: dict[str, list[float]] = {name: [] for name in steps}
+    clock = time.process_time if shape.cpu_time else time.perf_counter
     for step in steps.values():  # the first call allocates
         step()
     for _ in range(rounds):
         for name, step in steps.items():
             synchronize(shape.device)
-            start = time.perf_counter()
+            start = clock()
             step()
             synchronize(shape.device)
-            times[name].append(1000 * (time.perf_counter() - start))
+            times[name].append(1000 * (clock() - start))
     return times
 
 
@@ -157,7 +172,27 @@ def our_steps(shape: Shape) -> dict[str, Callable[[], object]]:
         JumpReLUConfig(features=features),
         GatedConfig(features=features),
     ]
-    return {config.architecture: our_step(config, shape) for config in configs}
+    steps = {
+        config.architecture: our_step(config, shape)
+        for config in configs
+        if shape.wants(config.architecture)
+    }
+    if shape.device.startswith("cuda") and "topk" in steps:
+        steps["topk on plain torch"] = on_plain_torch(steps["topk"])
+    return steps
+
+
+def on_plain_torch(step: Callable[[], object]) -> Callable[[], object]:
+    from lmsaes.sae import sparse_ops
+
+    def plain() -> object:
+        usual, sparse_ops.uses_kernels = sparse_ops.uses_kernels, lambda tensor: False
+        try:
+            return step()
+        finally:
+            sparse_ops.uses_kernels = usual
+
+    return plain
 
 
 def our_step(config: object, shape: Shape) -> Callable[[], object]:
@@ -319,8 +354,9 @@ def run_peer(peer: str, python: Path, arguments: argparse.Namespace) -> dict[str
         f"--{name}={getattr(arguments, name)}"
         for name in ("d", "features", "batch", "k", "l0", "rounds")
     ]
+    options += ["--cpu-time"] if arguments.cpu_time else []
     done = subprocess.run(
-        [python, "-W", "ignore", __file__, f"--peer={peer}", *options],
+        [python, "-W", "ignore", __file__, f"--peer={peer}", *options, "--only", *arguments.only],
         capture_output=True,
         text=True,
     )

@@ -123,7 +123,7 @@ def p_anneal(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     f = (x @ sae.W_enc.T + sae.b_enc).relu()
     weighted = f * norms_of(sae)
     powers = ((weighted + 1e-3) ** sae.p_end - 1e-3**sae.p_end).sum()
-    penalty = weighted.detach().sum() / powers.detach() * powers / target.numel()
+    penalty = weighted.detach().sum() / powers.detach().clamp(min=1e-3) * powers / target.numel()
     return mean_square(target - decode(sae, f)) + sae.l1 * penalty
 
 

@@ -12,10 +12,12 @@ from torch import Tensor
 from lmsaes.sae.sparse_ops import column_sums, linear_at, linear_from, product, sparse_decode
 from lmsaes.sae.sparse_rows import SparseRows
 
-# Share of entries under which the sparse form is the faster one, as measured by
-# `benchmarks/train_step.py --crossover`; on a GPU `nonzero` makes the host wait, and no
-# measurement has shown a gain yet.
-SPARSE_BELOW = {"cpu": 1 / 10}
+# Share of entries under which the sparse form is the faster one. Both forms' costs grow alike with
+# rows, width and number of features, so that their crossing hardly moves: between 1/6 and 1/5 for
+# d from 256 to 1024 (docs/experiments.md; `benchmarks/train_step.py --crossover` finds it
+# elsewhere). It is a constant and not measured in each run, so that a run gives the same bits
+# again. On a GPU `nonzero` would make the host wait in every step.
+SPARSE_BELOW = {"cpu": 1 / 6}
 # Rows that are counted to estimate the share.
 _SAMPLE = 64
 
@@ -61,20 +63,14 @@ class DenseEntries:
 
 
 def entries_above(
-    floor: Tensor | float,
-    pre: Tensor,
-    x: Tensor,
-    W_enc: Tensor,
-    b_enc: Tensor,
-    sparse_below: float | None = None,
+    floor: Tensor | float, pre: Tensor, x: Tensor, W_enc: Tensor, b_enc: Tensor
 ) -> SparseEntries | DenseEntries:
     """The entries of `pre` [rows, features] above `floor` (a number or [features]).
 
     Their values are differentiable in W_enc and b_enc; dense products, and those of their
-    gradients, are made in the precision of `pre`. `sparse_below` overrides the measured
-    share of entries up to which the sparse form is used.
+    gradients, are made in the precision of `pre`.
     """
-    limit = SPARSE_BELOW.get(pre.device.type, 0.0) if sparse_below is None else sparse_below
+    limit = SPARSE_BELOW.get(pre.device.type, 0.0)
     if limit >= 1 or (limit > 0 and _share_above(floor, pre) <= limit):
         rows = SparseRows.from_mask(pre, pre > floor).ordered()
         return SparseEntries(linear_at(rows, x, W_enc, b_enc), rows)

@@ -89,10 +89,20 @@ def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
         from lmsaes.sae import triton_kernels
 
         return triton_kernels.products_at(entries.offsets, entries.indices, left, right)
+    order = entries.by_feature
+    if order is None:
+        return _sampled(entries.offsets, entries.indices, left, right)
+    # Feature by feature: a row of `right`, the larger factor, then serves all its entries at once.
+    sampled = _sampled(order.offsets, order.rows, right, left)
+    return torch.empty_like(sampled).index_copy_(0, order.places, sampled)
+
+
+def _sampled(offsets: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
+    """left[r] · right[indices] for the entries of each row r."""
     pattern = torch.sparse_csr_tensor(  # pyright: ignore[reportUnknownMemberType]
-        entries.offsets,
-        entries.indices,
-        torch.zeros(entries.nnz, dtype=left.dtype, device=left.device),
+        offsets,
+        indices,
+        torch.zeros(indices.shape[0], dtype=left.dtype, device=left.device),
         (left.shape[0], right.shape[0]),
         check_invariants=False,
     )
