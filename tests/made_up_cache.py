@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from lmsaes.cache.manifest import (
+    Compression,
     ComputeRecord,
     HookRecord,
     Manifest,
@@ -24,6 +25,7 @@ def made_up_manifest(
     hooks: dict[str, int] | None = None,
     dtype: StorageDtype = "float32",
     format: StorageFormat = "safetensors",
+    compression: Compression = "none",
     block_contexts: int = 2,
     shard_contexts: int = 4,
     batch_size: int = 2,
@@ -31,6 +33,7 @@ def made_up_manifest(
 ) -> Manifest:
     return Manifest(
         format=format,
+        compression=compression,
         model=ModelRecord(name="made-up", config_hash="0", weights_hash="0"),
         text=TextRecord(
             dataset="made-up",

@@ -4,120 +4,144 @@ import itertools
 import threading
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmsaes.cache import blocks
 from lmsaes.cache.loader import ShuffledLoader
-from lmsaes.cache.order import BUCKETS, EpochOrder
+from lmsaes.cache.order import SMALLEST_POOL
+from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.quantities import parse_bytes
 from tests.made_up_cache import made_up_cache, made_up_rows
 
-CONTEXTS, SIZE = 220, 4
+CONTEXTS, SIZE = 1000, 4
+ROWS = CONTEXTS * SIZE
+POOLS = st.sampled_from([SMALLEST_POOL, ROWS])  # the second holds them all
+STORAGE = [
+    ("safetensors", "none"),
+    ("zarr", "none"),
+    ("zarr", "zstd"),
+    ("zarr", "lz4"),
+    ("zarr", "blosc"),
+]
 
 
 @pytest.fixture(scope="module")
-def caches(tmp_path_factory):
+def caches(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, ...], ActivationCache]:
     folder = tmp_path_factory.mktemp("caches")
-    kinds = itertools.product(("safetensors", "zarr"), ("float32", "bfloat16"))
+    kinds = [
+        *((format, compression, "float32") for format, compression in STORAGE),
+        ("safetensors", "none", "int8"),
+        ("zarr", "zstd", "bfloat16"),
+    ]
     return {
-        (format, dtype): made_up_cache(
-            folder / f"{format}-{dtype}",
+        kind: made_up_cache(
+            folder / "-".join(kind),
             CONTEXTS,
             context_size=SIZE,
             hooks={"a": 3, "b": 5},
-            format=format,
-            dtype=dtype,
-            shard_contexts=32,
+            format=kind[0],
+            compression=kind[1],
+            dtype=kind[2],
+            shard_contexts=400,
+            block_contexts=8,
+            batch_size=200,
         )
-        for format, dtype in kinds
+        for kind in kinds
     }
 
 
 @pytest.fixture(scope="module")
-def cache(caches):
-    return caches["safetensors", "float32"]
+def cache(caches: dict[tuple[str, ...], ActivationCache]) -> ActivationCache:
+    return caches["safetensors", "none", "float32"]
 
 
-def memory_for(rows: int, hooks: tuple[int, ...] = (3,), value_bytes: int = 4) -> int:
-    """Bytes that give a pool of about `rows` rows."""
-    row = sum(hooks) * value_bytes
-    block = max(hooks) * value_bytes * SIZE * 2
-    return 2 * rows * (row + 32) + 4 * block
+@pytest.fixture(scope="module")
+def values(caches) -> dict[tuple[str, ...], dict[str, torch.Tensor]]:
+    """All rows of every cache, as its reader gives them, by hook."""
+    return {
+        kind: {hook: cache.activations(hook, 0, CONTEXTS).flatten(0, 1) for hook in ("a", "b")}
+        for kind, cache in caches.items()
+    }
 
 
-def row_numbers(loader: ShuffledLoader) -> list[torch.Tensor]:
+def rows_of(loader: ShuffledLoader) -> list[torch.Tensor]:
     return [rows for _, rows in loader]
 
 
+def loader_of(cache: ActivationCache, **settings: object) -> ShuffledLoader:
+    arguments = {"hooks": "a", "batch_size": 500, "return_rows": True, "pool_rows": SMALLEST_POOL}
+    return ShuffledLoader(cache, **(arguments | settings))  # type: ignore[arg-type]
+
+
 @given(
-    pool=st.integers(2 * BUCKETS, 1000),
-    batch_size=st.integers(1, 1000),
-    world_size=st.sampled_from([1, 2, 3, 5, 7]),
+    pool=POOLS,
+    batch_size=st.integers(50, 5000),
+    world_size=st.sampled_from([1, 2, 3, 5]),
     special=st.booleans(),
+    positions=st.sampled_from([(), (0,), (1, -1)]),
     seed=st.integers(0, 5),
 )
-@settings(max_examples=30, deadline=None)
-def test_an_epoch_visits_every_row_once(cache, pool, batch_size, world_size, special, seed):
-    seen = []
+@settings(max_examples=12)
+def test_an_epoch_visits_every_kept_row_once(
+    cache, pool, batch_size, world_size, special, positions, seed
+):
+    seen: list[torch.Tensor] = []
     for rank in range(world_size):
-        with ShuffledLoader(
+        with loader_of(
             cache,
-            ["a"],
-            batch_size,
-            memory_for(pool),
-            seed,
-            rank,
-            world_size,
-            return_rows=True,
+            batch_size=batch_size,
+            pool_rows=pool,
+            seed=seed,
+            rank=rank,
+            world_size=world_size,
             drop_special=special,
+            skip_positions=positions,
         ) as loader:
-            seen += row_numbers(loader)
-    tokens = cache.tokens(0, CONTEXTS)
-    expected = cache.ordinary(tokens).reshape(-1).nonzero().squeeze(-1)
-    if not special:
-        expected = torch.arange(CONTEXTS * SIZE)
+            seen += rows_of(loader)
+    kept = torch.ones(CONTEXTS, SIZE, dtype=torch.bool)
+    if special:
+        kept &= cache.ordinary(cache.tokens(0, CONTEXTS))
+    kept[:, list(positions)] = False
+    expected = kept.reshape(-1).nonzero().squeeze(-1)
     assert torch.equal(torch.cat(seen).sort().values, expected)
 
 
-@given(
-    pool=st.integers(2 * BUCKETS, 1000),
-    batch_size=st.integers(1, 500),
-    world_size=st.sampled_from([2, 3, 4, 16]),
-)
-@settings(max_examples=20, deadline=None)
+@given(pool=POOLS, batch_size=st.integers(50, 5000), world_size=st.sampled_from([2, 3, 7]))
+@settings(max_examples=6)
 def test_global_batches_do_not_depend_on_the_number_of_ranks(cache, pool, batch_size, world_size):
-    def batches(rank, world_size):
-        with ShuffledLoader(
-            cache, "a", batch_size, memory_for(pool), 1, rank, world_size, return_rows=True
+    def batches(rank: int, world_size: int) -> list[torch.Tensor]:
+        with loader_of(
+            cache, batch_size=batch_size, pool_rows=pool, rank=rank, world_size=world_size
         ) as loader:
-            return row_numbers(loader)
+            return rows_of(loader)
 
     alone = batches(0, 1)
     shared = [
         torch.cat(parts)
         for parts in zip(*(batches(r, world_size) for r in range(world_size)), strict=True)
     ]
-    assert len(alone) == len(shared) == -(-CONTEXTS * SIZE // batch_size)
+    assert len(alone) == len(shared) == -(-ROWS // batch_size)
     for one, many in zip(alone, shared, strict=True):
         assert torch.equal(one.sort().values, many.sort().values)
 
 
 @given(
-    pool=st.integers(2 * BUCKETS, 1000),
-    batch_size=st.integers(1, 300),
+    pool=POOLS,
+    batch_size=st.integers(300, 3000),
     before=st.integers(0, 12),
     ranks=st.sampled_from([(1, 1), (1, 2), (3, 1), (2, 4)]),
 )
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=8)
 def test_a_saved_state_goes_on_with_the_same_rows(cache, pool, batch_size, before, ranks):
     """In the middle of an epoch, over its end, and on another number of ranks."""
 
-    def loader(rank, world_size):
-        return ShuffledLoader(
-            cache, "a", batch_size, memory_for(pool), 3, rank, world_size, return_rows=True
+    def loader(rank: int, world_size: int) -> ShuffledLoader:
+        return loader_of(
+            cache, batch_size=batch_size, pool_rows=pool, rank=rank, world_size=world_size
         )
 
     first, second = ranks
@@ -126,125 +150,304 @@ def test_a_saved_state_goes_on_with_the_same_rows(cache, pool, batch_size, befor
         for _ in range(before):
             next(batches)
         state = one.state_dict()
-        batches.close()
     with loader(0, 1) as one:
-        whole = [r for _ in range(state["epoch"] + 1) for r in row_numbers(one)]
-    going_on = []
+        whole = [r for _ in range(state["epoch"] + 1) for r in rows_of(one)]
+    going_on: list[list[torch.Tensor]] = []
     for rank in range(second):
         with loader(rank, second) as other:
             other.load_state_dict(state)
-            going_on.append(row_numbers(other))
-    end = state["epoch"] * len(one) + len(one)
-    for one_batch, parts in zip(whole[before:end], zip(*going_on, strict=True), strict=True):
+            going_on.append(rows_of(other))
+    expected = whole[len(whole) - len(going_on[0]) :]
+    for one_batch, parts in zip(expected, zip(*going_on, strict=True), strict=True):
         assert torch.equal(one_batch.sort().values, torch.cat(parts).sort().values)
 
 
-def test_order_depends_on_seed_and_epoch_and_not_on_format_dtype_or_batch_size(caches):
-    def order(cache, seed=0, epoch=0, batch_size=64, value_bytes=4):
-        with ShuffledLoader(
-            cache,
-            "b",
-            batch_size,
-            memory_for(300, (5,), value_bytes),
-            seed,
-            return_rows=True,
-            epoch=epoch,
-        ) as loader:
-            return torch.cat(row_numbers(loader))
+@pytest.mark.parametrize("pool_rows", [SMALLEST_POOL, ROWS])
+def test_order_depends_on_seed_epoch_and_pool_and_on_nothing_else(caches, pool_rows: int):
+    def order(cache: ActivationCache, **settings: object) -> torch.Tensor:
+        with loader_of(cache, **({"pool_rows": pool_rows, "hooks": "b"} | settings)) as loader:
+            return torch.cat(rows_of(loader))
 
-    reference = order(caches["safetensors", "float32"])
-    for (format, dtype), cache in caches.items():
-        same = order(cache, value_bytes=4 if dtype == "float32" else 2)
-        assert torch.equal(reference, same), (format, dtype)
-    assert torch.equal(reference, order(caches["safetensors", "float32"], batch_size=7))
-    assert not torch.equal(reference, order(caches["safetensors", "float32"], seed=1))
-    assert not torch.equal(reference, order(caches["safetensors", "float32"], epoch=1))
+    cache = caches["safetensors", "none", "float32"]
+    reference = order(cache)
+    for kind, other in caches.items():
+        assert torch.equal(reference, order(other)), kind
+    assert torch.equal(reference, order(cache, batch_size=77))
+    assert torch.equal(reference, order(cache, memory="1GiB", pool_device="cpu", check=False))
+    assert not torch.equal(reference, order(cache, seed=1))
+    assert not torch.equal(reference, order(cache, epoch=1))
+    other_pool = SMALLEST_POOL + ROWS - pool_rows
+    assert not torch.equal(reference, order(cache, pool_rows=other_pool))
 
 
 def test_a_second_epoch_comes_in_another_order(cache):
-    with ShuffledLoader(cache, "a", 64, memory_for(200), return_rows=True) as loader:
-        first, second = torch.cat(row_numbers(loader)), torch.cat(row_numbers(loader))
+    with loader_of(cache) as loader:
+        first, second = torch.cat(rows_of(loader)), torch.cat(rows_of(loader))
         assert loader.epoch == 2
     assert not torch.equal(first, second)
     assert torch.equal(first.sort().values, second.sort().values)
 
 
-@pytest.mark.parametrize("pool", [120, 2000])
-def test_rows_carry_their_own_values_in_every_hook(caches, pool):
-    for (format, dtype), cache in caches.items():
-        with ShuffledLoader(
-            cache, ["a", "b"], 50, memory_for(pool, (3, 5)), return_rows=True
+@pytest.mark.parametrize("pool_rows", [SMALLEST_POOL, ROWS])
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+def test_rows_carry_their_own_values_in_every_hook(caches, values, pool_rows, pool_device):
+    for kind, cache in caches.items():
+        with loader_of(
+            cache, hooks=["a", "b"], pool_rows=pool_rows, pool_device=pool_device
         ) as loader:
             for batch, rows in loader:
-                for hook, d_model in (("a", 3), ("b", 5)):
-                    expected = made_up_rows(0, CONTEXTS, SIZE, d_model).flatten(0, 1)[rows]
-                    expected = expected.to(getattr(torch, dtype))
-                    assert torch.equal(batch[hook], expected), (format, dtype)
+                for hook, expected in values[kind].items():
+                    assert torch.equal(batch[hook], expected[rows]), kind
+
+
+def test_batches_come_in_the_dtype_that_is_asked_for(caches, values):
+    for kind, cache in caches.items():
+        for dtype in (torch.float32, torch.float16):
+            with loader_of(cache, dtype=dtype) as loader:
+                batch, rows = next(iter(loader))
+            assert batch.dtype == dtype
+            assert torch.equal(batch, values[kind]["a"][rows].to(dtype)), kind
 
 
 def test_the_last_short_batch_is_handed_out_or_dropped(cache):
-    with ShuffledLoader(cache, "a", 100, "1MiB") as loader:
-        assert [len(batch) for batch in loader] == [100] * 8 + [80]
-        assert len(loader) == 9
-    with ShuffledLoader(cache, "a", 100, "1MiB", drop_last=True) as loader:
-        assert [len(batch) for batch in loader] == [100] * 8
-        assert len(loader) == 8
+    with ShuffledLoader(cache, "a", 900, "1MiB") as loader:
+        assert [len(batch) for batch in loader] == [900] * 4 + [400]
+        assert len(loader) == 5
+    with ShuffledLoader(cache, "a", 900, "1MiB", drop_last=True) as loader:
+        assert [len(batch) for batch in loader] == [900] * 4
+        assert len(loader) == 4
 
 
-def test_a_cache_that_fits_is_shuffled_uniformly():
-    """Where a row comes out says nothing of where it stood."""
-    rows, epochs = 60, 4000
-    line = [next(EpochOrder(rows, rows, 0, e).fills()) for e in range(epochs)]
-    places = np.stack([fill.content[fill.order] for fill in line])  # [epochs, position]
-    counts = np.zeros((rows, rows))
-    np.add.at(counts, (np.tile(np.arange(rows), (epochs, 1)), places), 1)
-    expected = epochs / rows
-    chi_squared = ((counts - expected) ** 2 / expected).sum()
-    degrees = (rows - 1) ** 2
-    assert abs(chi_squared - degrees) < 6 * np.sqrt(2 * degrees)
+def test_rows_of_outlying_norm_are_left_out(cache):
+    """Channel 0 is the row's number, so norms grow along the cache."""
+    norms = made_up_rows(0, CONTEXTS, SIZE, 3).flatten(0, 1).norm(dim=-1)
+    limit = 1.5 * cache.hooks["a"].statistics.mean_norm
+    with loader_of(cache, max_norm=1.5) as loader:
+        seen = torch.cat(rows_of(loader)).sort().values
+    assert torch.equal(seen, (norms <= limit).nonzero().squeeze(-1))
+    assert 0 < len(seen) < ROWS
 
 
-def test_a_pool_stays_within_its_rows():
-    order = EpochOrder(rows=5000, pool_rows=960, seed=0, epoch=0)
-    for fill in order.fills():
-        assert len(fill.content) <= 960
-        assert len(set(fill.content.tolist())) == len(fill.content)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.integers(0, 4))
-def test_a_state_of_another_order_is_refused(cache, which):
-    with ShuffledLoader(cache, "a", 64, memory_for(200), seed=1) as loader:
+@pytest.mark.parametrize(
+    ("field", "other"),
+    [
+        ("seed", 2),
+        ("batch_size", 64),
+        ("pool_rows", ROWS),
+        ("drop_special", True),
+        ("skip_positions", [1]),
+        ("max_norm", 3.0),
+    ],
+)
+def test_a_state_of_another_order_is_refused(cache, field: str, other: object):
+    with loader_of(cache) as loader:
         state = loader.state_dict()
-        field = ["seed", "batch_size", "pool_rows", "drop_special", "cache"][which]
-        state[field] = "other"
-        with pytest.raises(ConfigError, match=field):
-            loader.load_state_dict(state)
+    with loader_of(cache, **{field: other}) as loader, pytest.raises(ConfigError, match="state"):
+        loader.load_state_dict(state)
 
 
-def test_too_little_memory_is_refused_with_a_size(cache):
+# ── memory ───────────────────────────────────────────────────────────────────────────────────
+
+
+def test_too_little_memory_is_refused_with_the_size_that_does(cache):
     with pytest.raises(ConfigError, match="memory") as error:
-        ShuffledLoader(cache, "a", 64, 100)
+        loader_of(cache, pool_rows=None, memory=100)
     assert error.value.hint
-    assert "at least" in error.value.hint
+    size = parse_bytes(error.value.hint.removeprefix("give at least "))
+    loader_of(cache, pool_rows=None, memory=size).close()
 
 
-def test_a_damaged_block_surfaces_with_its_shard(tmp_path: Path):
-    cache = made_up_cache(tmp_path / "c", 64, context_size=SIZE)
-    shard = tmp_path / "c/activations/hook/shard-00007.safetensors"
+def test_a_pool_takes_no_more_memory_than_it_is_given(cache):
+    with loader_of(cache) as loader:
+        least, most = loader.memory_for(SMALLEST_POOL), loader.memory_for(ROWS)
+    for memory in range(least, most + 1, 997):
+        with loader_of(cache, pool_rows=None, memory=memory) as loader:
+            assert loader.memory_for(loader.pool_rows) <= memory
+            assert loader.pool_rows in (SMALLEST_POOL, ROWS)
+
+
+@pytest.mark.parametrize("world_size", [1, 4])
+def test_a_pool_of_its_own_stays_as_large_as_it_was_made(cache, world_size: int):
+    with loader_of(cache, pool_device="cpu", world_size=world_size) as loader:
+        frames = loader._frames(SMALLEST_POOL, 48 // world_size)
+        for _ in loader:
+            assert len(loader._pool.tables[0]) == frames * 8 * SIZE
+
+
+def test_a_pool_of_another_run_takes_the_memory_it_takes(cache):
+    needed = loader_of(cache).memory_for(SMALLEST_POOL)
+    with pytest.raises(ConfigError, match="pool of") as error:
+        loader_of(cache, memory=needed - 1)
+    assert error.value.hint
+    with loader_of(cache, memory=2 * needed) as loader:
+        assert loader.pool_rows == SMALLEST_POOL
+
+
+# ── what is read, and what goes wrong ────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def checked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Sizes of what was checked against its checksum."""
+    sizes: list[int] = []
+    original = blocks.crc32c
+
+    def counting(data: memoryview, before: int = 0) -> int:
+        sizes.append(len(data))
+        return original(data, before)
+
+    monkeypatch.setattr(blocks, "crc32c", counting)
+    return sizes
+
+
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+@pytest.mark.parametrize("pool_rows", [SMALLEST_POOL, ROWS])
+def test_every_block_is_checked_once(cache, checked: list[int], pool_device, pool_rows):
+    stored = ROWS * 3 * 4
+    with loader_of(cache, pool_device=pool_device, pool_rows=pool_rows) as loader:
+        rows_of(loader)
+        rows_of(loader)
+    assert sum(checked) == stored
+    with loader_of(cache, pool_device=pool_device, pool_rows=pool_rows, check=False) as loader:
+        rows_of(loader)
+    assert sum(checked) == stored
+
+
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+def test_going_on_reads_only_what_is_still_to_come(cache, pool_device):
+    with loader_of(cache, pool_device=pool_device, batch_size=100) as whole:
+        batches = iter(whole)
+        for _ in range(35):  # of 40
+            next(batches)
+        state = whole.state_dict()
+        list(batches)
+        everything = whole.stats.bytes_read
+    with loader_of(cache, pool_device=pool_device, batch_size=100) as rest:
+        rest.load_state_dict(state)
+        assert len(rows_of(rest)) == 5
+        assert 0 < rest.stats.bytes_read < everything
+
+
+@pytest.mark.parametrize(("format", "compression"), STORAGE)
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+def test_a_damaged_block_is_never_handed_out(tmp_path: Path, format, compression, pool_device):
+    cache = made_up_cache(
+        tmp_path / "c", 64, context_size=SIZE, format=format, compression=compression
+    )
+    pattern = "*.safetensors" if format == "safetensors" else "c/7/0/0"
+    shard = sorted((tmp_path / "c/activations/hook").glob(pattern))[-1]
     content = bytearray(shard.read_bytes())
-    content[-5] ^= 1
+    content[-5 if format == "safetensors" else 5] ^= 1
     shard.write_bytes(content)
     with (
-        ShuffledLoader(cache, "hook", 16, "1MiB") as loader,
-        pytest.raises(CacheError, match="shard-00007"),
+        ShuffledLoader(cache, "hook", 16, "1MiB", pool_device=pool_device) as loader,
+        pytest.raises(CacheError, match=shard.name),
     ):
         list(loader)
 
 
-def test_closing_early_leaves_no_thread(cache):
-    before = set(threading.enumerate())
-    with ShuffledLoader(cache, "a", 16, memory_for(100)) as loader:
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+def test_a_file_that_goes_missing_is_named_at_once(tmp_path: Path, pool_device):
+    cache = made_up_cache(
+        tmp_path / "c", CONTEXTS, context_size=SIZE, shard_contexts=100, batch_size=50
+    )
+    with ShuffledLoader(
+        cache, "hook", 100, pool_rows=SMALLEST_POOL, pool_device=pool_device
+    ) as loader:
+        batches = iter(loader)
+        next(batches)
+        for shard in (tmp_path / "c/activations/hook").iterdir():
+            shard.unlink()
+        with pytest.raises(CacheError, match="shard-000"):
+            list(batches)
+        assert loader.state_dict()["position"] < ROWS / 2
+
+
+FDS = Path("/proc/self/fd")
+
+
+def open_files() -> set[str]:
+    files = FDS.iterdir()
+    return {str(file.readlink()) for file in files if file.is_symlink()}
+
+
+def mapped(folder: Path) -> bool:
+    return str(folder) in Path("/proc/self/maps").read_text()
+
+
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+@pytest.mark.parametrize("end", ["close", "break", "error"])
+def test_an_early_end_leaves_no_thread_and_no_open_file(cache, pool_device, end: str):
+    threads, files = set(threading.enumerate()), open_files()
+    try:
+        with loader_of(cache, pool_device=pool_device) as loader:
+            batches = iter(loader)
+            next(batches)
+            assert set(threading.enumerate()) - threads
+            if end == "error":
+                raise RuntimeError
+            if end == "break":
+                for _ in loader:
+                    break
+    except RuntimeError:
+        pass
+    assert not set(threading.enumerate()) - threads
+    assert open_files() <= files
+    del batches, loader
+    assert not mapped(cache.path)
+
+
+def test_a_loader_does_not_change_the_number_of_torch_threads(cache):
+    threads = torch.get_num_threads()
+    with loader_of(cache) as loader:
         next(iter(loader))
-        assert set(threading.enumerate()) - before
-    assert not set(threading.enumerate()) - before
+        assert torch.get_num_threads() == threads
+        seen: list[int] = []
+        later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        later.start()
+        later.join()
+        assert seen == [threads]
+
+
+def test_a_new_iteration_goes_on_where_the_last_one_was_left(cache):
+    with loader_of(cache) as loader:
+        whole = rows_of(loader)
+    with loader_of(cache) as loader:
+        parts = [next(iter(loader))[1] for _ in range(3)] + rows_of(loader)
+    assert torch.equal(torch.cat(whole), torch.cat(parts))
+
+
+def test_the_time_waited_is_counted(cache):
+    with loader_of(cache) as loader:
+        rows_of(loader)
+        stats = loader.stats
+    assert stats.rows == ROWS
+    assert stats.bytes == ROWS * 3 * 4
+    assert stats.bytes_read >= stats.bytes
+    assert 0 < stats.share_waited <= 1
+    assert stats.gigabytes_per_second > 0
+    assert stats.fills > 1
+
+
+# ── on a GPU ─────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("pool_device", [None, "cpu", "cuda"])
+@pytest.mark.parametrize("pool_rows", [SMALLEST_POOL, ROWS])
+def test_batches_on_a_gpu_are_those_of_the_host(caches, pool_device, pool_rows):
+    for kind, cache in caches.items():
+        with (
+            loader_of(cache, pool_rows=pool_rows) as host,
+            loader_of(cache, pool_rows=pool_rows, device="cuda", pool_device=pool_device) as device,
+        ):
+            for (x, rows), (y, same) in zip(host, device, strict=True):
+                assert torch.equal(rows, same)
+                assert y.device.type == "cuda"
+                torch.testing.assert_close(y.cpu(), x, msg=str(kind))
+
+
+def test_a_pool_on_another_device_than_the_batches_is_refused(cache):
+    with pytest.raises(ConfigError, match="pool on cuda"):
+        loader_of(cache, pool_device="cuda")

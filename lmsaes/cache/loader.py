@@ -1,45 +1,33 @@
 """`ShuffledLoader`: batches of rows in random order, from large reads in bounded memory.
 
-    order.py says which rows ─► blocks read by threads ─► pool ─► one gather per batch
-
-Two pools take turns: one is handed out while the next is filled.
+kept.py    which rows             pool.py    where blocks are: page cache, memory or GPU
+order.py   which row when         feed.py    the threads that fill the pool and gather batches
+blocks.py  where blocks lie       here       what the user sees
 """
 
-import itertools
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.cache.order import EpochOrder, Fill
-from lmsaes.cache.reader import ActivationCache, Block
-from lmsaes.cache.storage import ArraySpec
+from lmsaes.cache.blocks import BlockFiles
+from lmsaes.cache.feed import Arriving, Feed
+from lmsaes.cache.kept import Filters, KeptRows
+from lmsaes.cache.order import BUCKETS, PARTS, EpochOrder
+from lmsaes.cache.pool import FramePool, MappedPool, Pool, can_map
+from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache.shuffle_quality import ShuffleQuality, shuffle_quality
+from lmsaes.cache.steps import LoaderStats
 from lmsaes.errors import ConfigError
 from lmsaes.quantities import format_bytes, parse_bytes
 
 _READING_THREADS = 4
-
-
-@dataclass
-class LoaderStats:
-    """What the loader has done so far, and how long its user had to wait for it."""
-
-    rows: int = 0
-    bytes: int = 0
-    fills: int = 0
-    seconds: float = 0.0
-    seconds_waited: float = 0.0
-
-    @property
-    def share_waited(self) -> float:
-        """Share of the loader's time in which its user waited for a pool to be filled."""
-        return self.seconds_waited / self.seconds if self.seconds else 0.0
+_INDEX_BYTES = 24  # of a row in the pool: its number, its place in the order, its place in a table
+# A pool of fewer blocks lets the order of the text show in the loss.
+ENOUGH_BLOCKS = 256
 
 
 class ShuffledLoader:
@@ -47,14 +35,23 @@ class ShuffledLoader:
 
     cache: an open ActivationCache. hooks: one or more of its hooks. batch_size: rows of a global
     batch; each of `world_size` ranks gets its share of the same batches. memory: bound of the
-    pools, as bytes or `4GiB`; ranks share it. seed: with the epoch and the pool's size in rows,
-    all that the order depends on. drop_special: leave out special tokens and each context's
-    first position, as training does. drop_last: leave out a last batch shorter than the others.
-    return_rows: give (batch, rows) with rows int64, the cache's row numbers.
+    pool, as bytes or `4GiB`; ranks share it. seed: with the epoch and the pool's size in rows,
+    all that the order depends on.
 
-    A batch is [rows, d_model] in the stored dtype on `device` (of int8, float32 in the model's
-    units, restored there), or with several hooks a dict of them. Raises ConfigError for arguments
-    that can't work and CacheError, naming the shard, for damaged data.
+    device: where batches go. pool_device: where the pool is: `cpu` or a GPU; by default blocks
+    that are stored as they are stay in the page cache, and others take memory of the host.
+    dtype: of the batches; by default the stored one, and float32 for int8.
+
+    drop_special: leave out special tokens and each context's first position, as training does.
+    skip_positions: positions of each context to leave out. max_norm: leave out rows whose norm
+    is more than so many times the mean; it takes one reading of the whole cache first.
+    drop_last: leave out a last batch shorter than the others. return_rows: give (batch, rows)
+    with rows int64, the cache's row numbers. epoch: the first one's number. pool_rows: the
+    pool's size in rows, where it must be another run's, rather than what `memory` holds. check:
+    compare each block with its checksum the first time it is read.
+
+    A batch is [rows, d_model] on `device`, or with several hooks a dict of them. Raises
+    ConfigError for arguments that can't work and CacheError, naming the shard, for damaged data.
     """
 
     def __init__(
@@ -67,10 +64,16 @@ class ShuffledLoader:
         rank: int = 0,
         world_size: int = 1,
         device: str | torch.device = "cpu",
+        pool_device: str | torch.device | None = None,
+        dtype: torch.dtype | None = None,
+        drop_special: bool = False,
+        skip_positions: Sequence[int] = (),
+        max_norm: float | None = None,
         drop_last: bool = False,
         return_rows: bool = False,
-        drop_special: bool = False,
         epoch: int = 0,
+        pool_rows: int | None = None,
+        check: bool = True,
     ) -> None:
         self.cache = cache
         self.hooks = [cache.check_hook(h) for h in ([hooks] if isinstance(hooks, str) else hooks)]
@@ -78,18 +81,22 @@ class ShuffledLoader:
             raise ConfigError("a loader needs at least one hook and a batch size of at least 1")
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
         self.rank, self.world_size = rank, world_size
-        self.device = torch.device(device)
-        self.drop_last, self.return_rows, self.drop_special = drop_last, return_rows, drop_special
+        self.device, self.dtype = torch.device(device), dtype
+        self.drop_last, self.return_rows = drop_last, return_rows
         self.stats = LoaderStats()
+        self.filters = Filters(drop_special, tuple(skip_positions), max_norm)
         self._position = 0  # global position in the epoch of the next row
-        self._blocks = cache.blocks()
-        self._masks, self._kept = _kept_rows(cache, self._blocks, drop_special)
-        self.rows = int(self._kept.sum())
-        self.pool_rows = self._pool_rows(parse_bytes(memory))
-        self._order(0)  # complains now rather than in the first batch
+        self._iteration: Generator[Any] | None = None
+        self._arrays = [BlockFiles(cache, spec) for h in self.hooks for spec in cache.stored(h)]
+        self._kept = KeptRows(cache, self.hooks, self.filters)
+        self.rows = int(self._kept.counts.sum())
+        self.pool_rows = self._pool_rows(parse_bytes(memory), pool_rows)
+        order = self._order(0)  # complains now rather than in the first batch
         self._threads = ThreadPoolExecutor(_READING_THREADS, "read blocks")
-        self._filler = ThreadPoolExecutor(1, "fill pool")
-        self._pools: dict[int, _Pool] = {}
+        self._pool = self._make_pool(order, pool_device, check)
+        self._feed = Feed(
+            self._arrays, self._kept, self._pool, self.device, self._finish, self.stats
+        )
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -97,33 +104,68 @@ class ShuffledLoader:
         return whole + (rest > 0 and not self.drop_last)
 
     def __iter__(self) -> Iterator[Any]:
-        """The rest of the epoch; the iteration after it is the next epoch."""
-        order = self._order(self.epoch)
+        """The rest of the epoch; the iteration after it is the next epoch.
+
+        An earlier iteration that is not over ends: a loader is in one place at a time.
+        """
+        if self._iteration is not None:
+            self._iteration.close()
+        self._iteration = self._iterate()
+        return self._iteration
+
+    def _iterate(self) -> Generator[Any]:
         end = min(self.rows, len(self) * self.batch_size)
-        pools = self._filled_pools(order)
-        begun = time.perf_counter()
-        try:
-            pool, taken = next(pools, (None, 0))
-            while pool is not None and self._position < end:
-                stop = min(self._position + self.batch_size, end)
-                wanted = order.positions(self._position, stop)
-                parts: list[np.ndarray] = []
-                batch: list[dict[str, tuple[Tensor, ...]]] = []
-                while pool is not None and wanted:
-                    slots = pool.fill.order[taken : taken + wanted]
-                    if len(slots):
-                        batch.append(pool.gather(slots))
-                        parts.append(pool.row_ids[slots])
-                    taken, wanted = taken + len(slots), wanted - len(slots)
-                    if wanted:
-                        pool, taken = next(pools, (None, 0))
-                self._position = stop
-                now = time.perf_counter()
-                self.stats.seconds, begun = self.stats.seconds + now - begun, now
-                yield self._hand_out(batch, parts)
-            self.epoch, self._position = self.epoch + 1, 0
-        finally:
-            pools.close()
+        order = self._order(self.epoch)
+        batches = self._feed.batches(order, self._position, end, self.batch_size)
+        for arriving in batches:
+            self._position = min(self._position + self.batch_size, end)
+            yield self._hand_out(arriving)
+        self.epoch, self._position = self.epoch + 1, 0
+
+    def _hand_out(self, arriving: Arriving) -> Any:
+        tensors = self._feed.deliver(arriving)
+        if len(self.hooks) == 1:
+            batch: Any = tensors[0]
+        else:
+            batch = dict(zip(self.hooks, tensors, strict=True))
+        return (batch, arriving.rows) if self.return_rows else batch
+
+    def _finish(self, stored: list[Tensor]) -> list[Tensor]:
+        """One tensor per hook from its arrays, in the hook's own units."""
+        parts = iter(stored)
+        finished: list[Tensor] = []
+        for hook in self.hooks:
+            arrays = [next(parts) for _ in self.cache.stored(hook)]
+            restored = self.cache.units(hook).restore(*arrays)
+            finished.append(restored if self.dtype is None else restored.to(self.dtype))
+        return finished
+
+    # ── the shuffle's quality ────────────────────────────────────────────────────────────────
+
+    @property
+    def shuffle_quality(self) -> ShuffleQuality:
+        """How many rows of its own context a row meets in its batch."""
+        context = round(self.rows / self.cache.contexts)
+        return shuffle_quality(self.rows, self.pool_rows, self.batch_size, max(context, 1))
+
+    @property
+    def pool_blocks(self) -> float:
+        """Blocks that a step draws from."""
+        return self.pool_rows * len(self._kept.blocks) / max(self.rows, 1)
+
+    @property
+    def shuffles_well(self) -> bool:
+        """Whether the pool holds all rows, or enough blocks that the text's order doesn't show."""
+        return self.pool_rows >= self.rows or self.pool_blocks >= ENOUGH_BLOCKS
+
+    @property
+    def memory_to_shuffle_well(self) -> int:
+        """The smallest memory, in bytes, with which `shuffles_well` is true."""
+        enough = -(-ENOUGH_BLOCKS * self.rows // len(self._kept.blocks))
+        unit = BUCKETS * PARTS**2
+        return self.memory_for(min(self.rows, -(-enough // unit) * unit))
+
+    # ── going on ─────────────────────────────────────────────────────────────────────────────
 
     def state_dict(self) -> dict[str, Any]:
         """Where the loader stands, as plain numbers: enough to go on with the same rows."""
@@ -138,15 +180,33 @@ class ShuffledLoader:
             if state.get(name) != value:
                 raise ConfigError(
                     f"the loader's state is of {name} {state.get(name)}, and this one's is {value}",
-                    "go on with the same cache, seed, batch size and pool",
+                    "go on with the same cache, seed, batch size, filters and pool",
                 )
+        if self._iteration is not None:
+            self._iteration.close()
         self.epoch, self._position = int(state["epoch"]), int(state["position"])
 
+    def _identity(self) -> dict[str, Any]:
+        """What the order depends on, and the batches cut from it."""
+        return {
+            "cache": self.cache.identity,
+            "blocks": len(self._kept.blocks),
+            "rows": self.rows,
+            "pool_rows": self.pool_rows,
+            "batch_size": self.batch_size,
+            "seed": self.seed,
+            "drop_special": self.filters.special,
+            "skip_positions": list(self.filters.positions),
+            "max_norm": self.filters.max_norm,
+        }
+
     def close(self) -> None:
-        """Ends the threads and lets the pools go."""
-        self._filler.shutdown(cancel_futures=True)
+        """Ends the threads and lets the pool go."""
+        if self._iteration is not None:
+            self._iteration.close()
+        self._feed.close()
         self._threads.shutdown(cancel_futures=True)
-        self._pools.clear()
+        self._pool.close()
 
     def __enter__(self) -> "ShuffledLoader":
         return self
@@ -159,218 +219,75 @@ class ShuffledLoader:
     ) -> None:
         self.close()
 
-    def _identity(self) -> dict[str, Any]:
-        """What the order depends on, and the batches cut from it."""
-        return {
-            "cache": self.cache.identity,
-            "rows": self.rows,
-            "pool_rows": self.pool_rows,
-            "batch_size": self.batch_size,
-            "seed": self.seed,
-            "drop_special": self.drop_special,
-        }
+    # ── the pool ─────────────────────────────────────────────────────────────────────────────
+
+    def memory_for(self, pool_rows: int) -> int:
+        """Bytes that a pool of so many rows takes, of all ranks together."""
+        return (self._frames(pool_rows, BUCKETS) + _READING_THREADS) * self._frame_bytes
 
     def _order(self, epoch: int) -> EpochOrder:
         return EpochOrder(self.rows, self.pool_rows, self.seed, epoch, self.rank, self.world_size)
 
-    def _pool_rows(self, memory: int) -> int:
-        """Rows that all ranks' pools hold together.
+    @property
+    def _frame_bytes(self) -> int:
+        """Of a block of all hooks, and what is known of its rows."""
+        rows = self.cache.manifest.block_contexts * self.cache.context_size
+        return sum(array.block_bytes for array in self._arrays) + rows * _INDEX_BYTES
 
-        It follows from `memory` alone, not from the number of ranks, so that the order doesn't
-        either; two pools are in memory at a time.
+    def _frames(self, pool_rows: int, buckets: int) -> int:
+        """Blocks that lie in a pool of so many rows, or in so many buckets' share of it.
+
+        A bucket holds the groups of a step and the one that is being read, which begin and end
+        inside blocks.
         """
-        specs = [spec for hook in self.hooks for spec in self.cache.stored(hook)]
-        row = sum(spec.context_bytes for spec in specs) // self.cache.context_size
-        row += 4 * np.dtype(np.int64).itemsize  # row number, place, order and slot
-        block = max(spec.context_bytes for spec in specs) * self.cache.manifest.block_contexts
-        usable = memory - _READING_THREADS * block
-        if usable <= 0:
+        blocks = len(self._kept.blocks)
+        if pool_rows >= self.rows:
+            return blocks
+        groups = pool_rows // (BUCKETS * PARTS) * (PARTS + 1)
+        return min(blocks, buckets * (-(-groups * blocks // self.rows) + 2))
+
+    def _pool_rows(self, memory: int, wanted: int | None) -> int:
+        """Rows in the pool of all ranks together: as wanted, or as many as `memory` holds.
+
+        It does not depend on the number of ranks, so that the order doesn't either.
+        """
+        unit = BUCKETS * PARTS**2
+        if wanted is not None:
+            if self.memory_for(wanted) > memory:
+                raise ConfigError(
+                    f"a pool of {wanted} rows takes {format_bytes(self.memory_for(wanted))} of "
+                    f"memory, and {format_bytes(memory)} are given",
+                    f"give at least {_mebibytes(self.memory_for(wanted))}",
+                )
+            return min(wanted, self.rows)
+        blocks = len(self._kept.blocks)
+        frames = memory // self._frame_bytes - _READING_THREADS
+        if frames >= blocks:
+            return self.rows
+        by_memory = (frames // BUCKETS - 2) * self.rows // (blocks * (PARTS + 1) * PARTS)
+        part = min(by_memory, (self.rows - 1) // unit)
+        if part < 1:
+            least = min(self.memory_for(self.rows), self.memory_for(unit))
             raise ConfigError(
-                f"{format_bytes(memory)} of memory do not hold the blocks that are read",
-                f"give at least {format_bytes(2 * _READING_THREADS * block)}",
+                f"{format_bytes(memory)} of memory do not hold the blocks that are mixed",
+                f"give at least {_mebibytes(least)}",
             )
-        # what would not change the order is not part of a run's identity
-        return min(self.rows, usable // (2 * row))
+        return unit * part
 
-    def _hand_out(self, batch: list[dict[str, tuple[Tensor, ...]]], rows: list[np.ndarray]) -> Any:
-        joined = {hook: self._restored(hook, [part[hook] for part in batch]) for hook in self.hooks}
-        self.stats.rows += len(joined[self.hooks[0]])
-        out = joined if len(self.hooks) > 1 else joined[self.hooks[0]]
-        if not self.return_rows:
-            return out
-        return out, torch.from_numpy(np.concatenate(rows) if rows else np.empty(0, np.int64))
-
-    def _restored(self, hook: str, parts: list[tuple[Tensor, ...]]) -> Tensor:
-        """The hook's rows of one batch; what is stored crosses to the device, not what it means."""
-        stored = parts or [tuple(_empty(spec, 0) for spec in self.cache.stored(hook))]
-        arrays = [t[0] if len(t) == 1 else torch.cat(t) for t in zip(*stored, strict=True)]
-        self.stats.bytes += sum(array.nbytes for array in arrays)
-        if self.device.type != "cpu":
-            arrays = [_upload(array, self.device) for array in arrays]
-        return self.cache.units(hook).restore(*arrays)
-
-    def _filled_pools(self, order: EpochOrder) -> Any:
-        """(pool, rows of it that are handed out already) from the current position on."""
-        line = _Line(self._blocks, self._kept, order.block_order(len(self._blocks)))
-        fills = self._fills_from(order, self._position)
-        future = self._start(fills, line, None, 0)
-        while future is not None:
-            begun = time.perf_counter()
-            pool, taken = future.result()
-            self.stats.seconds_waited += time.perf_counter() - begun
-            self.stats.fills += 1
-            future = self._start(fills, line, pool, pool.number + 1)
-            yield pool, taken
-
-    def _fills_from(self, order: EpochOrder, position: int) -> Iterator[tuple[Fill, int]]:
-        """The fillings that still have rows to hand out, and how many of the first are gone."""
-        pending: Fill | None = None
-        for fill in order.fills():
-            if pending is not None and fill.first > position:
-                yield pending, order.positions(pending.first, max(position, pending.first))
-            pending = fill
-        if pending is not None:
-            yield pending, order.positions(pending.first, max(position, pending.first))
-
-    def _start(
-        self,
-        fills: Iterator[tuple[Fill, int]],
-        line: "_Line",
-        previous: "_Pool | None",
-        number: int,
-    ) -> "Future[tuple[_Pool, int]] | None":
-        item = next(fills, None)
-        if item is None:
-            return None
-        return self._filler.submit(self._fill, *item, line, previous, number)
-
-    def _fill(
-        self, fill: Fill, taken: int, line: "_Line", previous: "_Pool | None", number: int
-    ) -> "tuple[_Pool, int]":
-        """Fills the pool whose turn it is."""
-        pool = self._pools.get(number % 2)
-        if pool is None or pool.capacity < len(fill.content):
-            pool = self._pools[number % 2] = _Pool(self.cache, self.hooks, len(fill.content))
-        pool.fill, pool.number = fill, number
-        if previous is None:
-            # the start of an epoch, or the middle of one: only rows still to come are read
-            slots = np.sort(fill.order[taken:]) if taken or len(fill.carried) else None
-            slots = np.union1d(slots, self._carried_on(fill)) if slots is not None else None
-        else:
-            pool.carry(previous, fill.carried)
-            slots = np.arange(len(fill.carried), len(fill.content))
-        if slots is None:
-            slots = np.arange(len(fill.content))
-        tasks = [
-            self._threads.submit(self._read, pool, block, kept, slots[a:b])
-            for block, kept, a, b in line.segments(fill.content[slots])
-        ]
-        for task in tasks:
-            task.result()
-        return pool, taken
-
-    def _carried_on(self, fill: Fill) -> np.ndarray:
-        """Slots that a later filling carries over: all that this one does not hand out."""
-        return np.setdiff1d(np.arange(len(fill.content)), fill.order)
-
-    def _read(self, pool: "_Pool", block: int, kept: np.ndarray, slots: np.ndarray) -> None:
-        """Reads one block and puts its rows `kept` (among the kept ones) into `slots`."""
-        where = self._blocks[block]
-        inside = self._positions_in(block)[kept]
-        pool.row_ids[slots] = where.first * self.cache.context_size + inside
-        index = torch.from_numpy(inside)
-        contiguous = slots[-1] - slots[0] + 1 == len(slots)
-        for hook in self.hooks:
-            for spec, target in zip(self.cache.stored(hook), pool.rows[hook], strict=True):
-                rows = spec.to_torch(self.cache.read_block(spec, where)).flatten(0, 1)
-                if contiguous:
-                    torch.index_select(rows, 0, index, out=target[slots[0] : slots[-1] + 1])
-                else:
-                    target[torch.from_numpy(slots)] = rows[index]
-
-    def _positions_in(self, block: int) -> np.ndarray:
-        """Positions of a block's kept rows inside it."""
-        rows = self._blocks[block].contexts * self.cache.context_size
-        if self._masks is None:
-            return np.arange(rows)
-        return np.flatnonzero(np.unpackbits(self._masks[block], count=rows))
+    def _make_pool(self, order: EpochOrder, device: str | torch.device | None, check: bool) -> Pool:
+        blocks = self._kept.blocks
+        if device is None and can_map(self._arrays, blocks):
+            return MappedPool(self._arrays, blocks, self._threads, check)
+        where = torch.device("cpu" if device is None else device)
+        if where.type not in ("cpu", "cuda") or (where.type == "cuda" and where != self.device):
+            raise ConfigError(
+                f"a pool on {where} for batches on {self.device} is not possible",
+                "keep it on the cpu, or on the GPU that the batches go to",
+            )
+        frames = self._frames(self.pool_rows, len(order.buckets))
+        return FramePool(self._arrays, blocks, self._threads, check, where, frames)
 
 
-class _Line:
-    """All kept rows in the order of the epoch's blocks: places in line to blocks and back."""
-
-    def __init__(self, blocks: list[Block], kept: np.ndarray, order: np.ndarray) -> None:
-        self._order = order
-        self._ends = np.cumsum(kept[order])
-        self._starts = self._ends - kept[order]
-
-    def segments(self, places: np.ndarray) -> Iterator[tuple[int, np.ndarray, int, int]]:
-        """(block, its kept rows, from, to) for each run of `places` in one block."""
-        if len(places) == 0:
-            return
-        which = np.searchsorted(self._ends, places, side="right")
-        cuts = np.flatnonzero(np.diff(which)) + 1
-        edges = [0, *cuts.tolist(), len(places)]
-        for a, b in itertools.pairwise(edges):
-            at = which[a]
-            yield int(self._order[at]), places[a:b] - self._starts[at], a, b
-
-
-class _Pool:
-    """Rows of one filling, by slot."""
-
-    fill: Fill
-    number: int
-
-    def __init__(self, cache: ActivationCache, hooks: list[str], capacity: int) -> None:
-        self.capacity = capacity
-        self.row_ids = np.empty(capacity, np.int64)
-        self.rows = {
-            hook: tuple(_empty(spec, capacity) for spec in cache.stored(hook)) for hook in hooks
-        }
-
-    def gather(self, slots: np.ndarray) -> dict[str, tuple[Tensor, ...]]:
-        """The rows of `slots` in each array of a hook, [n, …], by hook."""
-        index = torch.from_numpy(slots)
-        return {
-            hook: tuple(rows.index_select(0, index) for rows in arrays)
-            for hook, arrays in self.rows.items()
-        }
-
-    def carry(self, previous: "_Pool", slots: np.ndarray) -> None:
-        """Takes over rows from the filling before."""
-        index = torch.from_numpy(slots)
-        self.row_ids[: len(slots)] = previous.row_ids[slots]
-        for hook, arrays in self.rows.items():
-            for source, rows in zip(previous.rows[hook], arrays, strict=True):
-                torch.index_select(source, 0, index, out=rows[: len(slots)])
-
-
-def _empty(spec: ArraySpec, rows: int) -> Tensor:
-    """Room for so many rows of an array."""
-    return spec.to_torch(np.empty((rows, *spec.shape[1:]), spec.numpy_dtype))
-
-
-def _upload(tensor: Tensor, device: torch.device) -> Tensor:
-    if device.type == "cuda":
-        tensor = tensor.pin_memory()
-    return tensor.to(device, non_blocking=True)
-
-
-def _kept_rows(
-    cache: ActivationCache, blocks: list[Block], drop_special: bool
-) -> tuple[list[np.ndarray] | None, np.ndarray]:
-    """Packed masks of the rows to keep, by block, and how many they are."""
-    if not drop_special:
-        return None, np.array([b.contexts * cache.context_size for b in blocks], np.int64)
-    masks: list[np.ndarray] = []
-    kept: list[int] = []
-    for shard in cache.manifest.shards:
-        first = shard.first_context
-        ordinary = cache.ordinary(cache.tokens(first, first + shard.contexts)).numpy()
-        step = cache.manifest.block_contexts
-        for start in range(0, shard.contexts, step):
-            mask = ordinary[start : start + step].reshape(-1)
-            masks.append(np.packbits(mask))
-            kept.append(int(mask.sum()))
-    return masks, np.array(kept, np.int64)
+def _mebibytes(size: int) -> str:
+    """Rounded up, in a form that `parse_bytes` takes."""
+    return f"{-(-size // 2**20)}MiB"

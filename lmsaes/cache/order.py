@@ -1,50 +1,47 @@
 """The loader's order: which row comes when, decided by seed, epoch and pool size alone.
 
-    blocks ─► permuted ─► cut into 48 buckets ─► each bucket shuffled through a pool ─► dealt
+    blocks ─► permuted ─► one line of rows ─► 48 buckets ─► groups ─► 8 parts each ─► steps
 
 The kept rows of all blocks, in an order of blocks drawn from the seed, make one long line. It is
-cut into equal buckets. Each bucket runs through a pool: the pool is filled, permuted, most of it
-is handed out, and a carried-over share is mixed into the next filling. Global position i of the
-epoch belongs to bucket i % 48, so every batch draws from all buckets in equal parts, and a rank
-that owns some of the buckets knows its rows of each batch without reading anybody else's.
+cut into 48 equal buckets, and each bucket into groups. A group's rows are permuted and dealt in
+eight equal parts to eight steps in a row, so that a step of a bucket holds one part of each of
+eight groups: when a step is over, one group is used up and one new group comes in, and the mix
+has no seams. Those of the first and last groups whose steps would lie outside the epoch have fewer
+parts and are shorter.
+
+    step        0  1  2  3  4 …
+    group −1    1  2  3               (three of four parts, were there four)
+    group  0    0  1  2  3
+    group  1       0  1  2  3
+
+Global position i of the epoch belongs to bucket i % 48, so every batch draws from all buckets in
+equal parts, and a rank that owns some of the buckets knows its rows of each batch without reading
+anybody else's. Any step can be found without walking through those before it.
 
 A cache that fits the pool is permuted row by row instead.
 
-Nothing here touches the disk: rows are numbers along that line.
+Nothing here touches the disk: rows are places along that line.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from lmsaes.errors import ConfigError
 
 BUCKETS = 48  # 1, 2, 3, 4, 6, 8, 12, 16, 24 and 48 ranks own equally many
-CARRIED_SHARE = 0.25
-SMALLEST_POOL = 2 * BUCKETS
-
-
-@dataclass(frozen=True)
-class Fill:
-    """One filling of a rank's pool.
-
-    content: place in line of each slot's row. carried: the slots of the previous filling whose
-    rows are in this one's first slots; the others are new. order: slots as they are handed out.
-    first: global positions of the epoch that earlier fillings have handed out.
-    """
-
-    content: np.ndarray
-    carried: np.ndarray
-    order: np.ndarray
-    first: int
+PARTS = 8
+SMALLEST_POOL = BUCKETS * PARTS**2  # a part of a group is one row
 
 
 @dataclass(frozen=True)
 class EpochOrder:
     """The order of one epoch as one rank sees it.
 
-    rows: kept rows in the cache. pool_rows: rows that all ranks' pools hold together.
+    rows: kept rows in the cache. pool_rows: rows in the groups that a step draws from, of all
+    ranks together.
     """
 
     rows: int
@@ -71,88 +68,133 @@ class EpochOrder:
         """Whether the pool holds all rows at once."""
         return self.rows <= self.pool_rows
 
+    @cached_property
+    def steps(self) -> int:
+        """Steps of the epoch; all but the last hand out equally many rows."""
+        return 1 if self.fits else -(-_count(self.rows, 0) // (PARTS * self.part))
+
+    @property
+    def part(self) -> int:
+        """Rows of a part."""
+        return self.pool_rows // (BUCKETS * PARTS**2)
+
+    @property
+    def step_rows(self) -> int:
+        """Rows of all ranks in a step that is not the last."""
+        return self.rows if self.fits else BUCKETS * PARTS * self.part
+
+    @cached_property
+    def buckets(self) -> range:
+        """The buckets of this rank."""
+        return range(self.rank, BUCKETS, self.world_size)
+
     def block_order(self, blocks: int) -> np.ndarray:
         """The order of the blocks along the line."""
         if self.fits:
             return np.arange(blocks)
-        return self._permutation(blocks, -1, -1)
+        return _Stream(self.seed, self.epoch, 0).permutation(0, blocks)
 
     def positions(self, start: int, stop: int) -> int:
         """How many of the global positions start to stop are this rank's."""
-        return sum(_count(stop, b) - _count(start, b) for b in self._buckets())
+        return sum(_count(stop, b) - _count(start, b) for b in self.buckets)
 
-    def fills(self) -> Iterator[Fill]:
-        """The fillings of this rank's pool, in order."""
+    def line(self, first: int, last: int) -> list[tuple[int, int]]:
+        """From where to where along the line groups first to last lie, by bucket."""
         if self.fits:
-            yield self._whole()
-            return
-        buckets = self._buckets()
-        sizes = np.array([_count(self.rows, b) for b in range(BUCKETS)])
-        starts = (np.cumsum(sizes) - sizes)[buckets]
-        sizes = sizes[buckets]
-        pool = self.pool_rows // BUCKETS
-        out = max(1, pool - int(pool * CARRIED_SHARE))
-        last = -(-(-(-self.rows // BUCKETS) - pool) // out)
-        kept = [np.empty(0, np.int64) for _ in buckets]  # slots of the filling before
-        content = np.empty(0, np.int64)
-        read = np.zeros(len(buckets), np.int64)
-        for index in range(last + 1):
-            until = np.minimum(pool + index * out, sizes)
-            carried = np.concatenate(kept)
-            fresh = [
-                np.arange(start + a, start + b)
-                for start, a, b in zip(starts, read, until, strict=True)
-            ]
-            content = np.concatenate([content[carried], *fresh])
-            order, kept = self._deal(buckets, index, kept, fresh, out if index < last else None)
-            yield Fill(content, carried, order, index * out * BUCKETS)
-            read = until
+            return [(0, self.rows)]
+        first, last = max(first, 1 - PARTS), min(last, self.steps - 1)
+        starts = self._starts[:, [first + PARTS - 1, last + PARTS]]
+        return [(int(a), int(b)) for a, b in starts]
 
-    def _deal(
-        self,
-        buckets: list[int],
-        index: int,
-        kept: list[np.ndarray],
-        fresh: list[np.ndarray],
-        out: int | None,
-    ) -> tuple[np.ndarray, list[np.ndarray]]:
-        """Permutes each bucket's pool; gives the slots to hand out and those that stay."""
-        base = sum(len(k) for k in kept)
-        carried = 0
-        dealt: list[np.ndarray] = []
-        left: list[np.ndarray] = []
-        for bucket, k, f in zip(buckets, kept, fresh, strict=True):
-            slots = np.concatenate(
-                [np.arange(carried, carried + len(k)), np.arange(base, base + len(f))]
-            )
-            slots = slots[self._permutation(len(slots), bucket, index)]
-            dealt.append(slots[:out])
-            left.append(slots[len(dealt[-1]) :])
-            carried, base = carried + len(k), base + len(f)
-        # one row of each bucket after the other; in the last filling some have one more
-        longest = max(len(d) for d in dealt)
-        table = np.full((longest, len(dealt)), -1)
-        for column, d in enumerate(dealt):
-            table[: len(d), column] = d
-        order = table.reshape(-1)
-        return order[order >= 0], left
+    @cached_property
+    def _starts(self) -> np.ndarray:
+        """Where groups begin along the line, [own buckets, groups + 1]."""
+        buckets = np.array(self.buckets)
+        counts = np.array([_count(self.rows, b) for b in range(BUCKETS)])
+        begins = (np.cumsum(counts) - counts)[buckets]
+        groups = np.arange(1 - PARTS, self.steps)
+        # parts in steps before the last, which are full
+        full = np.minimum(groups + PARTS, self.steps - 1) - np.maximum(groups, 0)
+        sizes = np.tile(np.maximum(full, 0) * self.part, (len(buckets), 1))
+        for part in range(min(PARTS, len(groups))):
+            sizes[:, -1 - part] += self._last_part(counts[buckets], part)
+        ends = begins[:, None] + np.cumsum(sizes, 1)
+        return np.concatenate([begins[:, None], ends], 1)
 
-    def _whole(self) -> Fill:
-        """The one filling of a pool that holds everything: a uniform permutation."""
-        line = self._permutation(self.rows, -1, 0)
-        mine = np.isin(np.arange(self.rows) % BUCKETS, self._buckets())
-        content = np.sort(line[mine])
-        return Fill(content, np.empty(0, np.int64), np.searchsorted(content, line[mine]), 0)
+    def _last_part(self, rows: np.ndarray, part: int) -> np.ndarray:
+        """Rows of a part in the last step, of buckets that hold `rows` in all."""
+        left = rows - (self.steps - 1) * PARTS * self.part
+        return (left + PARTS - 1 - part) // PARTS
 
-    def _buckets(self) -> list[int]:
-        return list(range(self.rank, BUCKETS, self.world_size))
 
-    def _permutation(self, size: int, bucket: int, fill: int) -> np.ndarray:
-        words = np.random.SeedSequence((self.seed, self.epoch, bucket + 1, fill + 1))
+class Dealer:
+    """Deals an epoch's rows, step by step; the steps may start anywhere but must follow."""
+
+    def __init__(self, order: EpochOrder, rows: Callable[[int, int], np.ndarray]) -> None:
+        """`rows(start, stop)`: the rows at places start to stop of the line, as any numbers."""
+        self._order, self._rows = order, rows
+        self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in order.buckets]
+        self._parts: dict[int, list[list[np.ndarray]]] = {}  # by step, bucket, age of the group
+        self._next: int | None = None
+
+    def step(self, step: int) -> np.ndarray:
+        """This rank's rows of a step, in the order in which they are handed out."""
+        order = self._order
+        if order.fits:
+            return self._whole()
+        first = step - PARTS + 1 if self._next is None else step
+        for group in range(first, step + 1):
+            self._deal(group, step)
+        self._next = step + 1
+        # the oldest group's part, which was dealt first, comes last
+        return _in_turn([_in_turn(parts[::-1]) for parts in self._parts.pop(step)])
+
+    def _deal(self, group: int, step: int) -> None:
+        """Permutes a group and lays its parts for `step` and later ones aside."""
+        order = self._order
+        ages = range(max(0, -group), min(PARTS, order.steps - group))
+        for bucket, (start, stop) in enumerate(order.line(group, group)):
+            rows = self._rows(start, stop)
+            rows = rows[self._streams[bucket].permutation(group + PARTS, len(rows))]
+            for number, age in enumerate(ages):
+                if group + age < step:
+                    continue
+                part = rows[number * order.part :]
+                if group + age < order.steps - 1:  # the last step takes what is left
+                    part = part[: order.part]
+                empty: list[list[np.ndarray]] = [[] for _ in order.buckets]
+                self._parts.setdefault(group + age, empty)[bucket].append(part)
+
+    def _whole(self) -> np.ndarray:
+        """All rows of a cache that fits: a uniform permutation, dealt to the ranks."""
+        order = self._order
+        places = _Stream(order.seed, order.epoch, 0).permutation(0, order.rows)
+        mine = np.isin(np.arange(order.rows) % BUCKETS, order.buckets)
+        return self._rows(0, order.rows)[places[mine]]
+
+
+class _Stream:
+    """Permutations by number, of one bucket in one epoch."""
+
+    def __init__(self, seed: int, epoch: int, number: int) -> None:
+        self._bits = np.random.PCG64(np.random.SeedSequence((seed, epoch, number)))
+        self._start = self._bits.state
         # RandomState's streams are frozen for good, where those of Generator may change with
         # numpy: an order must be the same next year.
-        generator = np.random.RandomState(np.random.MT19937(words))
-        return generator.permutation(size)
+        self._generator = np.random.RandomState(self._bits)
+
+    def permutation(self, number: int, size: int) -> np.ndarray:
+        self._bits.state = self._start
+        self._bits.advance(number << 64)
+        return self._generator.permutation(size)
+
+
+def _in_turn(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """One of each column after the other; earlier columns may be one longer than later ones."""
+    shortest, longest = len(columns[-1]), len(columns[0])
+    table = np.stack([column[:shortest] for column in columns], 1).reshape(-1)
+    rest = [column[shortest:] for column in columns] if longest > shortest else []
+    return np.concatenate([table, *rest])
 
 
 def _count(stop: int, bucket: int) -> int:

@@ -114,9 +114,12 @@ def shard_file(manifest: Manifest, spec: ArraySpec, shard: int) -> str:
     return f"{spec.path}/c/{shard}" + "/0" * len(spec.shape)
 
 
-def crc32c(data: Any) -> int:
-    """CRC-32C of a buffer; the interpreter's lock is released while it runs."""
-    return _crc32c.crc32c(data, gil_release_mode=1)
+def crc32c(data: Any, before: int = 0) -> int:
+    """CRC-32C of a buffer, or of what had `before` with the buffer behind it.
+
+    The interpreter's lock is released while it runs.
+    """
+    return _crc32c.crc32c(data, before, gil_release_mode=1)
 
 
 class ShardWriter(Protocol):

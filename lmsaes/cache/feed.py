@@ -1,0 +1,161 @@
+"""Batches, gathered ahead of their user and sent to the device.
+
+steps.py: which rows, and where they are ─► gathering threads ─► device ─► user
+"""
+
+import itertools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmsaes.cache.blocks import BlockFiles
+from lmsaes.cache.kept import KeptRows
+from lmsaes.cache.order import EpochOrder
+from lmsaes.cache.pool import Pool
+from lmsaes.cache.steps import LoaderStats, Step, Steps
+
+
+@dataclass(frozen=True)
+class Arriving:
+    """A batch on its way to the device: a tensor per array, and the rows' numbers."""
+
+    tensors: list[Tensor]
+    rows: Tensor
+    uploaded: Any  # torch.cuda.Event, or None where nothing is on its way
+
+
+class Feed:
+    """Gathers batches from a pool and keeps the pool filled."""
+
+    def __init__(
+        self,
+        arrays: Sequence[BlockFiles],
+        kept: KeptRows,
+        pool: Pool,
+        device: torch.device,
+        finish: Callable[[list[Tensor]], list[Tensor]],
+        stats: LoaderStats,
+    ) -> None:
+        """`finish`: what is made of the gathered arrays on the device."""
+        self._kept, self._pool, self._stats = kept, pool, stats
+        self._device, self._finish = device, finish
+        self._row_bytes = sum(array.row_bytes for array in arrays)
+        self._filler = ThreadPoolExecutor(1, "fill pool")
+        workers = min(4, os.cpu_count() or 1)
+        self._ahead = workers + 1
+        self._gatherers = _single_threaded(workers)
+        self._on_host = pool.device.type == "cpu"
+        uploads = self._on_host and device.type == "cuda"
+        self._upload = torch.cuda.Stream(device) if uploads else None
+
+    def batches(
+        self, order: EpochOrder, position: int, end: int, batch_size: int
+    ) -> Iterator[Arriving]:
+        """The batches between two global positions of the epoch."""
+        steps = Steps(order, self._kept, self._pool, self._filler, self._stats, position)
+        ahead: deque[Future[Arriving]] = deque()
+        cuts = itertools.pairwise([*range(position, end, batch_size), end])
+        sizes = deque(order.positions(start, stop) for start, stop in cuts)
+        last = time.perf_counter()
+        try:
+            while sizes or ahead:
+                # rather hand out what is there than wait for the next step
+                while sizes and len(ahead) < self._ahead and (not ahead or steps.has(sizes[0])):
+                    ahead.append(self._gather(steps, sizes.popleft()))
+                steps.raise_failure()  # now, and not when its rows are due
+                arriving: Arriving = self._stats.wait_for(ahead.popleft())
+                now = time.perf_counter()
+                self._stats.seconds, last = self._stats.seconds + now - last, now
+                self._stats.rows += len(arriving.rows)
+                self._stats.bytes += len(arriving.rows) * self._row_bytes
+                yield arriving
+        finally:
+            for batch in ahead:
+                batch.cancel()
+            steps.close()
+            wait(ahead)
+
+    def deliver(self, arriving: Arriving) -> list[Tensor]:
+        """The batch, ready for the stream that its user computes on."""
+        if arriving.uploaded is None:
+            return arriving.tensors
+        stream = torch.cuda.current_stream(self._device)
+        stream.wait_event(arriving.uploaded)
+        for tensor in arriving.tensors:
+            tensor.record_stream(stream)
+        return self._finish(arriving.tensors)
+
+    def close(self) -> None:
+        self._filler.shutdown(cancel_futures=True)
+        self._gatherers.shutdown(cancel_futures=True)
+
+    def _gather(self, steps: Steps, size: int) -> Future[Arriving]:
+        """Has the next `size` rows gathered, in as many pieces as they lie in steps."""
+        stored = [
+            torch.empty(
+                (size, *table.shape[1:]),
+                dtype=table.dtype,
+                device=table.device,
+                pin_memory=self._upload is not None,
+            )
+            for table in self._pool.tables
+        ]
+        rows = torch.empty(size, dtype=torch.int64)
+        pieces: list[Future[None]] = []
+        done = 0
+        while done < size:
+            step, part = steps.take(size - done)
+            here = slice(done, done + part.stop - part.start)
+            rows[here] = torch.from_numpy(step.rows[part])
+            out = [tensor[here] for tensor in stored]
+            pieces.append(self._run(_gather, self._pool.tables, step, part, out))
+            steps.use(pieces[-1])
+            done = here.stop
+        return self._run(self._send, pieces, stored, rows)
+
+    def _send(self, pieces: list[Future[None]], stored: list[Tensor], rows: Tensor) -> Arriving:
+        """Sends a gathered batch to the device."""
+        for piece in pieces:
+            piece.result()
+        if self._upload is None:
+            moved = [tensor.to(self._device) for tensor in stored]
+            return Arriving(self._finish(moved), rows, None)
+        with torch.cuda.stream(self._upload):
+            moved = [tensor.to(self._device, non_blocking=True) for tensor in stored]
+            return Arriving(moved, rows, self._upload.record_event())
+
+    def _run(self, task: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """On the host in the background; on a GPU, which makes nobody wait, at once."""
+        if self._on_host:
+            return self._gatherers.submit(task, *arguments)
+        done: Future[Any] = Future()
+        done.set_result(task(*arguments))
+        return done
+
+
+def _gather(tables: list[Tensor], step: Step, part: slice, out: list[Tensor]) -> None:
+    for target, table, index in zip(out, tables, step.index, strict=True):
+        torch.index_select(table, 0, index[part], out=target)
+
+
+def _single_threaded(workers: int) -> ThreadPoolExecutor:
+    """Threads in each of which torch computes without helpers: they are each other's.
+
+    `torch.set_num_threads` counts for the thread that calls it and for threads begun later, so
+    the number is put back when all have begun.
+    """
+    threads = torch.get_num_threads()
+    executor = ThreadPoolExecutor(workers, "gather rows", lambda: torch.set_num_threads(1))
+    together = threading.Barrier(workers)
+    for task in [executor.submit(together.wait) for _ in range(workers)]:
+        task.result()
+    torch.set_num_threads(threads)
+    return executor
