@@ -14,6 +14,7 @@ from safetensors.numpy import load_file
 from lmsaes.cache.int8 import CHANNELS, Channels
 from lmsaes.cache.loader import ShuffledLoader
 from lmsaes.cache.manifest import MANIFEST, TextPosition, read_manifest
+from lmsaes.cache.order import SMALLEST_POOL
 from lmsaes.cache.reader import ActivationCache, ordinary_positions
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.errors import CacheError
@@ -180,19 +181,26 @@ def test_what_storing_lost_is_measured(tmp_path, format, dtype):
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_loader_gives_original_units(tmp_path, format):
     cache = made_up_cache(
-        tmp_path / "c", 40, hooks={"a": 3, "b": 5}, dtype="int8", format=format, shard_contexts=8
+        tmp_path / "c",
+        1000,
+        hooks={"a": 3, "b": 5},
+        dtype="int8",
+        format=format,
+        shard_contexts=400,
+        block_contexts=8,
+        batch_size=200,
     )
-    expected = {hook: cache.activations(hook, 0, 40).flatten(0, 1) for hook in cache.hooks}
+    expected = {hook: cache.activations(hook, 0, 1000).flatten(0, 1) for hook in cache.hooks}
     seen = []
-    # a pool of a part of the rows, so that some are carried from one filling to the next
-    with ShuffledLoader(cache, ["a", "b"], 7, 9000, return_rows=True) as loader:
+    # a pool of a part of the rows, so that blocks come and go
+    with ShuffledLoader(cache, ["a", "b"], 77, pool_rows=SMALLEST_POOL, return_rows=True) as loader:
         assert loader.pool_rows < cache.rows
         for batch, rows in loader:
             seen.append(rows)
             for hook in cache.hooks:
                 assert batch[hook].dtype == torch.float32
                 assert torch.equal(batch[hook], expected[hook][rows])
-    assert torch.equal(torch.cat(seen).sort().values, torch.arange(160))
+    assert torch.equal(torch.cat(seen).sort().values, torch.arange(4000))
 
 
 @pytest.mark.parametrize(

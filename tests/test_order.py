@@ -52,7 +52,7 @@ def test_a_step_draws_from_no_more_than_the_pool(rows, pool_rows):
 
 def test_a_cache_that_fits_is_shuffled_uniformly():
     """Where a row comes out says nothing of where it stood."""
-    rows, epochs = 60, 4000
+    rows, epochs = 40, 2000
     places = np.stack([deal(EpochOrder(rows, rows, 0, e))[0] for e in range(epochs)])
     counts = np.zeros((rows, rows))
     np.add.at(counts, (np.tile(np.arange(rows), (epochs, 1)), places), 1)
@@ -80,10 +80,10 @@ def test_too_small_a_pool_and_too_many_ranks_are_refused():
 @pytest.mark.parametrize(
     ("rows", "pool_rows", "batch_size", "context_size"),
     [
-        (100_000, SMALLEST_POOL, 256, 16),
-        (100_000, SMALLEST_POOL, 1000, 128),  # batches of several steps, contexts of many groups
-        (150_000, 10 * SMALLEST_POOL, 4096, 128),
-        (60_000, 4 * SMALLEST_POOL, 512, 32),
+        (100_003, SMALLEST_POOL, 251, 16),
+        (100_003, SMALLEST_POOL, 1001, 128),  # batches of several steps, contexts of many groups
+        (150_001, 10 * SMALLEST_POOL, 4096, 128),
+        (100_003, 4 * SMALLEST_POOL, 511, 32),
         (20_000, 20_000, 512, 32),  # fits
     ],
 )
@@ -94,10 +94,10 @@ def test_the_companions_of_a_row_are_as_many_as_the_formula_says(
     for seed in range(6):
         contexts = np.concatenate(deal(EpochOrder(rows, pool_rows, seed, 0))) // context_size
         batches = np.arange(rows) // batch_size
-        _, together = np.unique(np.stack([batches, contexts]), axis=1, return_counts=True)
+        _, together = np.unique(batches * rows + contexts, return_counts=True)
         met.append(float((together * (together - 1)).sum() / rows))
     expected = shuffle_quality(rows, pool_rows, batch_size, context_size).companions
-    assert np.mean(met) == pytest.approx(expected, rel=0.05)
+    assert np.mean(met) == pytest.approx(expected, rel=0.06)
 
 
 def test_two_gibibytes_leave_a_row_less_than_one_companion():

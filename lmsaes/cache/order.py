@@ -133,7 +133,8 @@ class Dealer:
     def __init__(self, order: EpochOrder, rows: Callable[[int, int], np.ndarray]) -> None:
         """`rows(start, stop)`: the rows at places start to stop of the line, as any numbers."""
         self._order, self._rows = order, rows
-        self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in order.buckets]
+        buckets = () if order.fits else order.buckets
+        self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in buckets]
         self._parts: dict[int, list[list[np.ndarray]]] = {}  # by step, bucket, age of the group
         self._next: int | None = None
 
