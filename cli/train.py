@@ -55,6 +55,15 @@ def train(
     shuffle_memory: Annotated[
         str | None, typer.Option(help=_of_run("shuffle_memory") + " (default: 4GiB)")
     ] = None,
+    allow_poor_shuffle: Annotated[
+        bool, typer.Option("--allow-poor-shuffle", help=_of_run("allow_poor_shuffle"))
+    ] = False,
+    pool_device: Annotated[
+        str | None, typer.Option(help=_of_run("pool_device"), show_default=False)
+    ] = None,
+    max_norm: Annotated[
+        float | None, typer.Option(help=_of_run("max_norm"), show_default=False)
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="seed of the weights and the order of rows (default: 0)")
     ] = None,
@@ -80,6 +89,9 @@ def train(
         "tokens": tokens,
         "batch_size": batch_size,
         "shuffle_memory": shuffle_memory,
+        "allow_poor_shuffle": allow_poor_shuffle or None,
+        "pool_device": pool_device,
+        "max_norm": max_norm,
         "seed": seed,
         "device": device,
         "checkpoint_every": checkpoint_every,

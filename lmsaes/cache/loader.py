@@ -225,6 +225,12 @@ class ShuffledLoader:
         """Bytes that a pool of so many rows takes, of all ranks together."""
         return (self._frames(pool_rows, BUCKETS) + _READING_THREADS) * self._frame_bytes
 
+    @property
+    def host_memory(self) -> int:
+        """Bytes of the host's memory that the pool takes, page cache included."""
+        on_host = self._pool.device.type == "cpu"
+        return self.memory_for(self.pool_rows) if on_host else 0
+
     def _order(self, epoch: int) -> EpochOrder:
         return EpochOrder(self.rows, self.pool_rows, self.seed, epoch, self.rank, self.world_size)
 

@@ -19,15 +19,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from lmsaes.cache.loader import ShuffledLoader
+from lmsaes.cache.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import ConfigError
 from lmsaes.progress import progress
-from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
+from lmsaes.quantities import format_bytes, format_count, parse_count
 from lmsaes.sae import SAE, Metrics, Provenance, SAEConfig
 from lmsaes.sae.config import NormalizationKind
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
@@ -65,6 +66,10 @@ def train(
     checkpoint_every: int = 1000,
     log_every: int = 50,
     drop_special: bool = True,
+    skip_positions: Sequence[int] = (),
+    max_norm: float | None = None,
+    pool_device: str | None = None,
+    allow_poor_shuffle: bool = False,
     overwrite: bool = False,
     wandb: str | None = None,
 ) -> list[TrainedSAE]:
@@ -72,8 +77,11 @@ def train(
 
     `hook` is for the configurations that name none; `tokens` and `batch_size` count rows of the
     cache; `checkpoint_every` and `log_every` count steps; `wandb` names a project there that gets
-    the metrics as well. Called again with the same arguments
-    it continues an unfinished run, and returns a finished one's results.
+    the metrics as well. What is left out and where rows
+    are mixed is as `ShuffledLoader` says; a pool of so few blocks that the order of the text
+    shows is refused unless `allow_poor_shuffle`. Called again with the same arguments it continues
+    an unfinished run, and returns a finished one's results; `shuffle_memory` may then be another
+    one, if it holds the run's pool.
 
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
     CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
@@ -85,29 +93,46 @@ def train(
     saes = tuple(_with_hook(config, hook, cache) for config in wanted)
     _check_names(saes)
     run = Path(out)
-    settings = RunSettings.model_validate(
-        {
-            "cache_identity": cache.identity,
-            "cache_rows": cache.rows,
-            "tokens": parse_count(tokens),
-            "batch_size": parse_count(batch_size),
-            "shuffle_memory": parse_bytes(shuffle_memory),
-            "seed": seed,
-            "drop_special": drop_special,
-            "log_every": log_every,
-            "saes": [config.model_dump() for config in saes],
-        }
-    )
-    _check_folder(run, settings, overwrite)
+    asked: dict[str, Any] = {
+        "cache_identity": cache.identity,
+        "cache_rows": cache.rows,
+        "tokens": parse_count(tokens),
+        "batch_size": parse_count(batch_size),
+        "seed": seed,
+        "drop_special": drop_special,
+        "skip_positions": skip_positions,
+        "max_norm": max_norm,
+        "log_every": log_every,
+        "saes": [config.model_dump() for config in saes],
+    }
+    begun = _check_folder(run, asked, overwrite)
     finished = None if overwrite else _finished(run, saes)
     if finished is not None:
         _log.info("%s is finished: nothing to do", run)
         return finished
-    work = _Run(cache, saes, settings, run, find_device(device), checkpoint_every, wandb)
-    if overwrite:
-        _remove_run(run)
-    settings.write(run)
-    return work.train()
+    place = find_device(device)
+    loader = ShuffledLoader(
+        cache,
+        hooks=list(dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))),
+        batch_size=asked["batch_size"],
+        memory=shuffle_memory,
+        seed=seed,
+        device=place,
+        pool_device=pool_device,
+        drop_special=drop_special,
+        skip_positions=skip_positions,
+        max_norm=max_norm,
+        pool_rows=None if begun is None else begun.pool_rows,
+    )
+    with closing(loader):
+        if begun is None and not allow_poor_shuffle:
+            _check_shuffle(loader)
+        settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
+        work = _Run(cache, saes, settings, run, loader, checkpoint_every, wandb)
+        if overwrite:
+            _remove_run(run)
+        settings.write(run)
+        return work.train()
 
 
 class _Run:
@@ -117,26 +142,16 @@ class _Run:
         saes: Sequence[SAEConfig],
         settings: RunSettings,
         folder: Path,
-        device: torch.device,
+        loader: ShuffledLoader,
         checkpoint_every: int,
         wandb: str | None,
     ) -> None:
         self.cache, self.settings, self.folder = cache, settings, folder
-        self.device, self.checkpoint_every = device, checkpoint_every
-        self.hooks = tuple(
-            dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))
-        )
-        self.memory = memory_needed(cache, saes, settings.batch_size, settings.shuffle_memory)
-        check_memory(self.memory, settings.shuffle_memory, device)
-        self.loader = ShuffledLoader(
-            cache,
-            hooks=list(self.hooks),
-            batch_size=settings.batch_size,
-            memory=settings.shuffle_memory,
-            seed=settings.seed,
-            device=device,
-            drop_special=settings.drop_special,
-        )
+        self.loader, self.checkpoint_every = loader, checkpoint_every
+        self.hooks, self.device = loader.hooks, loader.device
+        pool = loader.memory_for(loader.pool_rows)
+        self.memory = memory_needed(cache, saes, settings.batch_size, pool)
+        check_memory(self.memory, loader.host_memory, self.device)
         self.steps = _steps(settings.tokens, self.loader.rows, len(self.loader), settings)
         self.tokens = 0
         self.done = 0
@@ -175,7 +190,7 @@ class _Run:
         return sample_rows(self.cache, hooks, self.settings.drop_special)
 
     def train(self) -> list[TrainedSAE]:
-        with closing(self.loader), interruptible() as interrupted:
+        with interruptible() as interrupted:
             self._restore()
             self._announce()
             total = self.steps * self.settings.batch_size
@@ -193,6 +208,14 @@ class _Run:
                         self._save_state()
         if self.wandb is not None:
             self.wandb.close()
+        stats = self.loader.stats
+        _log.info(
+            "loader: %.2f GB/s, waited for %.0f %% of the time; %s read in %d fills of the pool",
+            stats.gigabytes_per_second,
+            100 * stats.share_waited,
+            format_bytes(stats.bytes_read),
+            stats.fills,
+        )
         return self._finish()
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
@@ -296,7 +319,7 @@ class _Run:
                 tokens=self.tokens,
                 steps=self.steps,
                 batch_size=self.settings.batch_size,
-                shuffle_memory=self.settings.shuffle_memory,
+                shuffle_memory=self.loader.memory_for(self.loader.pool_rows),
                 seed=self.settings.seed,
                 lr=trainer.lr,
                 warmup=trainer.warmup,
@@ -342,6 +365,15 @@ class _Run:
                 format_count(first.dead_after),
             )
         _log.info("memory: %s", format_bytes(self.memory))
+        quality = self.loader.shuffle_quality
+        _log.info(
+            "shuffle: a row meets %.2g rows of its own context in its batch (%.2g if all rows were"
+            " permuted); it draws from %s rows, which take %s",
+            quality.companions,
+            quality.perfect,
+            format_count(self.loader.pool_rows),
+            format_bytes(self.loader.memory_for(self.loader.pool_rows)),
+        )
         if self.done:
             _log.info("continuing at step %d", self.done)
 
@@ -372,19 +404,38 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
 
 
-def _check_folder(run: Path, settings: RunSettings, overwrite: bool) -> None:
-    """Refuses a folder that holds something else, or the same with other arguments."""
+def _check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettings | None:
+    """The settings of the run to go on with, if there is one.
+
+    Raises ConfigError for a folder that holds something else, or a run with other arguments.
+    """
     if not (run / RUN_FILE).is_file():
         if run.exists() and (not run.is_dir() or any(run.iterdir())):
             raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
+        return None
+    if overwrite:
+        return None
+    begun = RunSettings.read(run)
+    # what memory the pool gets is decided once, and checked where it is made
+    settings = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
+    if differences := settings.differences(begun):
+        raise ConfigError(
+            f"{run} holds a run with other arguments: " + "; ".join(differences),
+            "train into another folder, or use --overwrite",
+        )
+    return begun
+
+
+def _check_shuffle(loader: ShuffledLoader) -> None:
+    """Raises ConfigError when the pool is so small that the order of the text would show."""
+    if loader.shuffles_well:
         return
-    if not overwrite:
-        differences = settings.differences(RunSettings.read(run))
-        if differences:
-            raise ConfigError(
-                f"{run} holds a run with other arguments: " + "; ".join(differences),
-                "train into another folder, or use --overwrite",
-            )
+    raise ConfigError(
+        f"this shuffle memory mixes rows of {loader.pool_blocks:.0f} blocks at a time, and the"
+        f" order of the text would show; {ENOUGH_BLOCKS} are enough",
+        f"give --shuffle-memory {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
+        " --allow-poor-shuffle",
+    )
 
 
 def _remove_run(run: Path) -> None:

@@ -20,9 +20,11 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
     cache_rows: int
     tokens: int
     batch_size: int
-    shuffle_memory: int
+    pool_rows: int
     seed: int
     drop_special: bool
+    skip_positions: tuple[int, ...] = ()
+    max_norm: float | None = None
     log_every: int
     saes: tuple[AnyConfig, ...]
 

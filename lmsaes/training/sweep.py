@@ -51,6 +51,24 @@ class Sweep(BaseModel, frozen=True, extra="forbid"):
     drop_special: Annotated[
         bool, Field(description="leave out special tokens and each context's first position")
     ] = True
+    skip_positions: Annotated[
+        tuple[int, ...], Field(description="positions of each context to leave out")
+    ] = ()
+    max_norm: Annotated[
+        float | None,
+        Field(gt=0, description="leave out rows of more than so many times the mean norm"),
+    ] = None
+    pool_device: Annotated[
+        str | None,
+        Field(
+            description="where rows are mixed: cpu or the GPU "
+            "(default: the page cache, or the host's memory)"
+        ),
+    ] = None
+    allow_poor_shuffle: Annotated[
+        bool,
+        Field(description="train even if the pool is so small that the order of the text shows"),
+    ] = False
     wandb: Annotated[
         str | None, Field(description="Weights & Biases project that gets the metrics as well")
     ] = None
