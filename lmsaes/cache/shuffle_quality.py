@@ -1,6 +1,5 @@
 """How well the loader mixes: how many rows of its own context a row meets in its batch."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,50 +27,74 @@ def shuffle_quality(
     global batch. context_size: kept rows of a context, which stand beside each other.
 
     Part a of group g goes to step g + a, its row i to place i · 8 + a there; each group's rows are
-    permuted. So the places of two rows, j groups apart, are known up to two uniform draws, and
-    they share a batch with the chance 1 − distance / batch_size. Summed over the other rows of a
-    context, averaged over where groups and batches begin, and over all groups of an epoch. Left
-    out are contexts cut by a bucket's edge, 47 of them; those of the groups at an epoch's two
-    ends are counted as if the next group were as long.
+    permuted. So the places of two rows of two groups are known up to uniform draws, and they
+    share a batch with the chance 1 − distance / batch_size. Summed over the other rows of a
+    context, averaged over where groups, contexts and batches begin, and over all groups of an
+    epoch. Left out are contexts cut by a bucket's edge, 47 of them; the last step is taken to be
+    as long as the others.
     """
     context_size, batch_size = min(context_size, rows), min(batch_size, rows)
     perfect = (batch_size - 1) * (context_size - 1) / max(rows - 1, 1)
     order = EpochOrder(rows, pool_rows, 0, 0)
     if order.fits:
         return ShuffleQuality(perfect, perfect)
-    steps = order.steps
-    # the groups of an epoch by how many parts they have
-    parts = Counter(
-        min(steps - 1, group + PARTS - 1) - max(0, group) + 1 for group in range(1 - PARTS, steps)
-    )
-    total = sum(
-        count * parts * _companions(order.part, parts, batch_size, context_size)
-        for parts, count in parts.items()
-    )
-    return ShuffleQuality(total / sum(n * count for n, count in parts.items()), perfect)
+    # an epoch of fewer steps stands for a long one: the groups in its middle are all alike
+    steps = min(order.steps, 8 * PARTS)
+    groups = range(1 - PARTS, steps)
+    alike = order.steps - steps
+    total, weights = 0.0, 0
+    for group in groups:
+        weight = len(_ages(group, steps)) * (1 + alike * (group == steps // 2))
+        total += weight * _companions(group, steps, order.part, batch_size, context_size)
+        weights += weight
+    return ShuffleQuality(total / weights, perfect)
 
 
-def _companions(part: int, parts: int, batch_size: int, context_size: int) -> float:
-    """Companions of a row whose group has so many parts."""
-    group, step = parts * part, PARTS * part
-    # two draws of a group's places: part and row, each pair of differences so and so often
-    ages, rows = np.arange(1 - parts, parts)[:, None], np.arange(1 - part, part)
-    pairs = ((parts - np.abs(ages)) * (part - np.abs(rows))).astype(float)
-    reach = -(-batch_size // (BUCKETS * step)) + PARTS  # farther groups never share a batch
+def _ages(group: int, steps: int) -> range:
+    """The parts that a group has: those whose steps lie in the epoch."""
+    return range(max(0, -group), min(PARTS, steps - group))
+
+
+def _companions(group: int, steps: int, part: int, batch_size: int, context_size: int) -> float:
+    """Companions of a row of a group."""
+    apart = np.array([d for d in range(1 - context_size, context_size) if d != 0])
+    often = (context_size - np.abs(apart)) / context_size  # rows of the context so far apart
+    size = part * len(_ages(group, steps))
     total = 0.0
-    for distance in range(min(reach, -(-context_size // group)) + 1):
-        places = BUCKETS * np.abs((distance + ages) * step + rows * PARTS + ages)
-        chances = pairs * np.maximum(0, 1 - places / batch_size)
-        if distance == 0:
-            chances[parts - 1, part - 1] = 0  # a row has its place to itself
-        draws = group * (group - 1) if distance == 0 else group**2
-        chance = float(chances.sum()) / max(draws, 1)
-        total += _neighbours(context_size, group, distance) * chance
+    for direction in (1, -1):
+        other, start = group, 0
+        while 1 - PARTS <= other < steps:
+            length = part * len(_ages(other, steps))
+            if direction < 0 and other != group:
+                start -= length
+            if start >= size + context_size or start + length <= -context_size:
+                break
+            if direction > 0 or other != group:
+                # the share of the group from which a row so far away lies in the other
+                inside = np.minimum(size + apart, start + length) - np.maximum(apart, start)
+                mates = float((often * np.maximum(inside, 0)).sum()) / size
+                if mates > 0:
+                    total += mates * _chance(group, other, steps, part, batch_size)
+            if direction > 0:
+                start += length
+            other += direction
     return total
 
 
-def _neighbours(context_size: int, group: int, distance: int) -> float:
-    """Rows of a row's context that lie `distance` groups before or after it."""
-    apart = np.arange(1, context_size)
-    pairs = 2 * (context_size - apart) / context_size
-    return float((pairs * np.maximum(0, 1 - np.abs(apart / group - distance))).sum())
+def _chance(group: int, other: int, steps: int, part: int, batch_size: int) -> float:
+    """That rows of two groups, two of one if they are the same, share a batch."""
+    mine, theirs = np.array(_ages(group, steps)), np.array(_ages(other, steps))
+    ages = theirs[:, None] - mine
+    # places between their parts, and the rows that could make up for them
+    between = (other - group + ages) * PARTS * part + ages
+    reach = batch_size // (BUCKETS * PARTS) + 2
+    nearest = np.round(-between / PARTS).astype(int)
+    rows = nearest[..., None] + np.arange(-reach, reach + 1)
+    pairs = np.maximum(0, part - np.abs(rows)).astype(float)
+    if group == other:
+        pairs[(ages == 0)[..., None] & (rows == 0)] = 0  # a row has its place to itself
+    places = BUCKETS * np.abs(between[..., None] + PARTS * rows)
+    shared = float((pairs * np.maximum(0, 1 - places / batch_size)).sum())
+    size = part * len(mine)
+    draws = size * (size - 1 if group == other else part * len(theirs))
+    return shared / max(draws, 1)
