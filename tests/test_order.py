@@ -83,7 +83,7 @@ def test_too_small_a_pool_and_too_many_ranks_are_refused():
         (50_003, SMALLEST_POOL, 251, 16),
         (50_003, SMALLEST_POOL, 1001, 128),  # batches of several steps, contexts of many groups
         (150_001, 10 * SMALLEST_POOL, 4096, 128),
-        (50_003, 4 * SMALLEST_POOL, 511, 32),
+        (100_003, 4 * SMALLEST_POOL, 511, 32),
         (20_000, 20_000, 512, 32),  # fits
     ],
 )
