@@ -22,7 +22,7 @@ from lmsaes.sae import (
 from lmsaes.training import SAETrainer
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import forget, make_optimizers
-from lmsaes.training.schedules import lr_factor
+from lmsaes.training.schedules import lr_factor, peak_lr
 
 D, PLANTED, ACTIVE = 32, 64, 3
 DIRECTIONS = torch.nn.functional.normalize(
@@ -157,6 +157,17 @@ def test_the_learning_rate_rises_stays_and_falls():
     assert factors[9:81] == [1.0] * 72
     assert factors[90] == pytest.approx(0.5)
     assert factors[99] == pytest.approx(0.05)
+
+
+def test_the_default_rate_follows_the_run_and_a_given_one_stands():
+    config = TopKConfig()
+    rate = peak_lr(config, features=2048, d_in=512, steps=2000, batch=2048)
+    assert peak_lr(config, 8 * 2048, 512, 2000, 2048) == pytest.approx(rate / 2)
+    assert peak_lr(config, 2048, 4 * 512, 2000, 2048) == pytest.approx(rate / 2)
+    assert peak_lr(config, 2048, 512, 8 * 2000, 2048) == pytest.approx(rate / 2)
+    assert peak_lr(config, 2048, 512, 2000, 2048 / 8) == pytest.approx(rate / 2)
+    assert peak_lr(JumpReLUConfig(), 2048, 512, 2000, 2048) == pytest.approx(rate / 2)
+    assert peak_lr(TopKConfig(lr=0.5), 2048, 512, 2000, 2048) == 0.5
 
 
 OPTIMIZERS = ["adam", "muon", "schedule-free", "signum", "adam-8bit"]

@@ -1,23 +1,22 @@
 """Learning rates, and the settings that only make sense relative to a run's length."""
 
-import math
-
 from lmsaes.sae.config import SAEConfig
 
 DEAD_AFTER = 10_000_000
 WARMUP = 1000
 
 
-def peak_lr(config: SAEConfig, features: int, steps: int) -> float:
+def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: float) -> float:
     """The learning rate at the top of the schedule.
 
-    The usual rules were found on runs of 10⁵ steps and are too low for short ones; the best rate
-    falls with the square root of the run's length and of the width. docs/training.md has the
-    sweeps behind the constants.
+    0.067 · √(256 / d_in) · ∛(batch / (steps · features)), between 5e-5 and 8e-3: the best rate
+    falls with the length of the run and the width and rises with the batch, each by about the
+    cube root. The usual rules were found on runs of 10⁵ steps and are too low for short ones.
+    docs/architectures.md has the sweeps behind the constants.
     """
     if config.lr is not None:
         return config.lr
-    rate = 4e-3 * math.sqrt(800 / max(steps, 1)) * math.sqrt(2304 / features)
+    rate = 0.067 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
     return config.lr_share * min(max(rate, 5e-5), 8e-3)
 
 

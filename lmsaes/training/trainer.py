@@ -40,7 +40,7 @@ class SAETrainer:
         self.inputs, self.outputs = inputs, outputs
         self.steps = steps
         self.done = 0
-        self.lr = peak_lr(config, sae.features, steps)
+        self.lr = peak_lr(config, sae.features, sae.d_in, steps, tokens / max(steps, 1))
         self.warmup = warmup_steps(config, steps)
         # Schedule-free averages instead of falling.
         self.decay = 0.0 if config.optimizer == "schedule-free" else config.decay
