@@ -29,6 +29,8 @@ from lmsaes.sae import (
     TopKConfig,
     entries,
 )
+from lmsaes.training import SAETrainer
+from lmsaes.training.normalization import Normalization
 
 ROWS, D, FEATURES = 12, 6, 32
 Oracle = Callable[[SAE, Tensor, Tensor, Tensor], Tensor]
@@ -327,3 +329,19 @@ def test_a_bfloat16_product_keeps_master_weights_and_losses_in_float32(config: S
     assert sae.W_enc.grad is not None
     assert sae.W_enc.grad.dtype == torch.float32
     assert float(rounded.loss.detach()) == pytest.approx(float(plain.loss.detach()), rel=0.05)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
+@pytest.mark.parametrize("config", [config for config, _ in CASES])
+def test_a_step_never_waits_for_the_gpu(config: SAEConfig):
+    scale = Normalization(torch.zeros(D).cuda(), torch.ones(D).cuda(), float(D))
+    trainer = SAETrainer(SAE.create(config, D).cuda(), 10, 1000, scale, scale)
+    x = torch.randn(ROWS, D, device="cuda")
+    trainer.step(x, x)  # compiles kernels, allocates
+    trainer.dead = torch.arange(0, FEATURES, 2, device="cuda")
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        trainer.step(x, x)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")

@@ -264,6 +264,12 @@ def test_a_saved_sae_takes_raw_rows_however_they_were_normalised(
     assert fvu(sae, x, target) < 0.4
 
 
+def test_a_short_run_says_which_defaults_it_shortens(run: Train, caplog: pytest.LogCaptureFixture):
+    with caplog.at_level("INFO", logger="lmsaes"):
+        run([TopKConfig(features=48, k=4, dead_after=100), CONFIGS[1]], tokens=2_000)
+    assert "counts as dead after 250 silent tokens, not 10M" in caplog.text
+
+
 def test_a_loss_that_is_no_number_stops_the_run(run: Train):
     with pytest.raises(ConfigError, match="the loss is"):
         run(TopKConfig(features=48, k=4, lr=1e30, clip=None), log_every=5)

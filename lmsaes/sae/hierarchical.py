@@ -33,18 +33,19 @@ class Hierarchical(TopK, architecture="hierarchical"):
     """
 
     config_type = HierarchicalConfig
+    starts: Tensor
 
     def __init__(self, config: HierarchicalConfig, d_in: int, d_out: int | None = None) -> None:
         super().__init__(config, d_in, d_out)
         self.levels = _levels(config)
+        self.register_buffer("starts", torch.tensor((0, *self.levels)), persistent=False)
 
     def select(self, pre: Tensor) -> SparseRows:
         values, indices = pre.topk(self.k, dim=1)
         return SparseRows.from_topk(values, indices, self.features)
 
     def reconstruct(self, fired: SparseRows) -> Tensor:
-        starts = torch.tensor((0, *self.levels), device=fired.device)
-        bounds = fired.offsets[:-1, None] + starts
+        bounds = fired.offsets[:-1, None] + self.starts
         return nested_decode(fired, bounds, self.W_dec) + self.b_dec
 
 

@@ -33,6 +33,7 @@ class Matryoshka(BatchTopK, architecture="matryoshka"):
     """loss = mean over prefixes of ‖y − x̂_prefix‖²/d + aux-k on the whole dictionary's error."""
 
     config_type = MatryoshkaConfig
+    bounds: Tensor
 
     def __init__(self, config: MatryoshkaConfig, d_in: int, d_out: int | None = None) -> None:
         super().__init__(config, d_in, d_out)
@@ -43,11 +44,11 @@ class Matryoshka(BatchTopK, architecture="matryoshka"):
                 f"{self.features} features are too few for the prefixes {config.prefixes}",
                 "use more features or fewer prefixes",
             )
+        self.register_buffer("bounds", torch.tensor([0, *self.ends]), persistent=False)
 
     def reconstruct(self, fired: SparseRows) -> Tensor:
         # Entries ascend in (row, feature): a prefix of the features is a prefix of each row.
         places = fired.row_ids() * self.features + fired.indices
         starts = torch.arange(fired.rows, device=fired.device) * self.features
-        ends = torch.tensor([0, *self.ends], device=fired.device)
-        bounds = torch.searchsorted(places, starts[:, None] + ends)
+        bounds = torch.searchsorted(places, starts[:, None] + self.bounds)
         return nested_decode(fired, bounds, self.W_dec) + self.b_dec

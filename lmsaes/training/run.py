@@ -35,6 +35,7 @@ from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save
 from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.resources import check_memory, find_device, memory_needed
+from lmsaes.training.schedules import DEAD_AFTER
 from lmsaes.training.settings import RUN_FILE, RunSettings
 from lmsaes.training.start import new_sae, sample_rows
 from lmsaes.training.trainer import SAETrainer
@@ -358,11 +359,16 @@ class _Run:
                 trainer.lr,
                 trainer.warmup,
             )
-        first = self.trainers[0]
-        if first.sae.config.dead_after is None and first.dead_after < 10_000_000:
+        shortened = {
+            t.dead_after
+            for t in self.trainers
+            if t.dead_after < DEAD_AFTER and not t.sae.config.dead_after
+        }
+        for tokens in shortened:
             _log.info(
-                "short run: a feature counts as dead after %s silent tokens, not 10M",
-                format_count(first.dead_after),
+                "short run: a feature counts as dead after %s silent tokens, not %s",
+                format_count(tokens),
+                format_count(DEAD_AFTER),
             )
         _log.info("memory: %s", format_bytes(self.memory))
         quality = self.loader.shuffle_quality
