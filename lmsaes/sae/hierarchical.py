@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lmsaes.sae.nested import nested_decode
 from lmsaes.sae.sparse_rows import SparseRows
-from lmsaes.sae.topk import TopK, TopKConfig
+from lmsaes.sae.topk import TopK, TopKConfig, top_of_rows
 
 
 class HierarchicalConfig(TopKConfig, frozen=True):
@@ -41,8 +41,9 @@ class Hierarchical(TopK, architecture="hierarchical"):
         self.register_buffer("starts", torch.tensor((0, *self.levels)), persistent=False)
 
     def select(self, pre: Tensor) -> SparseRows:
-        values, indices = pre.topk(self.k, dim=1)
-        return SparseRows.from_topk(values, indices, self.features)
+        values, indices = top_of_rows(pre, self.k)
+        values, order = values.sort(dim=1, descending=True)
+        return SparseRows.from_topk(values, indices.gather(1, order), self.features)
 
     def reconstruct(self, fired: SparseRows) -> Tensor:
         bounds = fired.offsets[:-1, None] + self.starts

@@ -10,8 +10,10 @@ from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, SAEConfig
 from lmsaes.training.normalization import Normalization
 
-# A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache.
+# A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache, and
+# no more than a GiB of them.
 _ROWS, _ROWS_PER_DIMENSION, _STRETCHES = 1 << 14, 8, 32
+_NUMBERS = 1 << 28
 # The active subspace holds this share of the variance and at least this share of the dimensions;
 # by variance alone, a residual stream's few huge directions would be all that is left.
 _ACTIVE_VARIANCE, _ACTIVE_DIMENSIONS = 0.99, 1 / 4
@@ -24,8 +26,8 @@ def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool
     Raises ConfigError where the cache has no row to give.
     """
     d = sum(cache.hooks[hook].d_model for hook in hooks)
-    wanted = -(-max(_ROWS, _ROWS_PER_DIMENSION * d) // cache.context_size)
-    length = -(-wanted // _STRETCHES)
+    wanted = min(max(_ROWS, _ROWS_PER_DIMENSION * d), _NUMBERS // d)
+    length = -(-wanted // (_STRETCHES * cache.context_size))  # contexts of a stretch
     if cache.contexts <= length * _STRETCHES:
         starts, length = [0], cache.contexts
     else:
