@@ -95,7 +95,7 @@ def test_a_planted_dictionary_is_recovered(config: SAEConfig):
 def test_every_architecture_learns_and_its_saved_form_does_as_well(config: SAEConfig):
     trainer, sae = trained(config, steps=300)
     x = rows(4000, torch.Generator().manual_seed(2))
-    fvu = float(sae.error(x).square().sum() / (x - x.mean(0)).square().sum())
+    fvu = float(sae.error(x).detach().square().sum() / (x - x.mean(0)).square().sum())
     metrics = trainer.final_metrics()
     assert fvu < 0.5
     assert fvu == pytest.approx(metrics.fvu, rel=0.15)

@@ -264,6 +264,22 @@ def test_a_saved_sae_takes_raw_rows_however_they_were_normalised(
     assert fvu(sae, x, target) < 0.4
 
 
+def test_saes_share_one_normalised_batch(run: Train, monkeypatch: pytest.MonkeyPatch):
+    batches: dict[str, list[int]] = {}
+    step = SAETrainer.step
+
+    def noting_step(self: SAETrainer, x: torch.Tensor, target: torch.Tensor):
+        batches.setdefault(self.sae.config.label, []).append(id(x))
+        assert (x is target) is (self.sae.config.target is None)
+        return step(self, x, target)
+
+    monkeypatch.setattr(SAETrainer, "step", noting_step)
+    others = [TopKConfig(features=48, k=3, target=OUT), ReLUConfig(features=48, normalize="none")]
+    run([*CONFIGS, *others], tokens=256)
+    whole, again, transcoder, raw = (ids[0] for ids in batches.values())
+    assert whole == again == transcoder != raw
+
+
 def test_a_short_run_says_which_defaults_it_shortens(run: Train, caplog: pytest.LogCaptureFixture):
     with caplog.at_level("INFO", logger="lmsaes"):
         run([TopKConfig(features=48, k=4, dead_after=100), CONFIGS[1]], tokens=2_000)
