@@ -1,12 +1,14 @@
 """The shuffling loader against one large memory copy, and other ways to shuffle the same rows.
 
-    python benchmarks/loader.py                   800 k rows of 768 float16, pool of half of them
+    python benchmarks/loader.py                   1.5 M rows of 768 float16, pool of 1 M
     python benchmarks/loader.py --json
-    python benchmarks/loader.py --rows 4000000 --pool 1000000
+    python benchmarks/loader.py --rows 4000000 --device cuda --pool-device cuda
 
 Everything is read from a warm page cache, except where a row says cold: there the files are
-dropped with `posix_fadvise` before each round. Figures are medians over rounds, ratios medians of
-the rounds' ratios.
+dropped with `posix_fadvise` before each round. Each measurement is one whole epoch of a new loader,
+the first filling of its pool included. Compressed and int8 caches hold an eighth of the rows, in
+a pool of an eighth. Figures are medians over rounds, in which all take turns; ratios are medians
+of the rounds' ratios.
 """
 
 import argparse
@@ -17,6 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +29,44 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from lmsaes import ActivationCache, ShuffledLoader
 from lmsaes.cache.manifest import (
+    Compression,
     ComputeRecord,
     HookRecord,
     Manifest,
     ModelRecord,
+    StorageDtype,
     StorageFormat,
     TextPosition,
     TextRecord,
 )
+from lmsaes.cache.shuffle_quality import shuffle_quality
 from lmsaes.cache.writer import CacheWriter
 
 CONTEXT, D_MODEL, BATCH = 128, 768, 4096
 ROW_BYTES = D_MODEL * 2
+COPY, READS, COLD = "memory copy", "sequential reads, warm", "sequential reads, cold"
+UNCHECKED = "safetensors, unchecked"
+
+
+@dataclass(frozen=True)
+class Way:
+    """Something to measure: `run` gives the bytes that it moved."""
+
+    what: str
+    run: Callable[[], int]
+    against: str = COPY
+    must: float | None = None
+    aim: float | None = None
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=800_000)
-    parser.add_argument("--pool", type=int, default=400_000, help="rows in the pool")
+    parser.add_argument("--rows", type=int, default=1_500_000)
+    parser.add_argument("--pool", type=int, default=1_000_000, help="rows in the pool")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None, help="where the caches are put")
+    parser.add_argument("--device", default="cpu", help="where batches go")
+    parser.add_argument("--pool-device", default=None, help="cpu or cuda (default: page cache)")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
@@ -54,14 +75,36 @@ def main() -> None:
         print(json.dumps(report))
     else:
         for row in report["rows"]:
-            print(f"{row['what']:<44} {row['value']:>8.2f} {row['unit']}  × {row['ratio']:.3f}")
+            print(f"{row['what']:<48} {row['value']:>8.2f} {row['unit']}  × {row['ratio']:.3f}")
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     contexts = arguments.rows // CONTEXT
-    memory = arguments.pool * 2 * (ROW_BYTES + 32) + 4 * 4 * 2**20
-    safetensors = write_cache(folder / "safetensors", contexts, "safetensors")
-    zarr = write_cache(folder / "zarr", contexts, "zarr")
+
+    def cache(format: StorageFormat, compression: Compression, dtype: StorageDtype, share: int):
+        name = folder / f"{format}-{compression}-{dtype}"
+        return write_cache(name, contexts // share, format, compression, dtype)
+
+    def epoch(cache: ActivationCache, **options: Any) -> Callable[[], int]:
+        share = contexts // cache.contexts
+        settings = {
+            "memory": "1TiB",
+            "pool_rows": max(arguments.pool // share, 4000),
+            "device": arguments.device,
+            "pool_device": arguments.pool_device,
+        } | options
+
+        def run() -> int:
+            with ShuffledLoader(cache, "hook", BATCH, **settings) as loader:
+                for batch in loader:
+                    last = batch
+                if last.device.type == "cuda":
+                    torch.cuda.synchronize()
+                return loader.stats.bytes
+
+        return run
+
+    plain = cache("safetensors", "none", "float16", 1)
     source = torch.empty(2**29, dtype=torch.uint8).fill_(1)
     target = torch.empty_like(source)
 
@@ -69,50 +112,89 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         target.copy_(source)
         return source.nbytes
 
-    ways: dict[str, tuple[Callable[[], int], str, float | None, float | None]] = {
-        "memory copy": (copy, "memory copy", None, None),
-        "sequential reads, warm": (lambda: read_files(safetensors), "memory copy", None, None),
-        "loader, safetensors, warm": (epoch(safetensors, memory), "memory copy", 0.35, 0.60),
-        "loader, zarr, warm": (epoch(zarr, memory), "memory copy", None, None),
-        "random rows of a memory map": (lambda: mapped(safetensors), "memory copy", None, None),
-        "DataLoader(TensorDataset, shuffle=True)": (data_loader, "memory copy", None, None),
-        "sequential reads, cold": (cold(safetensors, lambda: read_files(safetensors)),
-                                   "sequential reads, cold", None, None),
-        "loader, safetensors, cold": (cold(safetensors, epoch(safetensors, memory)),
-                                      "sequential reads, cold", 0.90, 0.97),
-    }  # fmt: skip
-    speeds: dict[str, list[float]] = {name: [] for name in ways}
+    ways = [
+        Way(COPY, copy),
+        Way(READS, lambda: read_files(plain)),
+        Way(UNCHECKED, epoch(plain, check=False), COPY, 0.35, 0.60),
+        Way("safetensors, each block checked", epoch(plain), UNCHECKED, 0.45, 0.6),
+        Way("safetensors, through a pool of its own", epoch(plain, pool_device="cpu"), COPY),
+    ]
+    for format, compression, dtype in (
+        ("zarr", "none", "float16"),
+        ("zarr", "zstd", "float16"),
+        ("zarr", "lz4", "float16"),
+        ("zarr", "blosc", "float16"),
+        ("safetensors", "none", "int8"),
+    ):
+        kind = cache(format, compression, dtype, 8)
+        name = f"{format}, {dtype if dtype == 'int8' else compression}, each block checked"
+        ways.append(Way(name, epoch(kind)))
+    ways += [
+        Way("DataLoader(TensorDataset, shuffle=True)", data_loader),
+        Way("random rows of a memory map, row by row", lambda: mapped(plain)),
+        Way(COLD, cold(plain, lambda: read_files(plain)), COLD),
+        Way(
+            "safetensors, each block checked, cold, pool of an eighth",
+            cold(plain, epoch(plain, pool_rows=arguments.rows // 8)),
+            COLD,
+            0.90,
+            0.97,
+        ),
+    ]
+    speeds: dict[str, list[float]] = {way.what: [] for way in ways}
     for _ in range(arguments.rounds):
-        for name, (run, *_rest) in ways.items():
+        for way in ways:
             start = time.perf_counter()
-            size = run()
-            speeds[name].append(size / (time.perf_counter() - start) / 1e9)
-    rows = [
+            size = way.run()
+            speeds[way.what].append(size / (time.perf_counter() - start) / 1e9)
+    rows: list[dict[str, Any]] = [
         {
-            "what": name,
-            "value": statistics.median(speeds[name]),
+            "what": way.what,
+            "value": statistics.median(speeds[way.what]),
             "unit": "GB/s",
             "ratio": statistics.median(
-                a / b for a, b in zip(speeds[name], speeds[against], strict=True)
+                a / b for a, b in zip(speeds[way.what], speeds[way.against], strict=True)
             ),
-            "must": must,
-            "aim": aim,
+            "must": way.must,
+            "aim": way.aim,
             "better": "higher",
         }
-        for name, (_, against, must, aim) in ways.items()
+        for way in ways
     ]
     return {
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
         f"torch {torch.__version__}",
         "settings": {k: str(v) for k, v in vars(arguments).items()},
-        "rows": rows,
+        "rows": [*rows, companions(plain)],
     }
 
 
-def write_cache(folder: Path, contexts: int, format: StorageFormat) -> ActivationCache:
+def companions(cache: ActivationCache) -> dict[str, Any]:
+    """What a pool of 2 GiB gives of 100 M rows."""
+    with ShuffledLoader(cache, "hook", BATCH, "2GiB") as loader:
+        quality = shuffle_quality(100_000_000, loader.pool_rows, BATCH, CONTEXT)
+    return {
+        "what": f"companions of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)",
+        "value": quality.companions,
+        "unit": "rows",
+        "ratio": quality.companions,
+        "must": 1.0,
+        "aim": 0.3,
+        "better": "lower",
+    }
+
+
+def write_cache(
+    folder: Path,
+    contexts: int,
+    format: StorageFormat,
+    compression: Compression,
+    dtype: StorageDtype,
+) -> ActivationCache:
     """A cache of noise; each context differs from its neighbours."""
     manifest = Manifest(
         format=format,
+        compression=compression,
         model=ModelRecord(name="noise", config_hash="0", weights_hash="0"),
         text=TextRecord(
             dataset="noise",
@@ -125,7 +207,7 @@ def write_cache(folder: Path, contexts: int, format: StorageFormat) -> Activatio
             special_ids=(),
         ),
         compute=ComputeRecord(batch_size=64, attention="none", device="cpu"),
-        hooks={"hook": HookRecord(d_model=D_MODEL, dtype="float16")},
+        hooks={"hook": HookRecord(d_model=D_MODEL, dtype=dtype)},
         shard_contexts=1024,
         block_contexts=16,
         contexts_requested=contexts,
@@ -146,17 +228,6 @@ def write_cache(folder: Path, contexts: int, format: StorageFormat) -> Activatio
     return ActivationCache.open(folder)
 
 
-def epoch(cache: ActivationCache, memory: int) -> Callable[[], int]:
-    def run() -> int:
-        size = 0
-        with ShuffledLoader(cache, "hook", BATCH, memory) as loader:
-            for batch in loader:
-                size += batch.nbytes
-        return size
-
-    return run
-
-
 def files(cache: ActivationCache) -> list[Path]:
     return sorted(cache.path.glob("activations/hook/shard-*"))
 
@@ -172,12 +243,13 @@ def read_files(cache: ActivationCache) -> int:
 
 
 def mapped(cache: ActivationCache) -> int:
-    """A batch at a time, each row from anywhere in the first file."""
-    path = files(cache)[0]
-    rows = np.memmap(path, np.float16, "r", offset=4096).reshape(-1, D_MODEL)
-    table = torch.from_numpy(np.asarray(rows))
-    order = torch.randperm(len(table))
-    return sum(table.index_select(0, part).nbytes for part in order.split(BATCH))
+    """Batches of rows from anywhere in the first file, each copied by itself."""
+    rows = np.memmap(files(cache)[0], np.float16, "r", offset=4096).reshape(-1, D_MODEL)
+    order = np.random.default_rng(0).permutation(len(rows))[: 16 * BATCH]
+    size = 0
+    for part in np.split(order, len(order) // BATCH):
+        size += torch.from_numpy(np.stack([rows[row] for row in part])).nbytes
+    return size
 
 
 def data_loader() -> int:

@@ -20,6 +20,7 @@ from lmsaes.errors import CacheError
 # Small enough for a core's own cache: a block that is only read to be checked, or to have it in
 # the page cache, goes through a buffer of this size.
 _PIECE = 256 * 2**10
+_PROBED = 4 * _PIECE  # bytes that the page cache is taken to hold where it holds the first
 _CHECKSUM_BYTES = 4
 _ABSENT = 2**64 - 1  # size of a zarr chunk that was never written
 # Linux: read only what the page cache holds.
@@ -98,15 +99,16 @@ class BlockFiles:
         checksum = 0
         with _opened(stored.path) as file:
             number = file.fileno()
-            for start in range(0, stored.bytes, _PIECE):
-                stop = min(start + _PIECE, stored.bytes)
-                data = mapped[start:stop].data
-                if not _is_resident(number, stored.offset + start):
-                    # one large read moves a disk faster than page faults
-                    data = self._buffer()[: stop - start]
-                    _read(number, stored, start, data)
-                if check:
-                    checksum = crc32c(data, checksum)
+            for start in range(0, stored.bytes, _PROBED):
+                stop = min(start + _PROBED, stored.bytes)
+                if _is_resident(number, stored.offset + start):
+                    checksum = crc32c(mapped[start:stop].data, checksum) if check else 0
+                    continue
+                # large reads move a disk faster than page faults
+                for at in range(start, stop, _PIECE):
+                    data = self._buffer()[: min(at + _PIECE, stop) - at]
+                    _read(number, stored, at, data)
+                    checksum = crc32c(data, checksum) if check else 0
             if check and checksum != self._checksum(number, stored):
                 raise _damaged(stored)
 

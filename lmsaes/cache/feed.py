@@ -109,22 +109,29 @@ class Feed:
             for table in self._pool.tables
         ]
         rows = torch.empty(size, dtype=torch.int64)
-        pieces: list[Future[None]] = []
+        begun: list[Future[None]] = []
         done = 0
-        while done < size:
+        while True:
             step, part = steps.take(size - done)
             here = slice(done, done + part.stop - part.start)
             rows[here] = torch.from_numpy(step.rows[part])
-            out = [tensor[here] for tensor in stored]
-            pieces.append(self._run(_gather, self._pool.tables, step, part, out))
-            steps.use(pieces[-1])
+            piece = self._pool.tables, step, part, [tensor[here] for tensor in stored]
             done = here.stop
-        return self._run(self._send, pieces, stored, rows)
+            if done == size:
+                break
+            begun.append(self._run(_gather, *piece))
+            steps.use(begun[-1])
+        last = self._run(self._gather_last_and_send, piece, begun, stored, rows)
+        steps.use(last)
+        return last
 
-    def _send(self, pieces: list[Future[None]], stored: list[Tensor], rows: Tensor) -> Arriving:
-        """Sends a gathered batch to the device."""
-        for piece in pieces:
-            piece.result()
+    def _gather_last_and_send(
+        self, piece: Any, begun: list[Future[None]], stored: list[Tensor], rows: Tensor
+    ) -> Arriving:
+        """The last piece of a batch, and the batch to the device when all others are there."""
+        _gather(*piece)
+        for other in begun:
+            other.result()
         if self._upload is None:
             moved = [tensor.to(self._device) for tensor in stored]
             return Arriving(self._finish(moved), rows, None)
@@ -153,9 +160,14 @@ def _single_threaded(workers: int) -> ThreadPoolExecutor:
     the number is put back when all have begun.
     """
     threads = torch.get_num_threads()
-    executor = ThreadPoolExecutor(workers, "gather rows", lambda: torch.set_num_threads(1))
+    executor = ThreadPoolExecutor(workers, "gather rows", _without_helpers)
     together = threading.Barrier(workers)
     for task in [executor.submit(together.wait) for _ in range(workers)]:
         task.result()
     torch.set_num_threads(threads)
     return executor
+
+
+def _without_helpers() -> None:
+    torch.get_num_threads()  # a thread's first look at its number would undo what was set before
+    torch.set_num_threads(1)

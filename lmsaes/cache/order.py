@@ -135,7 +135,8 @@ class Dealer:
         self._order, self._rows = order, rows
         buckets = () if order.fits else order.buckets
         self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in buckets]
-        self._parts: dict[int, list[list[np.ndarray]]] = {}  # by step, bucket, age of the group
+        # parts by step and bucket, those of older groups first
+        self._parts: dict[int, list[list[np.ndarray]]] = {}
         self._next: int | None = None
 
     def step(self, step: int) -> np.ndarray:
@@ -147,13 +148,16 @@ class Dealer:
         for group in range(first, step + 1):
             self._deal(group, step)
         self._next = step + 1
-        # the oldest group's part, which was dealt first, comes last
+        # the newest group's part comes first: in the last step it may be a row longer
         return _in_turn([_in_turn(parts[::-1]) for parts in self._parts.pop(step)])
 
     def _deal(self, group: int, step: int) -> None:
         """Permutes a group and lays its parts for `step` and later ones aside."""
         order = self._order
         ages = range(max(0, -group), min(PARTS, order.steps - group))
+        for age in ages:
+            if group + age not in self._parts:
+                self._parts[group + age] = [[] for _ in order.buckets]
         for bucket, (start, stop) in enumerate(order.line(group, group)):
             rows = self._rows(start, stop)
             rows = rows[self._streams[bucket].permutation(group + PARTS, len(rows))]
@@ -163,8 +167,7 @@ class Dealer:
                 part = rows[number * order.part :]
                 if group + age < order.steps - 1:  # the last step takes what is left
                     part = part[: order.part]
-                empty: list[list[np.ndarray]] = [[] for _ in order.buckets]
-                self._parts.setdefault(group + age, empty)[bucket].append(part)
+                self._parts[group + age][bucket].append(part)
 
     def _whole(self) -> np.ndarray:
         """All rows of a cache that fits: a uniform permutation, dealt to the ranks."""
