@@ -9,7 +9,6 @@ any iterable of [rows, d_model].
 import sys
 
 import torch
-from dictionary_learning.dictionary import AutoEncoderTopK
 from dictionary_learning.trainers.top_k import TopKTrainer
 from dictionary_learning.training import trainSAE
 
@@ -21,7 +20,6 @@ with ShuffledLoader(
 ) as loader:
     trainer = {
         "trainer": TopKTrainer,
-        "dict_class": AutoEncoderTopK,
         "activation_dim": cache.hooks[hook].d_model,
         "dict_size": 2048,
         "k": 32,
