@@ -2,8 +2,8 @@
 
     python examples/saelens_trainer.py CACHE HOOK
 
-Run with sae-lens 6.54.12 and torch 2.13 on a cache of the bundled model. The trainer takes an iterator
-of [rows, d_model]; what it saves is an SAELens folder like any other.
+Run with sae-lens 6.54.12 and torch 2.13 on a cache of the bundled model. The trainer takes an
+iterator of [rows, d_model]; what it saves is an SAELens folder like any other.
 """
 
 import itertools
