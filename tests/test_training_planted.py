@@ -85,7 +85,7 @@ def test_a_planted_dictionary_is_recovered(config: SAEConfig):
         MatryoshkaConfig(features=PLANTED, k=ACTIVE),
         TopKConfig(features=PLANTED, k=ACTIVE, optimizer="muon"),
         TopKConfig(features=PLANTED, k=ACTIVE, optimizer="schedule-free"),
-        TopKConfig(features=PLANTED, k=ACTIVE, optimizer="signum", lr=1e-3),
+        TopKConfig(features=PLANTED, k=ACTIVE, optimizer="signum"),
         TopKConfig(features=2 * PLANTED, k=ACTIVE, optimizer="adam-8bit"),
         TopKConfig(features=PLANTED, k=ACTIVE, normalize="mean_norm"),
         TopKConfig(features=PLANTED, k=ACTIVE, normalize="none"),

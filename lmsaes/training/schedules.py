@@ -4,6 +4,8 @@ from lmsaes.sae.config import SAEConfig
 
 DEAD_AFTER = 10_000_000
 WARMUP = 1000
+# By a sign every weight moves by the whole rate, where Adam's mostly move by less.
+_SIGNUM_SHARE = 1 / 8
 
 
 def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: float) -> float:
@@ -17,7 +19,8 @@ def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: floa
     if config.lr is not None:
         return config.lr
     rate = 0.067 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
-    return config.lr_share * min(max(rate, 5e-5), 8e-3)
+    share = config.lr_share * (_SIGNUM_SHARE if config.optimizer == "signum" else 1.0)
+    return share * min(max(rate, 5e-5), 8e-3)
 
 
 def warmup_steps(config: SAEConfig, steps: int) -> int:
