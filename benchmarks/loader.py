@@ -1,6 +1,6 @@
 """The shuffling loader against one large memory copy, and other ways to shuffle the same rows.
 
-    python benchmarks/loader.py                   1.5 M rows of 768 float16, pool of 1 M
+    python benchmarks/loader.py                   2.5 M rows of 768 float16, pool of 1 M
     python benchmarks/loader.py --json
     python benchmarks/loader.py --rows 4000000 --device cuda --pool-device cuda
 
@@ -61,7 +61,7 @@ class Way:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=1_500_000)
+    parser.add_argument("--rows", type=int, default=2_500_000)
     parser.add_argument("--pool", type=int, default=1_000_000, help="rows in the pool")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None, help="where the caches are put")

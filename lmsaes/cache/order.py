@@ -23,7 +23,7 @@ A cache that fits the pool is permuted row by row instead.
 Nothing here touches the disk: rows are places along that line.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -96,7 +96,11 @@ class EpochOrder:
 
     def positions(self, start: int, stop: int) -> int:
         """How many of the global positions start to stop are this rank's."""
-        return sum(_count(stop, b) - _count(start, b) for b in self.buckets)
+        return self._before(stop) - self._before(start)
+
+    def _before(self, position: int) -> int:
+        whole, rest = divmod(position, BUCKETS)
+        return whole * len(self.buckets) + max(0, -(-(rest - self.rank) // self.world_size))
 
     def line(self, first: int, last: int) -> list[tuple[int, int]]:
         """From where to where along the line groups first to last lie, by bucket."""
@@ -135,8 +139,7 @@ class Dealer:
         self._order, self._rows = order, rows
         buckets = () if order.fits else order.buckets
         self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in buckets]
-        # parts by step and bucket, those of older groups first
-        self._parts: dict[int, list[list[np.ndarray]]] = {}
+        self._steps: dict[int, np.ndarray] = {}  # [row of a part, part, bucket], -1: none
         self._next: int | None = None
 
     def step(self, step: int) -> np.ndarray:
@@ -148,26 +151,25 @@ class Dealer:
         for group in range(first, step + 1):
             self._deal(group, step)
         self._next = step + 1
-        # the newest group's part comes first: in the last step it may be a row longer
-        return _in_turn([_in_turn(parts[::-1]) for parts in self._parts.pop(step)])
+        dealt = self._steps.pop(step).reshape(-1)
+        return dealt if step < order.steps - 1 else dealt[dealt >= 0]
 
     def _deal(self, group: int, step: int) -> None:
         """Permutes a group and lays its parts for `step` and later ones aside."""
         order = self._order
         ages = range(max(0, -group), min(PARTS, order.steps - group))
+        shape = order.part, PARTS, len(order.buckets)
         for age in ages:
-            if group + age not in self._parts:
-                self._parts[group + age] = [[] for _ in order.buckets]
+            if group + age not in self._steps:
+                self._steps[group + age] = np.full(shape, -1)
         for bucket, (start, stop) in enumerate(order.line(group, group)):
             rows = self._rows(start, stop)
             rows = rows[self._streams[bucket].permutation(group + PARTS, len(rows))]
             for number, age in enumerate(ages):
-                if group + age < step:
-                    continue
-                part = rows[number * order.part :]
-                if group + age < order.steps - 1:  # the last step takes what is left
-                    part = part[: order.part]
-                self._parts[group + age][bucket].append(part)
+                if group + age >= step:
+                    # the last step's part, which is the last of its group, may be shorter
+                    part = rows[number * order.part : (number + 1) * order.part]
+                    self._steps[group + age][: len(part), age, bucket] = part
 
     def _whole(self) -> np.ndarray:
         """All rows of a cache that fits: a uniform permutation, dealt to the ranks."""
@@ -191,14 +193,6 @@ class _Stream:
         self._bits.state = self._start
         self._bits.advance(number << 64)
         return self._generator.permutation(size)
-
-
-def _in_turn(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """One of each column after the other; earlier columns may be one longer than later ones."""
-    shortest, longest = len(columns[-1]), len(columns[0])
-    table = np.stack([column[:shortest] for column in columns], 1).reshape(-1)
-    rest = [column[shortest:] for column in columns] if longest > shortest else []
-    return np.concatenate([table, *rest])
 
 
 def _count(stop: int, bucket: int) -> int:
