@@ -210,7 +210,11 @@ def write(
     dataset = DatasetRecord(dataset="random", fingerprint="0")
     source = TextSource(dataset, lambda start: iter(ids[start:]))
     with CacheWriter(out, manifest) as writer:
-        fill(writer, lm, ContextStream([source], None, manifest.text, lm.vocabulary))
+        fill(
+            writer,
+            lm,
+            lambda start: ContextStream([source], None, manifest.text, lm.vocabulary, start),
+        )
 
 
 def timed(function: Callable[[], None], device: str) -> float:

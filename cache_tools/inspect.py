@@ -1,11 +1,11 @@
 """What a cache is: sizes, and each hook's statistics."""
 
-from pathlib import Path
 from typing import Any
 
+from lmsaes.cache.ledger import moments_file
+from lmsaes.cache.location import Location
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.statistics import HookMoments
-from lmsaes.cache.writer import moments_file
 
 
 def describe(cache: ActivationCache) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _hook(cache: ActivationCache, hook: str) -> dict[str, Any]:
     return described
 
 
-def position_norms(folder: Path, cache: ActivationCache, hook: str) -> list[float]:
+def position_norms(folder: Location, cache: ActivationCache, hook: str) -> list[float]:
     """Mean norm at each position of a context: the first is often hundreds of times the others."""
     total = HookMoments.zero(cache.context_size, cache.hooks[hook].d_model)
     for shard in cache.manifest.shards:

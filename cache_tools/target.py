@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from lmsaes.cache.int8 import CHANNELS
+from lmsaes.cache.location import LOCK, Location
 from lmsaes.cache.manifest import MANIFEST, Manifest, read_manifest
-from lmsaes.cache.writer import LOCK
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.quantities import format_bytes
 
@@ -47,8 +47,10 @@ def _fixed(manifest: Manifest, name: str) -> object:
     return getattr(manifest, name)
 
 
-def check_apart(folder: Path, source: Path) -> None:
+def check_apart(folder: Path, source: Location) -> None:
     """Raises CacheError when one of two folders is the other, or inside it."""
+    if not isinstance(source, Path):
+        return  # in an object store
     one, other = folder.resolve(), source.resolve()
     if one == other or one in other.parents or other in one.parents:
         raise CacheError(f"{folder} and the source {source} are not apart", "choose another --out")

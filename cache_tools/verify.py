@@ -1,19 +1,18 @@
 """Whether a cache is what its manifest says, and how to make it so again."""
 
-import hashlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from lmsaes.cache.int8 import read_channels
+from lmsaes.cache.ledger import data_files, named_files, recount_statistics, remove_leftovers
+from lmsaes.cache.location import Location, lock_cache, sha256
 from lmsaes.cache.manifest import Manifest, ShardRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import check_files
-from lmsaes.cache.writer import DATA_FOLDERS, lock_cache, recount_statistics, remove_leftovers
 from lmsaes.errors import CacheError
 
 
 def verify(
-    folder: Path, deep: bool = False, advance: Callable[[int], None] = lambda _: None
+    folder: Location, deep: bool = False, advance: Callable[[int], None] = lambda _: None
 ) -> list[str]:
     """Faults of a cache, a line each; none when it is sound.
 
@@ -28,7 +27,7 @@ def verify(
 
 
 def broken_shards(
-    folder: Path, manifest: Manifest, deep: bool, advance: Callable[[int], None]
+    folder: Location, manifest: Manifest, deep: bool, advance: Callable[[int], None]
 ) -> dict[int, str]:
     """What is wrong with each shard that has something wrong."""
     faults: dict[int, str] = {}
@@ -43,7 +42,7 @@ def broken_shards(
     return faults
 
 
-def repair(folder: Path) -> list[int]:
+def repair(folder: Location) -> list[int]:
     """Drops the first broken shard and all after it, so that `lmsaes cache` makes them again.
 
     Later shards go too because a writer goes on from one place. Returns the dropped shards.
@@ -70,7 +69,7 @@ def repair(folder: Path) -> list[int]:
         return dropped
 
 
-def _channels_faults(folder: Path, manifest: Manifest) -> list[str]:
+def _channels_faults(folder: Location, manifest: Manifest) -> list[str]:
     try:
         read_channels(folder, manifest.channel_digests)
     except CacheError as error:
@@ -79,7 +78,7 @@ def _channels_faults(folder: Path, manifest: Manifest) -> list[str]:
 
 
 def _fault(
-    folder: Path,
+    folder: Location,
     manifest: Manifest,
     shard: ShardRecord,
     deep: bool,
@@ -91,17 +90,12 @@ def _fault(
         return str(error)
     if deep:
         for name, record in shard.files.items():
-            with (folder / name).open("rb") as file:
-                if hashlib.file_digest(file, "sha256").hexdigest() != record.sha256:
-                    return f"{folder / name} is damaged: its digest is not the manifest's"
+            if sha256(folder / name) != record.sha256:
+                return f"{folder / name} is damaged: its digest is not the manifest's"
             advance(record.bytes)
     return None
 
 
-def _foreign(folder: Path, manifest: Manifest) -> Iterator[str]:
-    named = {name for shard in manifest.shards for name in shard.files}
-    for room in DATA_FOLDERS:
-        for path in sorted((folder / room).rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            if path.is_file() and path.name != "zarr.json" and name not in named:
-                yield name
+def _foreign(folder: Location, manifest: Manifest) -> Iterator[str]:
+    named = named_files(folder, manifest)
+    return (name for name, _ in data_files(folder) if name not in named)

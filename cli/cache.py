@@ -22,7 +22,9 @@ def cache(
     hook: Annotated[
         list[str], typer.Option(help="hook point or glob, such as blocks.*.hook_resid_post")
     ],
-    out: Annotated[Path, typer.Option(help="folder of the cache")],
+    out: Annotated[
+        str, typer.Option(help="folder of the cache, or s3://bucket/prefix and the like")
+    ],
     tokens: Annotated[str, typer.Option(help="token positions to store, as 200k or 100M")] = "100M",
     context_size: Annotated[int, typer.Option(help="tokens per context")] = 128,
     dtype: Annotated[StorageDtype, typer.Option(help="how activations are stored")] = "float16",
@@ -104,8 +106,10 @@ def cache(
 ) -> None:
     """Run a language model over text once and store its activations.
 
-    Run it again to continue an unfinished cache.
+    Run it again to continue an unfinished cache; with more --tokens or another --hook, to add
+    them to one that is there. Under torchrun --no-python, all processes write one cache.
     """
+    from lmsaes.distributed import is_first_rank
     from lmsaes.harvest import generate
 
     done = generate(
@@ -138,8 +142,10 @@ def cache(
         block_size=block_size,
         allow_nonfinite=allow_nonfinite,
     )
+    if not is_first_rank():
+        return
     first = next(iter(done.hooks))
     typer.echo(
         f"{out} holds {done.rows:,} tokens; "
-        f"next: lmsaes train --cache {out} --hook {first} --out runs/{out.name}"
+        f"next: lmsaes train --cache {out} --hook {first} --out runs/{Path(out).name}"
     )

@@ -6,7 +6,8 @@
     ├── DataError       a dataset or text that can't be read
     ├── CacheError      an activation cache that is missing, damaged, locked or of another kind
     ├── SAEError        a saved SAE that is missing, damaged or doesn't fit
-    └── DatabaseError   a database that can't be reached or refuses
+    ├── DatabaseError   a database that can't be reached or refuses
+    └── RankError       another process of the same run that has failed
 
 Each carries one line that says what is wrong and, in `hint`, what to do about it. The command
 line prints both and exits with code 1.
@@ -43,3 +44,7 @@ class SAEError(LmsaesError):
 
 class DatabaseError(LmsaesError):
     """A database that can't be reached or refuses."""
+
+
+class RankError(LmsaesError):
+    """Another process of the same run that has failed or can't be reached."""

@@ -1,6 +1,6 @@
 """Stage one: text × language model → activation cache.
 
-text ─► contexts (a thread ahead) ─► forward to the last hook ─► CacheWriter (threads behind)
+arguments ─► what the cache is to be ─► what is there ─► filling.py, on one rank or several
 """
 
 import hashlib
@@ -9,14 +9,16 @@ import logging
 import math
 import platform
 import shutil
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from queue import Queue
 
 import torch
 
+from lmsaes.cache.growth import grown
+from lmsaes.cache.ledger import remove_cache
+from lmsaes.cache.location import LOCK, Location, Lock, locate, lock_cache
 from lmsaes.cache.manifest import (
     MANIFEST,
     Compression,
@@ -27,20 +29,21 @@ from lmsaes.cache.manifest import (
     Packing,
     StorageDtype,
     StorageFormat,
-    TextPosition,
     TextRecord,
     check_hook_name,
     read_manifest,
+    write_manifest,
 )
-from lmsaes.cache.reader import ActivationCache, ordinary_positions
-from lmsaes.cache.storage import array_specs, bytes_per_value
-from lmsaes.cache.writer import CacheWriter, lock_cache, remove_cache
+from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache.storage import array_specs, bytes_per_value, hook_specs, only_zarr
+from lmsaes.cache.writer import CacheWriter
+from lmsaes.distributed import Ranks, join_ranks, own_device
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.filling import add_hooks, fill
 from lmsaes.lm import LanguageModel, TokenizerFacts, Weights, tokenizer_facts
-from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
 from lmsaes.sources import TextSource, load_mixture
-from lmsaes.text import Contexts, ContextStream
+from lmsaes.text import ContextStream
 
 _log = logging.getLogger("lmsaes")
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
@@ -82,7 +85,8 @@ def generate(
     block_size: int | str = "4MiB",
     allow_nonfinite: bool = False,
 ) -> ActivationCache:
-    """Runs `model` over `dataset` once and stores what `hooks` saw in the folder `out`.
+    """Runs `model` over `dataset` once and stores what `hooks` saw in `out`: a folder, or the URL
+    of a place in an object store.
 
     hooks: hook points or globs. tokens: token positions to store, rounded down to whole
     contexts. batch_size: contexts per forward pass. dtype, format, compression: how the
@@ -96,8 +100,11 @@ def generate(
     beginning-of-text token; None does so when the tokenizer has one.
 
     Going on with an unfinished cache takes the same arguments and ends in the same bytes; a
-    finished one is returned as it is. Raises ConfigError, ModelError, DataError or CacheError,
-    each with one line that says what is wrong; what is committed is never touched by them.
+    finished one is returned as it is. More tokens, or hooks that it does not hold yet, are added
+    to what is there. Started by `torchrun`, all processes write one cache together.
+
+    Raises ConfigError, ModelError, DataError, CacheError or RankError, each with one line that
+    says what is wrong; what is committed is never touched by them.
     """
     _check_choices(dtype=dtype, format=format, compression=compression, packing=packing)
     if compression != "none" and format != "zarr":
@@ -110,15 +117,18 @@ def generate(
         )
     if not hooks:
         raise ConfigError("no hook was given", "add --hook blocks.8.hook_resid_pre, say")
-    folder = Path(out)
+    folder = locate(out if isinstance(out, Path) else str(out))
+    if format == "safetensors" and not isinstance(folder, Path):
+        raise only_zarr(folder)
     contexts = parse_count(tokens) // context_size
     if context_size < 2 or contexts < 1:
         raise ConfigError(
             f"{tokens} tokens do not fill one context of {context_size}",
             "ask for more --tokens or a smaller --context-size",
         )
-    _check_folder(folder)
-    lm = LanguageModel.load(model, device, model_dtype, revision, weights)
+    there = _holds_cache(folder)
+    found = read_manifest(folder) if there and not overwrite else None
+    lm = LanguageModel.load(model, own_device(device), model_dtype, revision, weights)
     if lm.max_context is not None and context_size > lm.max_context:
         raise ConfigError(
             f"a context of {context_size} tokens is longer than {model} takes ({lm.max_context})",
@@ -131,6 +141,8 @@ def generate(
         [dataset] if isinstance(dataset, str) else dataset,
         mix, split, text_column, dataset_config, dataset_revision, streaming, shuffle, seed,
     )  # fmt: skip
+    # hooks that are there decide with the new ones which way the model runs
+    all_hooks = list(dict.fromkeys([*(found.hooks if found else ()), *widths]))
     facts = tokenizer_facts(lm.tokenizer)
     batch = batch_size or (16 if lm.device.type == "cpu" else 128)
     block, shard = _sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size)
@@ -141,75 +153,60 @@ def generate(
         text=_text_record(sources, facts, context_size, packing, bos, shuffle, seed),
         compute=ComputeRecord(
             batch_size=batch,
-            attention=lm.specialise(list(widths)),
+            attention=lm.specialise(all_hooks),
             device=_device_kind(lm.device),
         ),
         documents=True,
         hooks={hook: HookRecord(d_model=width, dtype=dtype) for hook, width in widths.items()},
+        shard_size=parse_bytes(shard_size),
+        block_size=parse_bytes(block_size),
         block_contexts=block,
         shard_contexts=shard,
         contexts_requested=contexts,
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    if overwrite and (folder / MANIFEST).exists():
-        with lock_cache(folder):
-            remove_cache(folder)
-    manifest = _continue_or_start(folder, wanted)
-    if manifest.complete:
-        _log.info("cache: %s is finished: nothing to do", folder)
+    target = grown(folder, found, wanted) if found else wanted
+    if found is not None and target is found:
+        _say_finished(folder, found, wanted)
         return ActivationCache.open(folder)
-    _announce(folder, manifest, lm)
-    with CacheWriter(folder, manifest, allow_nonfinite) as writer:
-        fill(
-            writer,
-            lm,
-            ContextStream(
-                sources,
-                lm.tokenizer,
-                manifest.text,
-                lm.vocabulary,
-                manifest.shards[-1].text_end if manifest.shards else None,
-            ),
-        )
+    with join_ranks() as ranks:
+        if ranks.rank == 0:
+            _announce(folder, found, target, lm, ranks)
+        with _begin(folder, found, target, ranks) as lock:
+            if target.adding:
+                with CacheWriter(folder, target, allow_nonfinite, ranks, lock) as writer:
+                    add_hooks(writer, lm, ActivationCache.open(folder))
+                    target = writer.manifest
+            if not target.complete:
+                with CacheWriter(folder, target, allow_nonfinite, ranks, lock) as writer:
+                    fill(
+                        writer,
+                        lm,
+                        lambda start: ContextStream(
+                            sources, lm.tokenizer, target.text, lm.vocabulary, start
+                        ),
+                    )
     return ActivationCache.open(folder)
 
 
-def fill(writer: CacheWriter, lm: LanguageModel, text: ContextStream) -> None:
-    """Writes everything the manifest asks for and the text holds."""
-    manifest = writer.manifest
-    hooks = list(manifest.hooks)
-    size = manifest.text.context_size
-    asked = manifest.contexts_requested
-    done = manifest.contexts
-    batches = _ahead(_batches(text, manifest))
-    position = text.position
-    with progress("caching", asked * size, "tokens", done * size) as bar:
-        for batch, position in batches:
-            tokens = torch.from_numpy(batch.tokens)
-            writer.write(
-                tokens,
-                lm.activations(tokens.long(), hooks),
-                ordinary_positions(tokens, manifest.text.special_ids),
-                position,
-                torch.from_numpy(batch.documents) if manifest.documents else None,
-            )
-            done += len(batch)
-            bar.advance(batch.tokens.size)
-        exhausted = done < asked
-        writer.finish(position, exhausted)
-    if exhausted:
-        if manifest.contexts == 0:
-            raise ConfigError(
-                f"the text of '{manifest.text.dataset}' does not fill one context of {size} tokens",
-                "use more text or a smaller --context-size",
-            )
-        _log.warning(
-            "cache: the text%s ended after %s of %s tokens; the cache holds what there was",
-            f" of '{text.ended_by}'" if manifest.text.mixture else "",
-            format_count(manifest.contexts * size),
-            format_count(asked * size),
-        )
+@contextmanager
+def _begin(
+    folder: Location, found: Manifest | None, target: Manifest, ranks: Ranks
+) -> Generator[Lock | None]:
+    """Holds the cache's lock, with `target` written down, while all ranks work."""
+    if ranks.rank > 0:
+        ranks.wait()
+        yield None
+        return
+    with lock_cache(folder) as lock:
+        if found is not None and read_manifest(folder) != found:
+            raise CacheError(f"another process has just changed {folder}", "run it again")
+        if found is None:
+            remove_cache(folder)  # with --overwrite there may be one
+        write_manifest(folder, target)
+        ranks.wait()
+        yield lock
 
 
 def _text_record(
@@ -260,48 +257,6 @@ def _text_record(
     )
 
 
-def _batches(text: ContextStream, manifest: Manifest) -> Iterator[tuple[Contexts, TextPosition]]:
-    """Batches of contexts, cut so that none straddles a shard; the last may be shorter."""
-    done = manifest.contexts
-    while done < manifest.contexts_requested:
-        first, contexts = manifest.shard_span(done // manifest.shard_contexts)
-        batch = text.take(min(manifest.compute.batch_size, first + contexts - done))
-        if len(batch) == 0:
-            return
-        done += len(batch)
-        yield batch, text.position
-
-
-def _ahead(
-    items: Iterator[tuple[Contexts, TextPosition]],
-) -> Iterator[tuple[Contexts, TextPosition]]:
-    """The same items, made by a thread that runs a few items ahead."""
-    queue: Queue[tuple[Contexts, TextPosition] | BaseException | None] = Queue(8)
-    closed = threading.Event()
-
-    def work() -> None:
-        try:
-            for item in items:
-                if closed.is_set():
-                    return
-                queue.put(item)
-            queue.put(None)
-        except BaseException as error:
-            queue.put(error)
-
-    thread = threading.Thread(target=work, name="text", daemon=True)
-    thread.start()
-    try:
-        while (item := queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        while not queue.empty():
-            queue.get_nowait()
-
-
 def _sizes(
     widths: dict[str, int],
     context_size: int,
@@ -326,92 +281,80 @@ def _sizes(
     return block, max(1, round(shard / unit)) * unit
 
 
-def _continue_or_start(folder: Path, wanted: Manifest) -> Manifest:
-    """The manifest to go on with: the folder's, when it is of the same cache."""
-    if not (folder / MANIFEST).exists():
-        return wanted
-    found = read_manifest(folder)
-    if found.sources:
-        raise CacheError(
-            f"{folder} was copied from another cache by lmsaes tools",
-            "lmsaes cache goes on only with what it began: choose another --out, or --overwrite",
-        )
-    differences = [
-        *_differences("model", found.model, wanted.model),
-        *_differences("text", found.text, wanted.text),
-        *_differences("compute", found.compute, wanted.compute),
-        *(
-            f"{name} {getattr(found, name)}, not {getattr(wanted, name)}"
-            for name in ("format", "compression", "block_contexts", "shard_contexts")
-            if getattr(found, name) != getattr(wanted, name)
-        ),
-    ]
-    if _hook_shapes(found) != _hook_shapes(wanted):
-        differences.append(f"hooks {_hook_shapes(found)}, not {_hook_shapes(wanted)}")
-    size = found.text.context_size
-    if found.contexts_requested != wanted.contexts_requested and not found.text_exhausted:
-        differences.append(
-            f"tokens {found.contexts_requested * size}, not {wanted.contexts_requested * size}"
-        )
-    if differences:
-        raise CacheError(
-            f"{folder} is a cache made with " + "; ".join(differences),
-            "give the same arguments to continue it, another --out, or --overwrite",
-        )
-    return found
-
-
-def _differences(what: str, found: object, wanted: object) -> Iterator[str]:
-    for name, value in vars(found).items():
-        other = getattr(wanted, name)
-        if value != other:
-            yield f"{what}'s {name} {value}, not {other}"
-
-
-def _hook_shapes(manifest: Manifest) -> str:
-    return ", ".join(f"{h} ({r.d_model}, {r.dtype})" for h, r in manifest.hooks.items())
-
-
-def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
-    foreign = folder.is_dir() and not (folder / MANIFEST).exists()
-    if foreign and any(path.name != ".lock" for path in folder.iterdir()):
+def _holds_cache(folder: Location) -> bool:
+    """Whether a cache is there. Raises CacheError when it is something else."""
+    if (folder / MANIFEST).exists():
+        return True
+    if isinstance(folder, Path):
+        if folder.exists() and not folder.is_dir():
+            raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
+        foreign = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
+    else:
+        foreign = any(path.name != LOCK for path in folder.rglob("*"))
+    if foreign:
         raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
+    return False
 
 
-def _announce(folder: Path, manifest: Manifest, lm: LanguageModel) -> None:
+def _say_finished(folder: Location, found: Manifest, wanted: Manifest) -> None:
+    size = found.text.context_size
+    more = [hook for hook in found.hooks if hook not in wanted.hooks]
+    if found.contexts > wanted.contexts_requested:
+        more.insert(0, f"{format_count(found.contexts * size)} tokens")
+    if found.contexts < wanted.contexts_requested:
+        _log.warning(
+            "cache: the text of '%s' has no more than the %s tokens that are there",
+            found.text.dataset,
+            format_count(found.contexts * size),
+        )
+    _log.info(
+        "cache: %s is finished: nothing to do%s",
+        folder,
+        f" (it holds more than was asked for: {', '.join(more)})" if more else "",
+    )
+
+
+def _announce(
+    folder: Location, found: Manifest | None, target: Manifest, lm: LanguageModel, ranks: Ranks
+) -> None:
     """Says what is about to happen and refuses when the disk is too small."""
-    context_bytes = sum(spec.context_bytes for spec in array_specs(manifest).values())
-    left = (manifest.contexts_requested - manifest.contexts) * context_bytes
-    existing = folder
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
-    size = manifest.text.context_size
+    size = target.text.context_size
+    hooks = target.hooks | target.adding
+    both = target.model_copy(update={"hooks": hooks})
+    context_bytes = sum(spec.context_bytes for spec in array_specs(both).values())
+    left = (target.contexts_requested - target.contexts) * context_bytes
+    for hook, record in target.adding.items():
+        width = sum(spec.context_bytes for spec in hook_specs(target, hook, record))
+        left += target.contexts * width
     _log.info(
         "cache: %s × %d hooks in %s, %s%s → %s",
-        format_count(manifest.contexts_requested * size) + " tokens",
-        len(manifest.hooks),
-        manifest.format,
-        next(iter(manifest.hooks.values())).dtype,
-        "" if manifest.compression == "none" else f", {manifest.compression}",
+        format_count(target.contexts_requested * size) + " tokens",
+        len(hooks),
+        target.format,
+        ", ".join(dict.fromkeys(record.dtype for record in hooks.values())),
+        "" if target.compression == "none" else f", {target.compression}",
         folder,
     )
-    for hook, record in manifest.hooks.items():
-        _log.info("       %s, d_model %d", hook, record.d_model)
-    if manifest.contexts:
-        _log.info("       %s tokens are there already", format_count(manifest.contexts * size))
+    for hook, record in hooks.items():
+        added = ", added" if found is not None and hook in target.adding else ""
+        _log.info("       %s, d_model %d%s", hook, record.d_model, added)
+    if found is not None and found.contexts:
+        _log.info("       %s tokens are there already", format_count(found.contexts * size))
+    existing = folder
+    while isinstance(existing, Path) and not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free if isinstance(existing, Path) else None
     _log.info(
-        "       %s on disk (%s bytes a token), %s free; batches of %d × %d tokens on %s",
+        "       %s to write (%s bytes a token)%s; batches of %d × %d tokens on %s%s",
         format_bytes(left),
         context_bytes // size,
-        format_bytes(free),
-        manifest.compute.batch_size,
+        "" if free is None else f", {format_bytes(free)} free",
+        target.compute.batch_size,
         size,
         lm.device,
+        "" if ranks.size == 1 else f" and {ranks.size - 1} other ranks",
     )
-    if left + _DISK_MARGIN > free:
+    if free is not None and left + _DISK_MARGIN > free:
         raise ConfigError(
             f"the cache needs {format_bytes(left)}, and the disk of {existing} has "
             f"{format_bytes(free)} left",

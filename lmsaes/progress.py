@@ -25,7 +25,16 @@ _SECONDS_BETWEEN_LINES = 20.0
 class ProgressReporter:
     """What a loop tells of itself: how far it is, and a few numbers."""
 
-    def __init__(self, what: str, total: int, unit: str, done: int, bar: Progress | None) -> None:
+    def __init__(
+        self,
+        what: str,
+        total: int,
+        unit: str,
+        done: int,
+        bar: Progress | None,
+        shown: bool = True,
+    ) -> None:
+        self._shown = shown
         self._what, self._total, self._unit, self._bar = what, total, unit, bar
         self._first, self._done = done, done
         self._start = self._last_line = time.monotonic()
@@ -44,7 +53,7 @@ class ProgressReporter:
         shown = f"{format_count(rate)} {self._unit}/s"
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=self._done, rate=shown, note=self._note)
-        elif now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        elif self._shown and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             left = (self._total - self._done) / max(rate, 1e-9)
             share = 100 * self._done / max(self._total, 1)
@@ -54,8 +63,16 @@ class ProgressReporter:
 
 
 @contextmanager
-def progress(what: str, total: int, unit: str, done: int = 0) -> Generator[ProgressReporter]:
-    """A reporter for a loop over `total` units, of which `done` were there before it started."""
+def progress(
+    what: str, total: int, unit: str, done: int = 0, shown: bool = True
+) -> Generator[ProgressReporter]:
+    """A reporter for a loop over `total` units, of which `done` were there before it started.
+
+    shown: false where another process shows how far all are.
+    """
+    if not shown:
+        yield ProgressReporter(what, total, unit, done, None, shown)
+        return
     if not sys.stderr.isatty():
         yield ProgressReporter(what, total, unit, done, None)
         return

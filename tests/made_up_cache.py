@@ -4,6 +4,7 @@ from pathlib import Path
 
 import torch
 
+from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import (
     Compression,
     ComputeRecord,
@@ -17,6 +18,7 @@ from lmsaes.cache.manifest import (
 )
 from lmsaes.cache.reader import ActivationCache, ordinary_positions
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.distributed import Ranks
 
 
 def made_up_manifest(
@@ -78,30 +80,53 @@ def made_up_rows(first: int, contexts: int, context_size: int, d_model: int) -> 
     return noise.reshape(contexts, context_size, d_model)
 
 
-def write_made_up_cache(folder: Path, manifest: Manifest, stop_after: int | None = None) -> None:
-    """Writes the contexts that are missing; `stop_after` contexts it is closed unfinished."""
+def write_made_up_cache(
+    folder: Location,
+    manifest: Manifest,
+    stop_after: int | None = None,
+    ranks: Ranks | None = None,
+) -> None:
+    """Writes what is missing, or this rank's share of it; closed unfinished after a batch that
+    reaches context `stop_after`."""
     size = manifest.text.context_size
-    tokens = made_up_tokens(manifest.contexts_requested, size)
-    documents = made_up_documents(manifest.contexts_requested, size)
-    with CacheWriter(folder, manifest) as writer:
-        done = manifest.contexts
-        while done < manifest.contexts_requested:
-            count = min(manifest.compute.batch_size, writer.shard_room)
-            batch = tokens[done : done + count]
-            writer.write(
-                batch,
-                {
-                    hook: made_up_rows(done, count, size, record.d_model)
-                    for hook, record in manifest.hooks.items()
-                },
-                ordinary_positions(batch, manifest.text.special_ids),
-                TextPosition(document=done + count),
-                documents[done : done + count] if manifest.documents else None,
-            )
-            done += count
-            if stop_after is not None and done >= stop_after:
-                return
+    with CacheWriter(folder, manifest, ranks=ranks) as writer:
+        manifest = writer.manifest
+        tokens = made_up_tokens(manifest.contexts_requested, size)
+        documents = made_up_documents(manifest.contexts_requested, size)
+        if writer.lacks_channels and writer.ranks.size > 1:
+            count = min(manifest.compute.batch_size, writer.span(0)[1])
+            if writer.ranks.rank == 0:
+                writer.fix_channels(_activations(manifest, 0, count), _ordinary(tokens[:count]))
+            writer.meet()
+        for first, contexts in map(writer.span, writer.shards):
+            done = first
+            while done < first + contexts:
+                count = min(manifest.compute.batch_size, writer.shard_room)
+                batch = tokens[done : done + count]
+                activations = _activations(manifest, done, count)
+                end = TextPosition(document=done + count)
+                writer.write(
+                    batch,
+                    activations,
+                    _ordinary(batch),
+                    end,
+                    documents[done : done + count] if manifest.documents else None,
+                )
+                done += count
+                if stop_after is not None and done >= stop_after:
+                    return
         writer.finish()
+
+
+def _activations(manifest: Manifest, first: int, contexts: int) -> dict[str, torch.Tensor]:
+    return {
+        hook: made_up_rows(first, contexts, manifest.text.context_size, record.d_model)
+        for hook, record in manifest.hooks_to_write.items()
+    }
+
+
+def _ordinary(tokens: torch.Tensor) -> torch.Tensor:
+    return ordinary_positions(tokens, (0,))
 
 
 def made_up_cache(folder: Path, contexts: int, **settings: object) -> ActivationCache:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lmsaes.cache_tools.verify import verify
 
 from lmsaes import generate
 from lmsaes.cache.manifest import MANIFEST, write_manifest
@@ -81,11 +82,10 @@ def test_a_finished_cache_is_left_as_it_is(caches):
     [
         ({"dtype": "bfloat16"}, "bfloat16"),
         ({"dataset": str(TEXT)}, "fingerprint"),
-        ({"tokens": 3000}, "tokens 1472, not 2976"),
         ({"bos": False}, "bos True, not False"),
         ({"batch_size": 2}, "batch_size 4, not 2"),
-        ({"hooks": HOOKS[:1]}, "hooks"),
         ({"format": "zarr"}, "format safetensors, not zarr"),
+        ({"shard_size": "32KiB"}, "shard_size 65536, not 32768"),
         ({"weights": "processed"}, "weights raw, not processed"),
     ],
 )
@@ -96,6 +96,35 @@ def test_going_on_with_other_arguments_is_refused_by_name(caches, change, named)
     with pytest.raises(CacheError, match=named):
         generate(**arguments)
     assert sorted(p.stat().st_mtime_ns for p in cache.path.rglob("*")) == before
+
+
+@pytest.mark.parametrize("format", ["safetensors", "zarr"])
+def test_more_tokens_and_hooks_are_added_to_what_is_there(tmp_path, caches, caplog, format):
+    arguments = {**COMMON, "out": tmp_path / "c", "dtype": "float32", "format": format}
+    generate(**arguments | {"hooks": HOOKS[:1]}, tokens=900)
+    with caplog.at_level("INFO", logger="lmsaes"):
+        cache = generate(**arguments | {"hooks": HOOKS[1:]}, tokens=1500)
+    assert f"{HOOKS[1]}, d_model 1024, added" in caplog.text
+    assert "896 tokens are there already" in caplog.text
+    assert verify(cache.path, deep=True) == []
+    whole = caches[format]
+    assert list(cache.hooks) == HOOKS
+    assert cache.contexts == whole.contexts
+    assert cache.manifest.complete
+    assert torch.equal(cache.tokens(0, cache.contexts), whole.tokens(0, cache.contexts))
+    for hook in HOOKS:
+        a, b = (c.activations(hook, 0, c.contexts) for c in (cache, whole))
+        assert torch.equal(a, b), hook
+
+
+def test_the_command_that_made_it_finds_a_grown_cache_finished(caches, caplog):
+    cache = caches["zarr"]
+    less = {**COMMON, "out": cache.path, "dtype": "float32", "format": "zarr", "hooks": HOOKS[:1]}
+    with caplog.at_level("INFO", logger="lmsaes"):
+        assert generate(**less, tokens=900).contexts == cache.contexts
+    assert (
+        f"nothing to do (it holds more than was asked for: 1.47k tokens, {HOOKS[1]})" in caplog.text
+    )
 
 
 def test_overwrite_replaces_a_cache_and_nothing_else(tmp_path):
@@ -123,7 +152,10 @@ def test_text_that_ends_early_is_kept_and_told(tmp_path, caplog, language_model,
     assert cache.manifest.complete
     assert cache.manifest.text_exhausted
     assert cache.activations(HOOKS[0], 0, cache.contexts).isfinite().all()
+    caplog.clear()
+    arguments["tokens"] = 9000
     assert generate(**arguments, out=tmp_path / "c").contexts == cache.contexts
+    assert "has no more than the" in caplog.text
 
 
 def test_which_document_a_token_is_of_is_kept(caches, language_model):

@@ -8,15 +8,14 @@ belongs to a row. docs/cache-format.md is the specification.
 
 import hashlib
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from lmsaes.cache.manifest import replace_file
+from lmsaes.cache.location import Location, replace_file
 from lmsaes.errors import CacheError
 
 CHANNELS = "channels.safetensors"
@@ -92,7 +91,7 @@ class Channels:
         return self._on_device[device]
 
 
-def read_channels(folder: Path, digests: Mapping[str, str]) -> dict[str, Channels]:
+def read_channels(folder: Location, digests: Mapping[str, str]) -> dict[str, Channels]:
     """The channels of the cache in `folder` by hook, for hooks and the digests they must have.
 
     Raises CacheError, naming the file, when it is missing or not what the manifest says.
@@ -101,7 +100,7 @@ def read_channels(folder: Path, digests: Mapping[str, str]) -> dict[str, Channel
         return {}
     path = folder / CHANNELS
     try:
-        tensors = load_file(path)
+        tensors = load_bytes(path.read_bytes())
     except FileNotFoundError:
         raise CacheError(f"{path} is missing", _REPAIR) from None
     except OSError as error:
@@ -118,7 +117,7 @@ def read_channels(folder: Path, digests: Mapping[str, str]) -> dict[str, Channel
     return channels
 
 
-def write_channels(folder: Path, channels: Mapping[str, Channels]) -> None:
+def write_channels(folder: Location, channels: Mapping[str, Channels]) -> None:
     """Replaces the channels of the cache in `folder`, in one step."""
     tensors = {
         f"{hook}/{part}": getattr(found, part)

@@ -6,13 +6,13 @@ specification; where it and this file differ, this file is wrong.
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from lmsaes.cache.location import Location, replace_file
 from lmsaes.errors import CacheError
 
 FORMAT_VERSION = 1
@@ -158,6 +158,19 @@ class ShardRecord(_Record):
     files: dict[str, FileRecord]
 
 
+class Part(_Record):
+    """Shards that are committed and not in the manifest yet.
+
+    Several ranks write one each; so does one that adds hooks. `hooks` are those its shards hold;
+    `exhausted` says that the text has ended.
+    """
+
+    format_version: Literal[1] = FORMAT_VERSION
+    hooks: tuple[str, ...]
+    exhausted: bool = False
+    shards: tuple[ShardRecord, ...]
+
+
 class SourceRecord(_Record):
     """Consecutive contexts of another cache that were copied into this one."""
 
@@ -177,7 +190,9 @@ class SourceRecord(_Record):
 class Manifest(BaseModel):
     """Everything that is known of a cache without opening its shards.
 
-    `documents`: whether the cache keeps the document of each position.
+    `documents`: whether the cache keeps the document of each position. `adding`: hooks that are
+    being written for contexts that are there already, and can't be read yet. `shard_size`,
+    `block_size`: what was asked for in bytes of the widest hook.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -190,6 +205,9 @@ class Manifest(BaseModel):
     compute: ComputeRecord
     documents: bool = False
     hooks: dict[str, HookRecord]
+    adding: dict[str, HookRecord] = Field(default_factory=dict[str, HookRecord])
+    shard_size: int | None = None
+    block_size: int | None = None
     shard_contexts: int = Field(gt=0)
     block_contexts: int = Field(gt=0)
     contexts_requested: int = Field(gt=0)
@@ -235,7 +253,13 @@ class Manifest(BaseModel):
     @property
     def channel_digests(self) -> dict[str, str]:
         """The digest of each int8 hook's channels, once they are fixed."""
-        return {hook: r.channels for hook, r in self.hooks.items() if r.channels is not None}
+        hooks = self.hooks | self.adding
+        return {hook: r.channels for hook, r in hooks.items() if r.channels is not None}
+
+    @property
+    def hooks_to_write(self) -> dict[str, HookRecord]:
+        """The hooks that a writer has to write next: those being added alone, or all."""
+        return self.adding or self.hooks
 
     @property
     def shards_requested(self) -> int:
@@ -255,7 +279,7 @@ def _hash(parts: list[dict[str, Any]]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Location) -> Manifest:
     """The validated manifest of the cache in `folder`.
 
     Raises CacheError when there is none, or it is not valid, or of another format version.
@@ -289,7 +313,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _check_shards(manifest: Manifest, path: Path) -> None:
+def _check_shards(manifest: Manifest, path: Location) -> None:
     """Committed shards must be consecutive multiples of the shard size and add up."""
     expected = 0
     for hook, record in manifest.hooks.items():
@@ -318,29 +342,9 @@ def _inside(name: str) -> bool:
     return not Path(name).is_absolute() and ".." not in parts
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Location, manifest: Manifest) -> None:
     """Replaces the manifest of `folder` in one step that survives a crash at any instant."""
     replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Writes `content` beside `path`, flushes it to the disk and renames it over `path`."""
-    temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 _HOOK_NAME = re.compile(r"[A-Za-z0-9_.\-]+")

@@ -2,13 +2,13 @@
 
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import torch
 
 from lmsaes.cache.int8 import read_channels
+from lmsaes.cache.location import Location, locate
 from lmsaes.cache.manifest import (
     HookRecord,
     Manifest,
@@ -62,7 +62,7 @@ class ActivationCache:
     checksum. Safe to use from several threads.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Location, manifest: Manifest) -> None:
         self.path, self.manifest = folder, manifest
         specs = array_specs(manifest)
         self._tokens, self._documents = specs["tokens"], specs.get("documents")
@@ -71,12 +71,14 @@ class ActivationCache:
         self._lock = threading.Lock()
 
     @staticmethod
-    def open(path: str | Path) -> "ActivationCache":
+    def open(path: "str | Location") -> "ActivationCache":
         """The cache in folder `path`, finished or not: what is committed can be read.
+
+        path: a folder, or the URL of a place in an object store, such as s3://bucket/cache.
 
         Raises CacheError when it is none, or a file is missing, foreign or of the wrong size.
         """
-        folder = Path(path)
+        folder = locate(path)
         manifest = read_manifest(folder)
         for shard in manifest.shards:
             check_files(folder, manifest, shard)
@@ -225,7 +227,7 @@ def ordinary_positions(tokens: torch.Tensor, special_ids: tuple[int, ...]) -> to
     return ordinary
 
 
-def check_files(folder: Path, manifest: Manifest, shard: ShardRecord) -> None:
+def check_files(folder: Location, manifest: Manifest, shard: ShardRecord) -> None:
     """Raises CacheError unless the shard's files are all there with their sizes."""
     expected = {shard_file(manifest, s, shard.index) for s in array_specs(manifest).values()}
     if lacking := expected - set(shard.files):

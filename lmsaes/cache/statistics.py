@@ -1,13 +1,13 @@
 """Running statistics of a hook's rows: sums that add up over batches and shards."""
 
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file
+from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save as save_bytes
 
+from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import Statistics
 
 
@@ -108,8 +108,8 @@ class HookMoments:
         return save_bytes({name: np.atleast_1d(value) for name, value in tensors.items()})
 
     @staticmethod
-    def load(path: Path) -> "HookMoments":
-        tensors = load_file(path)
+    def load(path: Location) -> "HookMoments":
+        tensors = load_bytes(path.read_bytes())
 
         def group(name: str) -> Moments:
             values = {f.name: tensors[f"{name}.{f.name}"] for f in fields(Moments)}

@@ -9,7 +9,8 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,8 +19,11 @@ import crc32c as _crc32c
 import numpy as np
 import torch
 import zarr
+from zarr.buffer.cpu import Buffer
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
+from zarr.storage import MemoryStore
 
+from lmsaes.cache.location import Location, replace_file, sync_folder, zarr_place
 from lmsaes.cache.manifest import (
     Compression,
     FileRecord,
@@ -27,9 +31,8 @@ from lmsaes.cache.manifest import (
     Manifest,
     ShardRecord,
     StorageDtype,
-    sync_folder,
 )
-from lmsaes.errors import CacheError
+from lmsaes.errors import CacheError, ConfigError
 
 # bfloat16 has no numpy type: its sixteen bits travel as uint16.
 _NUMPY = {
@@ -139,25 +142,32 @@ class ShardWriter(Protocol):
 
 
 def open_shard(
-    folder: Path, manifest: Manifest, spec: ArraySpec, shard: int, contexts: int
+    folder: Location, manifest: Manifest, spec: ArraySpec, shard: int, contexts: int
 ) -> ShardWriter:
-    """A writer for shard `shard` of `spec`, which will hold `contexts` contexts."""
-    kind = _SafetensorsShard if manifest.format == "safetensors" else _ZarrShard
-    return kind(folder, shard_file(manifest, spec, shard), spec, shard, contexts, manifest)
+    """A writer for shard `shard` of `spec`, which will hold `contexts` contexts.
+
+    A file of that name that is there stays as it is until `finish`. Raises ConfigError for
+    safetensors in an object store.
+    """
+    name = shard_file(manifest, spec, shard)
+    if manifest.format == "zarr":
+        return _ZarrShard(folder, name, spec, contexts, shard * manifest.shard_contexts)
+    if not isinstance(folder, Path):
+        raise only_zarr(folder)
+    return _SafetensorsShard(folder, name, spec, contexts)
+
+
+def only_zarr(folder: Location) -> ConfigError:
+    return ConfigError(
+        f"a cache in an object store is zarr, and {folder} would be safetensors",
+        "add --format zarr",
+    )
 
 
 class _SafetensorsShard:
     """Streams a safetensors file of one tensor: the header's size is known before the data."""
 
-    def __init__(
-        self,
-        folder: Path,
-        name: str,
-        spec: ArraySpec,
-        shard: int,
-        contexts: int,
-        manifest: Manifest,
-    ) -> None:
+    def __init__(self, folder: Path, name: str, spec: ArraySpec, contexts: int) -> None:
         self._spec, self._name, self._path = spec, name, folder / name
         self._temporary = self._path.with_name(self._path.name + ".tmp")
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -227,21 +237,13 @@ def _safetensors_header(spec: ArraySpec, contexts: int) -> bytes:
 
 
 class _ZarrShard:
-    """Gathers a shard in memory and lets zarr encode and write it whole."""
+    """Gathers a shard in memory and lets zarr encode it whole."""
 
     def __init__(
-        self,
-        folder: Path,
-        name: str,
-        spec: ArraySpec,
-        shard: int,
-        contexts: int,
-        manifest: Manifest,
+        self, folder: Location, name: str, spec: ArraySpec, contexts: int, first: int
     ) -> None:
-        self._path, self._name = folder / name, name
-        self._array = zarr.open_array(folder / spec.path, mode="r+").with_config(_ZARR_CONFIG)
+        self._folder, self._name, self._spec, self._first = folder, name, spec, first
         self._data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
-        self._first = shard * manifest.shard_contexts
         self._filled = 0
 
     def append(self, batch: np.ndarray) -> None:
@@ -249,16 +251,25 @@ class _ZarrShard:
         self._filled += len(batch)
 
     def finish(self) -> tuple[str, FileRecord]:
-        self._array[self._first : self._first + self._filled] = self._data[: self._filled]
-        with self._path.open("rb") as file:
-            os.fsync(file.fileno())
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
-        sync_folder(self._path.parent)
-        return self._name, FileRecord(bytes=size, sha256=digest)
+        content = self._encode()
+        path = self._folder / self._name
+        if isinstance(path, Path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, content)
+        return self._name, FileRecord(
+            bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+        )
+
+    def _encode(self) -> memoryview:
+        """The content of the shard's file, as zarr writes it into the array that is there."""
+        metadata = (self._folder / self._spec.path / "zarr.json").read_bytes()
+        files: Any = {"zarr.json": Buffer.from_bytes(metadata)}
+        array = zarr.open_array(MemoryStore(files), mode="r+").with_config(_ZARR_CONFIG)
+        array[self._first : self._first + self._filled] = self._data[: self._filled]
+        return memoryview(files[self._name.removeprefix(self._spec.path + "/")].as_numpy_array())
 
     def abandon(self) -> None:
-        self._path.unlink(missing_ok=True)
+        pass  # nothing is written before `finish`
 
 
 # zarr would leave out blocks that are all zero, and a reader could not tell them from lost ones
@@ -266,18 +277,18 @@ _ZARR_CONFIG: Any = {"write_empty_chunks": True}
 _DIMENSIONS = ["context", "position", "channel"]
 
 
-def create_arrays(folder: Path, manifest: Manifest) -> None:
-    """Makes the zarr arrays of a cache, or grows them to the contexts asked for."""
+def create_arrays(folder: Location, manifest: Manifest, specs: Iterable[ArraySpec]) -> None:
+    """Makes the zarr arrays of `specs`, or grows them to the contexts asked for."""
     if manifest.format != "zarr":
         return
-    for spec in array_specs(manifest).values():
-        path = folder / spec.path
+    for spec in specs:
         shape = (manifest.contexts_requested, *spec.shape)
-        if (path / "zarr.json").exists():
-            zarr.open_array(path, mode="r+").resize(shape)
+        place = zarr_place(folder, spec.path)
+        if (folder / spec.path / "zarr.json").exists():
+            zarr.open_array(place, mode="r+").resize(shape)
             continue
         zarr.create_array(
-            store=path,
+            store=place,
             shape=shape,
             chunks=(spec.block_contexts, *spec.shape),
             shards=(manifest.shard_contexts, *spec.shape),
@@ -306,13 +317,15 @@ BlockReader = Callable[[int, int], np.ndarray]
 """`read(shard, block)`: the checked block, [contexts, *shape], as a fresh array."""
 
 
-def block_reader(folder: Path, manifest: Manifest, spec: ArraySpec) -> BlockReader:
+def block_reader(folder: Location, manifest: Manifest, spec: ArraySpec) -> BlockReader:
     """A thread-safe function that reads and checks one block of `spec`.
 
     It raises CacheError, naming the file, when the block is missing or its checksum is wrong.
     """
     shards = {shard.index: shard for shard in manifest.shards}
     if manifest.format == "safetensors":
+        if not isinstance(folder, Path):
+            raise only_zarr(folder)
         return _safetensors_reader(folder, manifest, spec, shards)
     return _zarr_reader(folder, manifest, spec, shards)
 
@@ -348,9 +361,10 @@ def _safetensors_reader(
 
 
 def _zarr_reader(
-    folder: Path, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
+    folder: Location, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
 ) -> BlockReader:
-    array = zarr.open_array(folder / spec.path, mode="r")
+    array = zarr.open_array(zarr_place(folder, spec.path), mode="r")
+    as_os_errors = nullcontext if isinstance(folder, Path) else folder.as_os_errors
 
     def read(shard: int, block: int) -> np.ndarray:
         record = shards[shard]
@@ -361,7 +375,7 @@ def _zarr_reader(
         if not path.exists():
             raise CacheError(f"can't read {path}: it is missing", _REPAIR)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), as_os_errors():
                 warnings.simplefilter("ignore")
                 return np.asarray(array[start : start + contexts])
         except (ValueError, RuntimeError, OSError) as error:

@@ -4,47 +4,35 @@
                                                                      └► last one in: commit
 
 A full queue blocks `write`; nothing is ever dropped. A shard is committed when every array's
-file of it has been flushed and renamed: then a new manifest names it.
+file of it has been flushed and renamed: then the ledger names it.
 """
 
 import errno
-import hashlib
-import shutil
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from queue import Queue
 from types import TracebackType
 
-import filelock
 import numpy as np
 import torch
 
-from lmsaes.cache.int8 import CHANNELS, Channels, read_channels, write_channels
+from lmsaes.cache.int8 import Channels, read_channels, write_channels
+from lmsaes.cache.ledger import Ledger
+from lmsaes.cache.location import Location, Lock, lock_cache
 from lmsaes.cache.manifest import (
-    MANIFEST,
     FileRecord,
     HookRecord,
     Manifest,
     ShardRecord,
     StorageDtype,
     TextPosition,
-    replace_file,
-    write_manifest,
 )
 from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments
-from lmsaes.cache.storage import (
-    ArraySpec,
-    ShardWriter,
-    array_specs,
-    create_arrays,
-    hook_specs,
-    open_shard,
-)
+from lmsaes.cache.storage import ArraySpec, ShardWriter, hook_specs, only_zarr, open_shard
+from lmsaes.distributed import OneRank, Ranks
 from lmsaes.errors import CacheError
 
-LOCK = ".lock"
-DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
 _QUEUED_BATCHES = 4
 _TORCH_DTYPES = {
     "float32": torch.float32,
@@ -54,33 +42,52 @@ _TORCH_DTYPES = {
 
 
 class CacheWriter:
-    """Writes the contexts that a cache still lacks, in order.
+    """Writes the shards that a cache still lacks, in order.
 
     Opens `folder` (which may hold committed shards of the same manifest), removes what a crash
-    left behind, and holds the folder's lock until `close`. Use it as a context manager: leaving
-    it by an exception commits the shards that are whole and abandons the one in hand.
+    left behind, and holds its lock until `close`. Use it as a context manager: leaving it by an
+    exception commits the shards that are whole and abandons the one in hand. Where the manifest
+    has hooks to add, those alone are written, for the contexts that are there.
+
+    ranks: the processes that write together; rank i writes the shards s with s % size == i, and
+    rank 0 holds the lock. lock: one that is held already, and stays so.
 
     Raises CacheError when another process writes there.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, allow_nonfinite: bool = False) -> None:
-        self.folder, self.manifest = folder, manifest
-        folder.mkdir(parents=True, exist_ok=True)
-        self._lock = lock_cache(folder)
+    def __init__(
+        self,
+        folder: Location,
+        manifest: Manifest,
+        allow_nonfinite: bool = False,
+        ranks: Ranks | None = None,
+        lock: Lock | None = None,
+    ) -> None:
+        if manifest.format == "safetensors" and not isinstance(folder, Path):
+            raise only_zarr(folder)
+        self.folder, self.ranks = folder, ranks or OneRank()
+        self._lock, self._own_lock = lock, None
+        if lock is None and self.ranks.rank == 0:
+            self._lock = self._own_lock = lock_cache(folder)
         self._allow_nonfinite = allow_nonfinite
-        self._specs = array_specs(manifest)
-        self._channels = read_channels(folder, manifest.channel_digests)
-        self._moments = _committed_moments(folder, manifest)
+        try:
+            self._ledger = Ledger(folder, manifest, self.ranks)
+        except OSError as error:
+            self._release()
+            raise _write_error(folder, error) from None
+        except BaseException:
+            self._release()
+            raise
+        self._specs = self._ledger.specs
+        self._channels = read_channels(folder, self.manifest.channel_digests)
         self._shard_moments: dict[str, HookMoments] = {}
         self._failure: BaseException | None = None
         self._commit_lock = threading.Lock()
         self._finished: dict[int, dict[str, FileRecord]] = {}
         self._sealed: dict[int, tuple[TextPosition | None, int, dict[str, HookMoments]]] = {}
-        self._shard = manifest.contexts // manifest.shard_contexts
+        self.shards = tuple(self._ledger.todo)
+        self._turn = 0  # which of these shards is in hand
         self._written = 0
-        remove_leftovers(folder, manifest)
-        create_arrays(folder, manifest)
-        write_manifest(folder, manifest)
         self._queues: dict[str, Queue[_Batch | _End]] = {}
         self._threads: list[threading.Thread] = []
         for path, spec in self._specs.items():
@@ -93,9 +100,24 @@ class CacheWriter:
             self._threads.append(thread)
 
     @property
+    def manifest(self) -> Manifest:
+        return self._ledger.manifest
+
+    @property
+    def text_ends(self) -> Mapping[int, TextPosition | None]:
+        """Where the text stood after each whole shard that was committed before."""
+        return self._ledger.ends
+
+    def span(self, shard: int) -> tuple[int, int]:
+        """First context and number of contexts of one of `shards`."""
+        return self._ledger.span(shard)
+
+    @property
     def shard_room(self) -> int:
         """Contexts that still fit the shard in hand; a batch must not be larger."""
-        return self.manifest.shard_span(self._shard)[1] - self._written
+        if self._turn == len(self.shards):
+            return 0
+        return self.span(self.shards[self._turn])[1] - self._written
 
     def write(
         self,
@@ -120,14 +142,15 @@ class CacheWriter:
         self._raise_failure()
         contexts = len(tokens)
         if contexts > self.shard_room:
-            raise CacheError(f"a batch of {contexts} contexts straddles shard {self._shard}")
-        first = self._shard * self.manifest.shard_contexts + self._written
+            raise CacheError(f"a batch of {contexts} contexts is more than its shard takes")
+        shard = self.shards[self._turn]
+        first = self.span(shard)[0] + self._written
         stored: dict[str, torch.Tensor] = {"tokens": tokens.to(torch.int32)}
-        if self.manifest.documents:
+        if "documents" in self._specs:
             if documents is None:
                 raise CacheError("this cache keeps the document of each position: give them")
             stored["documents"] = documents.to(torch.int32)
-        for hook, record in self.manifest.hooks.items():
+        for hook, record in self.manifest.hooks_to_write.items():
             original = activations[hook]
             arrays, rows = self._to_store(hook, record, original, ordinary)
             moments = batch_moments(rows, ordinary, original)
@@ -152,9 +175,24 @@ class CacheWriter:
             self._seal(text_end)
         for path, spec in self._specs.items():
             array = spec.to_numpy(stored[path].detach().cpu().contiguous())
-            self._put(path, _Batch(self._shard_of(first), array, last))
+            self._put(path, _Batch(shard, array, last))
         if last:
-            self._shard, self._written = self._shard + 1, 0
+            self._turn, self._written = self._turn + 1, 0
+
+    @property
+    def lacks_channels(self) -> bool:
+        """Whether int8 hooks still wait for the cache's first batch, to be rounded like it."""
+        return any(
+            record.dtype == "int8" and hook not in self._channels
+            for hook, record in self.manifest.hooks_to_write.items()
+        )
+
+    def fix_channels(self, activations: Mapping[str, torch.Tensor], ordinary: torch.Tensor) -> None:
+        """Fixes int8 hooks' channels by the cache's first batch, given like to `write`."""
+        for hook, record in self.manifest.hooks_to_write.items():
+            if record.dtype == "int8" and hook not in self._channels:
+                self._channels[hook] = Channels.of(activations[hook], ordinary)
+        self._keep_channels()
 
     def _to_store(
         self, hook: str, record: HookRecord, original: torch.Tensor, ordinary: torch.Tensor
@@ -176,39 +214,48 @@ class CacheWriter:
         new = self._channels.keys() - self.manifest.channel_digests.keys()
         if not new:
             return
+        hooks = self.manifest.hooks_to_write
+        for hook in new:
+            hooks[hook] = hooks[hook].model_copy(update={"channels": self._channels[hook].digest})
         try:
             write_channels(self.folder, self._channels)
+            self._ledger.channels_fixed()
         except OSError as error:
             raise _write_error(self.folder, error) from None
-        for hook in new:
-            self.manifest.hooks[hook] = self.manifest.hooks[hook].model_copy(
-                update={"channels": self._channels[hook].digest}
-            )
+
+    def meet(self) -> None:
+        """Waits for all ranks, then goes by what rank 0 has fixed."""
+        self.ranks.wait()
+        if self.ranks.rank > 0:
+            self._ledger.reread()
+            self._channels = read_channels(self.folder, self.manifest.channel_digests)
 
     def finish(self, text_end: TextPosition | None = None, exhausted: bool = False) -> None:
         """Waits until everything is committed and marks the cache complete.
 
         exhausted: the text ended early. The shard in hand is committed as short as it is, and
-        the manifest asks for no more than there is.
+        the manifest asks for no more than there is. Several ranks come here together.
         """
-        if exhausted and self._written and text_end is not None:
+        if exhausted and self._written:
             self._seal(text_end)
             for path in self._specs:
-                self._put(path, _Batch(self._shard, None, True))
+                self._put(path, _Batch(self.shards[self._turn], None, True))
             self._written = 0
         self._stop_threads()
         self._raise_failure()
-        if exhausted:
-            self.manifest.contexts_requested = max(self.manifest.contexts, 1)
-            self.manifest.text_exhausted = True
-            create_arrays(self.folder, self.manifest)
-        self.manifest.complete = self.manifest.contexts == self.manifest.contexts_requested
-        write_manifest(self.folder, self.manifest)
+        try:
+            self._ledger.finish(exhausted)
+        except OSError as error:
+            raise _write_error(self.folder, error) from None
 
     def close(self) -> None:
         """Commits the shards that are whole, abandons the one in hand, lets the folder go."""
         self._stop_threads()
-        self._lock.release()
+        self._release()
+
+    def _release(self) -> None:
+        if self._own_lock is not None:
+            self._own_lock.release()
 
     def __enter__(self) -> "CacheWriter":
         return self
@@ -221,12 +268,10 @@ class CacheWriter:
     ) -> None:
         self.close()
 
-    def _shard_of(self, context: int) -> int:
-        return context // self.manifest.shard_contexts
-
     def _seal(self, text_end: TextPosition | None) -> None:
         """Notes what the commit of the shard in hand needs beside its files."""
-        self._sealed[self._shard] = (text_end, self._written, self._shard_moments)
+        shard = self.shards[self._turn]
+        self._sealed[shard] = (text_end, self._written, self._shard_moments)
         self._shard_moments = {}
 
     def _put(self, path: str, batch: "_Batch") -> None:
@@ -251,11 +296,13 @@ class CacheWriter:
                 continue
             try:
                 if shard is None:
-                    contexts = self.manifest.shard_span(item.shard)[1]
+                    contexts = self.span(item.shard)[1]
                     shard = open_shard(self.folder, self.manifest, spec, item.shard, contexts)
                 if item.array is not None:
                     shard.append(item.array)
                 if item.last:
+                    with self._commit_lock:
+                        self._ledger.withdraw(item.shard)
                     name, record = shard.finish()
                     shard = None
                     self._file_finished(item.shard, name, record)
@@ -274,23 +321,20 @@ class CacheWriter:
                 self._commit(shard, self._finished.pop(shard))
 
     def _commit(self, shard: int, files: dict[str, FileRecord]) -> None:
-        text_end, contexts, moments = self._sealed.pop(shard)
-        for hook, hook_moments in moments.items():
-            name, record = _write_moments(self.folder, hook, shard, hook_moments)
-            files[name] = record
-            total = self._moments[hook] = self._moments[hook] + hook_moments
-            _set_statistics(self.manifest, hook, total)
-        self.manifest.shards.append(
-            ShardRecord(
-                index=shard,
-                first_context=shard * self.manifest.shard_contexts,
-                contexts=contexts,
-                text_end=text_end,
-                files=dict(sorted(files.items())),
+        if self._lock is not None and not self._lock.is_locked:
+            raise CacheError(
+                f"another process has taken over {self.folder}: this one could not be reached",
+                "let the other one finish",
             )
+        text_end, contexts, moments = self._sealed.pop(shard)
+        record = ShardRecord(
+            index=shard,
+            first_context=self.span(shard)[0],
+            contexts=contexts,
+            text_end=text_end,
+            files=files,
         )
-        self.manifest.contexts += contexts
-        write_manifest(self.folder, self.manifest)
+        self._ledger.commit(record, moments)
 
 
 class _Batch:
@@ -300,75 +344,6 @@ class _Batch:
 
 class _End:
     pass
-
-
-def lock_cache(folder: Path) -> filelock.BaseFileLock:
-    """Takes the folder's writing lock, or raises CacheError when another process holds it."""
-    lock = filelock.FileLock(folder / LOCK)
-    try:
-        lock.acquire(blocking=False)
-    except filelock.Timeout:
-        raise CacheError(
-            f"another process is writing to {folder}", "wait for it, or choose another --out"
-        ) from None
-    return lock
-
-
-def moments_file(hook: str, shard: int) -> str:
-    return f"statistics/{hook}/shard-{shard:05d}.safetensors"
-
-
-def _write_moments(
-    folder: Path, hook: str, shard: int, moments: HookMoments
-) -> tuple[str, FileRecord]:
-    name, content = moments_file(hook, shard), moments.to_bytes()
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    replace_file(folder / name, content)
-    return name, FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
-
-
-def _committed_moments(folder: Path, manifest: Manifest) -> dict[str, HookMoments]:
-    totals: dict[str, HookMoments] = {}
-    for hook, record in manifest.hooks.items():
-        total = HookMoments.zero(manifest.text.context_size, record.d_model)
-        for shard in manifest.shards:
-            total = total + HookMoments.load(folder / moments_file(hook, shard.index))
-        totals[hook] = total
-    return totals
-
-
-def recount_statistics(folder: Path, manifest: Manifest) -> None:
-    """Makes the manifest's statistics those of the shards it names."""
-    for hook, total in _committed_moments(folder, manifest).items():
-        _set_statistics(manifest, hook, total)
-
-
-def _set_statistics(manifest: Manifest, hook: str, total: HookMoments) -> None:
-    manifest.hooks[hook] = manifest.hooks[hook].model_copy(
-        update={
-            "statistics": total.every.statistics(),
-            "ordinary": total.ordinary.statistics(),
-            "storage_error": total.storage_error,
-        }
-    )
-
-
-def remove_leftovers(folder: Path, manifest: Manifest) -> None:
-    """Removes data files that no manifest names: what a crash left behind."""
-    named = {name for shard in manifest.shards for name in shard.files}
-    for room in DATA_FOLDERS:
-        for path in sorted((folder / room).rglob("*")):
-            name = path.relative_to(folder).as_posix()
-            if path.is_file() and path.name != "zarr.json" and name not in named:
-                path.unlink()
-
-
-def remove_cache(folder: Path) -> None:
-    """Deletes a cache's manifest, then its data; other files in the folder stay."""
-    (folder / MANIFEST).unlink(missing_ok=True)
-    (folder / CHANNELS).unlink(missing_ok=True)
-    for room in DATA_FOLDERS:
-        shutil.rmtree(folder / room, ignore_errors=True)
 
 
 def _nonfinite(
@@ -398,7 +373,7 @@ def _nonfinite(
     )
 
 
-def _write_error(folder: Path, error: OSError) -> CacheError:
+def _write_error(folder: Location, error: OSError) -> CacheError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return CacheError(
             f"no space left on the disk of {folder}; what was committed is kept",

@@ -1,0 +1,66 @@
+"""What a command asks of a cache that is there: nothing new, more of it, or another cache."""
+
+from collections.abc import Iterator
+
+from lmsaes.cache.location import Location
+from lmsaes.cache.manifest import HookRecord, Manifest
+from lmsaes.errors import CacheError
+
+
+def grown(folder: Location, found: Manifest, wanted: Manifest) -> Manifest:
+    """`found` as it has to become to hold all that `wanted` asks for.
+
+    It can grow by contexts, and by hooks over the contexts that are there; shards and blocks stay
+    as they are. Where it holds all of it, or the text has no more, the result is `found` itself.
+    Raises CacheError, naming each difference, when `wanted` is another cache.
+    """
+    if found.sources:
+        raise CacheError(
+            f"{folder} was copied from another cache by lmsaes tools",
+            "lmsaes cache goes on only with what it began: choose another --out, or --overwrite",
+        )
+    if differences := list(_differences(found, wanted)):
+        raise CacheError(
+            f"{folder} is a cache made with " + "; ".join(differences),
+            "give the same arguments to continue it, another --out, or --overwrite",
+        )
+    new = {hook: record for hook, record in wanted.hooks.items() if hook not in found.hooks}
+    contexts = found.contexts_requested
+    if not found.text_exhausted:
+        contexts = max(wanted.contexts_requested, found.contexts)
+    if not new and found.complete and contexts == found.contexts_requested:
+        return found
+    same = {hook: _kind(record) for hook, record in found.adding.items()} == {
+        hook: _kind(record) for hook, record in new.items()
+    }
+    return found.model_copy(
+        update={
+            "adding": found.adding if same else new,
+            "contexts_requested": contexts,
+            "complete": found.complete and contexts == found.contexts_requested,
+        },
+        deep=True,
+    )
+
+
+def _differences(found: Manifest, wanted: Manifest) -> Iterator[str]:
+    for group in ("model", "text", "compute"):
+        before, now = getattr(found, group), getattr(wanted, group)
+        for name, value in vars(before).items():
+            if value != getattr(now, name):
+                yield f"{group}'s {name} {value}, not {getattr(now, name)}"
+    for name in ("format", "compression"):
+        if getattr(found, name) != getattr(wanted, name):
+            yield f"{name} {getattr(found, name)}, not {getattr(wanted, name)}"
+    for name in ("shard_size", "block_size"):
+        # caches of before they were recorded, and copies, don't say
+        if getattr(found, name) not in (None, getattr(wanted, name)):
+            yield f"{name} {getattr(found, name)}, not {getattr(wanted, name)}"
+    for hook, record in wanted.hooks.items():
+        if hook in found.hooks and _kind(found.hooks[hook]) != _kind(record):
+            width, dtype = _kind(found.hooks[hook])
+            yield f"hook {hook} ({width}, {dtype}), not ({record.d_model}, {record.dtype})"
+
+
+def _kind(record: HookRecord) -> tuple[int, str]:
+    return record.d_model, record.dtype

@@ -1,0 +1,128 @@
+"""Where a cache lives: a folder, or a prefix in an object store."""
+
+import hashlib
+import os
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import filelock
+
+from lmsaes.errors import CacheError, ConfigError
+
+if TYPE_CHECKING:
+    from lmsaes.cache.objects import ObjectPath
+
+# obstore is an extra: nobody with a local disk needs it
+Location: TypeAlias = "Path | ObjectPath"
+
+LOCK = ".lock"
+
+
+class Lock(ABC):
+    """What a writer holds while it may write; leaving a `with` block lets go of it."""
+
+    @property
+    @abstractmethod
+    def is_locked(self) -> bool:
+        """Whether it is still held; nobody may commit without it."""
+
+    @abstractmethod
+    def release(self) -> None: ...
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+
+class FolderLock(Lock):
+    """The operating system's lock on a file, which ends with its process."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(path, thread_local=False)
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise taken(path.parent) from None
+
+    @property
+    def is_locked(self) -> bool:
+        return self._lock.is_locked
+
+    def release(self) -> None:
+        self._lock.release()
+
+
+def locate(where: "str | Location") -> Location:
+    """A folder's path, or the place in an object store that a URL such as s3://bucket/x names.
+
+    Raises ConfigError for a URL of a kind that can't be used.
+    """
+    if not isinstance(where, str):
+        return where
+    if "://" not in where:
+        return Path(where)
+    try:
+        from lmsaes.cache.objects import open_url
+    except ImportError:
+        raise ConfigError(
+            f"'{where}' is in an object store, and obstore is not installed",
+            "install it with: pip install 'lmsaes[s3]'",
+        ) from None
+    return open_url(where)
+
+
+def replace_file(path: Location, content: bytes | memoryview) -> None:
+    """Puts `content` at `path` in one step that survives a crash at any instant."""
+    if not isinstance(path, Path):
+        path.write_bytes(content)  # an object appears whole or not at all
+        return
+    temporary = path.with_name(path.name + ".tmp")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes renames inside `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(path: Location) -> str:
+    """The digest of a file's content."""
+    if not isinstance(path, Path):
+        return path.sha256()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def zarr_place(folder: Location, path: str) -> Any:
+    """What zarr takes for the place of the array at `path` of the cache in `folder`."""
+    return folder / path if isinstance(folder, Path) else folder.zarr_place(path)
+
+
+def lock_cache(folder: Location) -> Lock:
+    """Takes the writing lock of a cache, or raises CacheError when another process holds it."""
+    return FolderLock(folder / LOCK) if isinstance(folder, Path) else folder.lock(LOCK)
+
+
+def taken(folder: Location) -> CacheError:
+    return CacheError(
+        f"another process is writing to {folder}", "wait for it, or choose another --out"
+    )
