@@ -12,7 +12,7 @@ from lmsaes.errors import ConfigError
 
 def analyze(
     saes: Annotated[list[Path], typer.Argument(help="SAE folders, or runs that hold some")],
-    cache: Annotated[Path, typer.Option(help="cache to look through")],
+    cache: Annotated[str, typer.Option(help="cache to look through: a folder or a URL")],
     db: Annotated[
         str | None,
         typer.Option(

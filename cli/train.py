@@ -24,7 +24,7 @@ def _of_sae(name: str, config: type[SAEConfig] = SAEConfig) -> str:
 
 
 def train(
-    cache: Annotated[Path | None, typer.Option(help=_of_run("cache"))] = None,
+    cache: Annotated[str | None, typer.Option(help=_of_run("cache"))] = None,
     hook: Annotated[str | None, typer.Option(help=_of_run("hook"))] = None,
     out: Annotated[Path | None, typer.Option(help=_of_run("out"))] = None,
     config: Annotated[

@@ -126,7 +126,10 @@ def generate(
             f"{tokens} tokens do not fill one context of {context_size}",
             "ask for more --tokens or a smaller --context-size",
         )
-    there = _holds_cache(folder)
+    try:
+        there = _holds_cache(folder)
+    except OSError as error:
+        raise CacheError(f"can't read {folder}: {error.strerror}") from None
     found = read_manifest(folder) if there and not overwrite else None
     lm = LanguageModel.load(model, own_device(device), model_dtype, revision, weights)
     if lm.max_context is not None and context_size > lm.max_context:

@@ -354,4 +354,4 @@ def test_a_sweep_file_that_is_wrong_says_where(tmp_path: Path, text: str, messag
     file = tmp_path / "sweep.toml"
     file.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        make_sweep({"cache": tmp_path, "out": tmp_path}, file)
+        make_sweep({"cache": str(tmp_path), "out": tmp_path}, file)

@@ -119,7 +119,10 @@ def zarr_place(folder: Location, path: str) -> Any:
 
 def lock_cache(folder: Location) -> Lock:
     """Takes the writing lock of a cache, or raises CacheError when another process holds it."""
-    return FolderLock(folder / LOCK) if isinstance(folder, Path) else folder.lock(LOCK)
+    try:
+        return FolderLock(folder / LOCK) if isinstance(folder, Path) else folder.lock(LOCK)
+    except OSError as error:
+        raise CacheError(f"can't write to {folder}: {error.strerror}") from None
 
 
 def taken(folder: Location) -> CacheError:

@@ -282,13 +282,25 @@ def create_arrays(folder: Location, manifest: Manifest, specs: Iterable[ArraySpe
     if manifest.format != "zarr":
         return
     for spec in specs:
-        shape = (manifest.contexts_requested, *spec.shape)
-        place = zarr_place(folder, spec.path)
-        if (folder / spec.path / "zarr.json").exists():
-            zarr.open_array(place, mode="r+").resize(shape)
-            continue
+        path = folder / spec.path / "zarr.json"
+        before = path.read_bytes() if path.exists() else None
+        content = _zarr_metadata(manifest, spec, before)
+        if content != before:
+            if isinstance(path, Path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, content)
+
+
+def _zarr_metadata(manifest: Manifest, spec: ArraySpec, before: bytes | None) -> bytes:
+    """An array's `zarr.json` for the contexts asked for; `before` is the one that is there."""
+    shape = (manifest.contexts_requested, *spec.shape)
+    files: Any = {}
+    if before is not None:
+        files["zarr.json"] = Buffer.from_bytes(before)
+        zarr.open_array(MemoryStore(files), mode="r+").resize(shape)
+    else:
         zarr.create_array(
-            store=place,
+            store=MemoryStore(files),
             shape=shape,
             chunks=(spec.block_contexts, *spec.shape),
             shards=(manifest.shard_contexts, *spec.shape),
@@ -298,6 +310,7 @@ def create_arrays(folder: Location, manifest: Manifest, specs: Iterable[ArraySpe
             attributes={"dtype": spec.dtype, "dimensions": _DIMENSIONS[: 1 + len(spec.shape)]},
             config=_ZARR_CONFIG,
         )
+    return files["zarr.json"].to_bytes()
 
 
 def _compressors(compression: Compression) -> tuple[ZstdCodec | BloscCodec, ...]:

@@ -34,7 +34,7 @@ Bytes = Annotated[int, BeforeValidator(parse_bytes)]
 class Sweep(BaseModel, frozen=True, extra="forbid"):
     """Everything that one call of `train` is told."""
 
-    cache: Annotated[Path, Field(description="folder that `lmsaes cache` wrote")]
+    cache: Annotated[str, Field(description="folder or URL that `lmsaes cache` wrote")]
     out: Annotated[Path, Field(description="folder of the run; each SAE gets one inside it")]
     hook: Annotated[
         str | None, Field(description="hook to train on (default: the cache's only one)")
