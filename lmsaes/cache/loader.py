@@ -7,6 +7,7 @@ blocks.py  where blocks lie       here       what the user sees
 
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,7 @@ from lmsaes.errors import ConfigError
 from lmsaes.quantities import format_bytes, parse_bytes
 
 _READING_THREADS = 4
+_READING_THREADS_FAR = 16  # an object store answers late, and to many at a time
 _INDEX_BYTES = 24  # of a row in the pool: its number, its place in the order, its place in a table
 # A pool of fewer blocks lets the order of the text show in the loss.
 ENOUGH_BLOCKS = 256
@@ -92,7 +94,9 @@ class ShuffledLoader:
         self.rows = int(self._kept.counts.sum())
         self.pool_rows = self._pool_rows(parse_bytes(memory), pool_rows)
         order = self._order(0)  # complains now rather than in the first batch
-        self._threads = ThreadPoolExecutor(_READING_THREADS, "read blocks")
+        near = isinstance(cache.path, Path)
+        readers = _READING_THREADS if near else _READING_THREADS_FAR
+        self._threads = ThreadPoolExecutor(readers, "read blocks")
         self._pool = self._make_pool(order, pool_device, check)
         self._feed = Feed(
             self._arrays, self._kept, self._pool, self.device, self._finish, self.stats
@@ -223,7 +227,7 @@ class ShuffledLoader:
 
     def memory_for(self, pool_rows: int) -> int:
         """Bytes that a pool of so many rows takes, of all ranks together."""
-        return (self._frames(pool_rows, BUCKETS) + _READING_THREADS) * self._frame_bytes
+        return (self._frames(pool_rows, BUCKETS) + _READING_THREADS_FAR) * self._frame_bytes
 
     @property
     def host_memory(self) -> int:
@@ -250,7 +254,7 @@ class ShuffledLoader:
         if pool_rows >= self.rows:
             return blocks
         groups = pool_rows // (BUCKETS * PARTS) * (PARTS + 1)
-        return min(blocks, buckets * (-(-groups * blocks // self.rows) + 2))
+        return min(blocks, -(-buckets * groups * blocks // self.rows) + 2 * buckets)
 
     def _pool_rows(self, memory: int, wanted: int | None) -> int:
         """Rows in the pool of all ranks together: as wanted, or as many as `memory` holds.
@@ -267,10 +271,11 @@ class ShuffledLoader:
                 )
             return min(wanted, self.rows)
         blocks = len(self._kept.blocks)
-        frames = memory // self._frame_bytes - _READING_THREADS
+        frames = memory // self._frame_bytes - _READING_THREADS_FAR
         if frames >= blocks:
             return self.rows
-        by_memory = (frames // BUCKETS - 2) * self.rows // (blocks * (PARTS + 1) * PARTS)
+        mixed = (frames - 2 * BUCKETS) * self.rows // blocks  # rows in all groups that are held
+        by_memory = mixed // (BUCKETS * (PARTS + 1) * PARTS)
         part = min(by_memory, (self.rows - 1) // unit)
         if part < 1:
             least = min(self.memory_for(self.rows), self.memory_for(unit))
