@@ -11,7 +11,7 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 # Node comes from PyPI into the virtual environment where the machine has none that is new enough.
 NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui
 
-.PHONY: help setup demo test lint bench ui clean chromium
+.PHONY: help setup demo test stress lint bench ui clean chromium
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -43,6 +43,9 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest
+
+stress: $(READY) ## caches killed at many random moments
+	$(BIN)/python -m pytest -m stress
 
 chromium:
 	@command -v chromium google-chrome chromium-browser >/dev/null || [ -n "$$CHROMIUM" ] || \

@@ -219,3 +219,12 @@ def test_asking_for_less_than_there_is_asks_for_nothing(tmp_path):
     found = read_manifest(tmp_path / "c")
     less = kind("safetensors", "float32", 5, {"b": 5})
     assert grown(tmp_path / "c", found, less) is found
+
+
+def test_a_part_that_a_crash_cut_short_is_written_over(tmp_path):
+    write_made_up_cache(tmp_path / "whole", kind("zarr", "float32", 14))
+    write_made_up_cache(tmp_path / "c", kind("zarr", "float32", 14, {"a": 3}))
+    grow(tmp_path / "c", kind("zarr", "float32", 14), stop_after=6)
+    (tmp_path / "c/manifest.part-00000.json.tmp").write_bytes(b"{")
+    grow(tmp_path / "c", kind("zarr", "float32", 14))
+    assert same(tmp_path / "c", tmp_path / "whole")

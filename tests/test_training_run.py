@@ -4,7 +4,6 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,14 @@ import typer
 from lmsaes.cli.train import train as command
 from typer.testing import CliRunner
 
-from lmsaes.cache.manifest import (
-    ComputeRecord,
-    HookRecord,
-    Manifest,
-    ModelRecord,
-    TextPosition,
-    TextRecord,
-)
+from lmsaes.cache.manifest import TextPosition
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
 from lmsaes.training import SAETrainer, train
 from lmsaes.training.sweep import make_sweep
+from tests.made_up_cache import made_up_manifest
 
 D, CONTEXT = 16, 16
 IN, OUT = "blocks.0.hook_resid_pre", "blocks.0.hook_mlp_out"
@@ -35,26 +28,9 @@ IN, OUT = "blocks.0.hook_resid_pre", "blocks.0.hook_mlp_out"
 @pytest.fixture(scope="module")
 def cache_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """256 contexts of 16 rows: sparse mixtures of 32 planted directions, far from zero."""
-    folder = tmp_path_factory.mktemp("caches") / "planted"
-    manifest = Manifest(
-        format="safetensors",
-        model=ModelRecord(name="planted", config_hash="0", weights_hash="0"),
-        text=TextRecord(
-            dataset="none",
-            fingerprint="0",
-            tokenizer_hash="0",
-            context_size=CONTEXT,
-            bos=False,
-            bos_id=None,
-            separator_id=None,
-            special_ids=(),
-        ),
-        compute=ComputeRecord(batch_size=64, attention="none", device="cpu"),
-        hooks={hook: HookRecord(d_model=D, dtype="float32") for hook in (IN, OUT)},
-        shard_contexts=128,
-        block_contexts=16,
-        contexts_requested=256,
-        created=datetime.now(UTC).isoformat(),
+    folder = tmp_path_factory.mktemp("caches") / "made-up"
+    manifest = made_up_manifest(
+        256, CONTEXT, {IN: D, OUT: D}, shard_contexts=128, block_contexts=16, batch_size=64
     )
     generator = torch.Generator().manual_seed(0)
     directions = torch.nn.functional.normalize(torch.randn(32, D, generator=generator), dim=1)
@@ -64,7 +40,7 @@ def cache_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for batch in range(4):
             fires = torch.rand(64, CONTEXT, 32, generator=generator) < 3 / 32
             rows = fires * torch.rand(fires.shape, generator=generator) @ directions * 9 + 5
-            tokens = torch.zeros(64, CONTEXT, dtype=torch.int64)
+            tokens = torch.ones(64, CONTEXT, dtype=torch.int64)
             writer.write(
                 tokens, {IN: rows, OUT: rows.flip(-1) * 2}, ordinary, TextPosition(document=batch)
             )
@@ -123,7 +99,7 @@ def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, 
     assert records[-1]["fvu"] == pytest.approx(1 - records[-1]["explained_variance"])
     provenance = json.loads((folder / "config.json").read_text())["provenance"]
     assert provenance["hooks"] == [IN]
-    assert provenance["model"] == "planted"
+    assert provenance["model"] == "made-up"
 
 
 def test_the_same_arguments_give_the_same_bits(run: Train):

@@ -154,7 +154,7 @@ class Ledger:
             self._write_part(exhausted=False)
             old = [path for path in old if path.name != _part_name(0)]
         for path in old:
-            path.unlink()
+            path.unlink(missing_ok=True)  # a part cut short has just been written over
         remove_leftovers(self.folder, self.manifest)
         create_arrays(self.folder, self.manifest, self.specs.values())
         self.save()

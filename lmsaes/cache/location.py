@@ -87,10 +87,14 @@ def replace_file(path: Location, content: bytes | memoryview) -> None:
         path.write_bytes(content)  # an object appears whole or not at all
         return
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        raise
     temporary.replace(path)
     sync_folder(path.parent)
 

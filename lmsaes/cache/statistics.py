@@ -141,30 +141,31 @@ def batch_moments(
     # time. Rows left out are few but can be huge: they are summed apart, not subtracted again.
     weights = kept.float().unsqueeze(1)  # [contexts, 1, context_size]
     left_out = (rows[~kept].double(), squares[~kept].double())
-    sums, square_sums = (_host(torch.bmm(weights, x).double().sum((0, 1))) for x in (rows, squares))
-    ordinary_moments = Moments(
-        count=_host(kept.sum()),
-        sum=sums,
-        sum_squares=square_sums,
-        norm_sum=_host(torch.where(kept, norms, 0).sum()),
-        squared_norm_sum=_host(torch.where(kept, squared_norms, 0).sum()),
-        min=_host(torch.where(kept, low, torch.inf).min()),
-        max=_host(torch.where(kept, high, -torch.inf).max()),
-    )
-    every = Moments(
-        count=np.array(float(contexts * size)),
-        sum=sums + _host(left_out[0].sum(0)),
-        sum_squares=square_sums + _host(left_out[1].sum(0)),
-        norm_sum=_host(norms.sum()),
-        squared_norm_sum=_host(squared_norms.sum()),
-        min=_host(low.min()),
-        max=_host(high.max()),
-    )
-    squared_error = np.zeros(())
+    sums, square_sums = (torch.bmm(weights, x).double().sum((0, 1)) for x in (rows, squares))
+    squared_error = torch.zeros((), device=rows.device)
     if original is not stored:
         lost = torch.linalg.vector_norm(torch.sub(original, rows, out=squares), dim=-1)
-        squared_error = _host(torch.where(kept, lost.double().square(), 0).sum())
-    return HookMoments(every, ordinary_moments, _host(norms.sum(0)), squared_error)
+        squared_error = torch.where(kept, lost.double().square(), 0).sum()
+    ordinary_sums = (
+        kept.sum(),
+        sums,
+        square_sums,
+        torch.where(kept, norms, 0).sum(),
+        torch.where(kept, squared_norms, 0).sum(),
+        torch.where(kept, low, torch.inf).min(),
+        torch.where(kept, high, -torch.inf).max(),
+    )
+    every_sums = (
+        torch.full_like(kept.sum(), contexts * size),
+        sums + left_out[0].sum(0),
+        square_sums + left_out[1].sum(0),
+        norms.sum(),
+        squared_norms.sum(),
+        low.min(),
+        high.max(),
+    )
+    found = _on_host(*every_sums, *ordinary_sums, norms.sum(0), squared_error)
+    return HookMoments(Moments(*found[:7]), Moments(*found[7:14]), found[14], found[15])
 
 
 def finite_moments(
@@ -178,9 +179,13 @@ def finite_moments(
         return HookMoments.zero(size, d_model)
     rows = (stored[finite].unsqueeze(1), ordinary.to(finite.device)[finite].unsqueeze(1))
     moments = batch_moments(*rows, original[finite].unsqueeze(1))
-    position_norms = _host(torch.where(finite, norms, 0).sum(0))
+    (position_norms,) = _on_host(torch.where(finite, norms, 0).sum(0))
     return HookMoments(moments.every, moments.ordinary, position_norms, moments.squared_error)
 
 
-def _host(tensor: torch.Tensor) -> np.ndarray:
-    return np.array(tensor.double().cpu().numpy())
+def _on_host(*tensors: torch.Tensor) -> list[np.ndarray]:
+    """The tensors as float64 arrays, in one copy from their device."""
+    joined = torch.cat([tensor.double().reshape(-1) for tensor in tensors]).cpu().numpy()
+    ends = np.cumsum([tensor.numel() for tensor in tensors])
+    parts = zip(np.split(joined, ends[:-1]), tensors, strict=True)
+    return [part.reshape(tensor.shape) for part, tensor in parts]

@@ -17,6 +17,7 @@ from types import TracebackType
 import numpy as np
 import torch
 
+from lmsaes.cache.host import HostCopy
 from lmsaes.cache.int8 import Channels, read_channels, write_channels
 from lmsaes.cache.ledger import Ledger
 from lmsaes.cache.location import Location, Lock, lock_cache
@@ -130,7 +131,8 @@ class CacheWriter:
         """Adds one batch.
 
         tokens: int [contexts, context_size]. activations: by hook
-        [contexts, context_size, d_model], any device. ordinary: bool [contexts, context_size],
+        [contexts, context_size, d_model], any device, not to be changed afterwards: they may still
+        be on their way to the host. ordinary: bool [contexts, context_size],
         false for special tokens and first positions. text_end: where the text stands after it,
         None where that is not known. documents: int [contexts, context_size], each position's
         document, where the manifest keeps them.
@@ -173,9 +175,8 @@ class CacheWriter:
         last = self.shard_room == 0
         if last:
             self._seal(text_end)
-        for path, spec in self._specs.items():
-            array = spec.to_numpy(stored[path].detach().cpu().contiguous())
-            self._put(path, _Batch(shard, array, last))
+        for path in self._specs:
+            self._put(path, _Batch(shard, HostCopy(stored[path]), last))
         if last:
             self._turn, self._written = self._turn + 1, 0
 
@@ -298,8 +299,8 @@ class CacheWriter:
                 if shard is None:
                     contexts = self.span(item.shard)[1]
                     shard = open_shard(self.folder, self.manifest, spec, item.shard, contexts)
-                if item.array is not None:
-                    shard.append(item.array)
+                if item.copy is not None:
+                    shard.append(spec.to_numpy(item.copy.wait()))
                 if item.last:
                     with self._commit_lock:
                         self._ledger.withdraw(item.shard)
@@ -338,8 +339,8 @@ class CacheWriter:
 
 
 class _Batch:
-    def __init__(self, shard: int, array: np.ndarray | None, last: bool) -> None:
-        self.shard, self.array, self.last = shard, array, last
+    def __init__(self, shard: int, copy: HostCopy | None, last: bool) -> None:
+        self.shard, self.copy, self.last = shard, copy, last
 
 
 class _End:
