@@ -348,8 +348,9 @@ def _announce(
         existing = existing.parent
     free = shutil.disk_usage(existing).free if isinstance(existing, Path) else None
     _log.info(
-        "       %s to write (%s bytes a token)%s; batches of %d × %d tokens on %s%s",
+        "       %s %s (%s bytes a token)%s; batches of %d × %d tokens on %s%s",
         format_bytes(left),
+        "to store" if free is None else "on disk",
         context_bytes // size,
         "" if free is None else f", {format_bytes(free)} free",
         target.compute.batch_size,
