@@ -298,7 +298,12 @@ def _joined(records: list[_Record]) -> _Record:
 def _unwritten(record: HookRecord, dtype: StorageDtype | None) -> HookRecord:
     """A hook before anything of it is written. Eight bits go on with the channels they have."""
     channels = record.channels if dtype in (None, "int8") else None
-    return HookRecord(d_model=record.d_model, dtype=dtype or record.dtype, channels=channels)
+    return HookRecord(
+        d_model=record.d_model,
+        heads=record.heads,
+        dtype=dtype or record.dtype,
+        channels=channels,
+    )
 
 
 def _keep_channels(source: ActivationCache, folder: Path, manifest: Manifest) -> None:

@@ -84,6 +84,9 @@ def cache(
     model_dtype: Annotated[
         str, typer.Option(help="the model runs in float32, bfloat16 or float16")
     ] = "float32",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="compile the forward pass (torch.compile)")
+    ] = False,
     weights: Annotated[
         Literal["raw", "processed"],
         typer.Option(help="raw, or processed as TransformerLens does by default"),
@@ -133,6 +136,7 @@ def cache(
         overwrite=overwrite,
         shuffle=shuffle,
         model_dtype=model_dtype,
+        compile=compile,
         weights=weights,
         revision=revision,
         dataset_config=dataset_config,

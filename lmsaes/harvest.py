@@ -40,10 +40,11 @@ from lmsaes.cache.writer import CacheWriter
 from lmsaes.distributed import Ranks, join_ranks, own_device
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.filling import add_hooks, fill
-from lmsaes.lm import LanguageModel, TokenizerFacts, Weights, tokenizer_facts
+from lmsaes.lm import LanguageModel, Weights
 from lmsaes.quantities import format_bytes, format_count, parse_bytes, parse_count
 from lmsaes.sources import TextSource, load_mixture
 from lmsaes.text import ContextStream
+from lmsaes.tokenizer import TokenizerFacts, tokenizer_facts
 
 _log = logging.getLogger("lmsaes")
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
@@ -76,6 +77,7 @@ def generate(
     overwrite: bool = False,
     shuffle: bool = False,
     model_dtype: str = "float32",
+    compile: bool = False,
     weights: Weights = "raw",
     revision: str | None = None,
     dataset_config: str | Sequence[str | None] | None = None,
@@ -91,6 +93,9 @@ def generate(
     hooks: hook points or globs. tokens: token positions to store, rounded down to whole
     contexts. batch_size: contexts per forward pass. dtype, format, compression: how the
     activations are stored. shard_size, block_size: bytes of one hook per file and per read.
+
+    model_dtype: what the model runs in. weights: `raw` as published, or `processed` as
+    TransformerLens does by default. compile: compile the forward pass with torch.
 
     dataset: as `load_text` takes it; several make a mixture, of which `mix` gives the weights (the
     shares of all tokens; equal ones without it), and `split`, `text_column`, `dataset_config` and
@@ -137,17 +142,18 @@ def generate(
             f"a context of {context_size} tokens is longer than {model} takes ({lm.max_context})",
             f"use --context-size {lm.max_context} or less",
         )
-    widths = lm.hook_widths(hooks)
-    for hook in widths:
+    shapes = lm.find_hooks(hooks)
+    for hook in shapes:
         check_hook_name(hook)
     sources = load_mixture(
         [dataset] if isinstance(dataset, str) else dataset,
         mix, split, text_column, dataset_config, dataset_revision, streaming, shuffle, seed,
     )  # fmt: skip
     # hooks that are there decide with the new ones which way the model runs
-    all_hooks = list(dict.fromkeys([*(found.hooks if found else ()), *widths]))
+    all_hooks = list(dict.fromkeys([*(found.hooks if found else ()), *shapes]))
     facts = tokenizer_facts(lm.tokenizer)
     batch = batch_size or (16 if lm.device.type == "cpu" else 128)
+    widths = {hook: shape.width for hook, shape in shapes.items()}
     block, shard = _sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size)
     wanted = Manifest(
         format=format,
@@ -156,11 +162,15 @@ def generate(
         text=_text_record(sources, facts, context_size, packing, bos, shuffle, seed),
         compute=ComputeRecord(
             batch_size=batch,
-            attention=lm.specialise(all_hooks),
+            attention=lm.specialise(all_hooks, compile, (batch, context_size)),
             device=_device_kind(lm.device),
+            compiled=compile,
         ),
         documents=True,
-        hooks={hook: HookRecord(d_model=width, dtype=dtype) for hook, width in widths.items()},
+        hooks={
+            hook: HookRecord(d_model=shape.width, heads=shape.heads, dtype=dtype)
+            for hook, shape in shapes.items()
+        },
         shard_size=parse_bytes(shard_size),
         block_size=parse_bytes(block_size),
         block_contexts=block,

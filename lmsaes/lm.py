@@ -6,14 +6,11 @@ wrapping isn't needed to run it, it is taken off again (plain.py).
 """
 
 import contextlib
-import difflib
-import fnmatch
 import hashlib
 import io
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,13 +19,13 @@ from torch import Tensor
 
 from lmsaes.cache.manifest import ModelRecord
 from lmsaes.errors import ConfigError, ModelError
+from lmsaes.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.plain import PlainModel, Tap, find_taps
 
 Weights = Literal["raw", "processed"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-_TRIAL_TOKENS = 16
-_PROBE_TOKENS = 3  # enough to tell a hook's width from its number of positions
+_TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to be equal
 
 
 class LanguageModel:
@@ -38,7 +35,7 @@ class LanguageModel:
         self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
     ) -> None:
         self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
-        self._shapes: dict[str, tuple[int, ...]] | None = None
+        self._shapes: NamedShapes | None = None
         self._plain: PlainModel | None = None
         self._taps: dict[str, Tap] = {}
 
@@ -82,7 +79,7 @@ class LanguageModel:
                 source, revision=revision, trust_remote_code=False
             )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
-            raise _load_error(name, error) from None
+            raise _load_error(name, error) from error
         model.eval().requires_grad_(False)
         config_text = json.dumps(_plain_config(model.config), sort_keys=True, default=str)
         record = ModelRecord(
@@ -104,7 +101,7 @@ class LanguageModel:
                 raise ModelError(
                     f"TransformerLens can't run '{name}': {_first_line(error)}",
                     "choose one of the models it supports",
-                ) from None
+                ) from error
         return LanguageModel(bridge, tokenizer, record, where)
 
     @property
@@ -117,74 +114,69 @@ class LanguageModel:
         """The longest context the model takes; None when it sets no limit."""
         return getattr(self.bridge.cfg, "n_ctx", None)
 
-    def hook_widths(self, patterns: Sequence[str]) -> dict[str, int]:
-        """The hook points that `patterns` (names or globs) name, with their widths.
-
-        The width is what one token's activation has as a vector: heads are flattened.
+    def find_hooks(self, patterns: Sequence[str]) -> dict[str, HookShape]:
+        """The hook points that `patterns` (names or globs) name, each with its vector per token.
 
         Raises ConfigError for a name that does not exist, with the nearest ones, and for a hook
         that has no vector per token.
         """
-        shapes = self._hook_shapes()
-        found: dict[str, int] = {}
-        for pattern in patterns:
-            is_glob = any(mark in pattern for mark in "*?[")
-            names = fnmatch.filter(shapes, pattern) if is_glob else [pattern]
-            if not names or (not is_glob and pattern not in shapes):
-                nearest = difflib.get_close_matches(pattern, shapes, n=3, cutoff=0.5)
-                raise ConfigError(
-                    f"hook '{pattern}' is not in {self.record.name}",
-                    "nearest: " + ", ".join(nearest or list(shapes)[:3]),
-                )
-            suitable = {n: w for n in names if (w := _width(shapes[n])) is not None}
-            if not suitable:
-                raise ConfigError(
-                    f"hook '{pattern}' has no vector per token: its shape is "
-                    f"{_describe_shape(shapes[names[0]])}",
-                    "choose a residual, mlp or attention output, such as blocks.0.hook_resid_post",
-                )
-            found |= suitable
-        return found
-
-    def _hook_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Every hook point that fires, with the shape it gives for two contexts of three."""
         if self._shapes is None:
-            tokens = torch.zeros((2, _PROBE_TOKENS), dtype=torch.int64, device=self.device)
-            with torch.inference_mode():
-                _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
-            self._shapes = {
-                name: tuple(value.shape)
-                for name, value in cache.items()
-                if isinstance(value, Tensor) and value.is_floating_point()
-            }
-        return self._shapes
+            self._shapes = named_shapes(self._shapes_of)
+        return find_hooks(self._shapes, patterns, self.record.name)
 
-    def specialise(self, hooks: Sequence[str]) -> str:
+    def _shapes_of(self, contexts: int, positions: int) -> dict[str, tuple[int, ...]]:
+        """Every hook point that fires, with the shape it gives for a batch of this size."""
+        tokens = torch.zeros((contexts, positions), dtype=torch.int64, device=self.device)
+        with torch.inference_mode():
+            _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
+        return {
+            name: tuple(value.shape)
+            for name, value in cache.items()
+            if isinstance(value, Tensor) and value.is_floating_point()
+        }
+
+    def specialise(
+        self, hooks: Sequence[str], compile: bool = False, batch: tuple[int, int] = _TRIAL
+    ) -> str:
         """Takes the fastest way to `hooks` from here on; returns the attention that it runs.
 
         Raw weights and hooks on a module's input or output run on the plain Hugging Face model
         with fused attention (`sdpa`), once a trial batch has shown that it gives the same values;
         everything else runs on the bridge (`eager`), whose other hooks are then still to be had.
+
+        compile: compiles the plain forward pass for `batch` (contexts, positions), which the trial
+        then has. Raises ConfigError where only the bridge gives the hooks, ModelError where this
+        machine or torch can't compile the model.
         """
         taps = find_taps(self.bridge, hooks) if self.record.weights == "raw" else None
-        if taps is None:
-            return "eager"
+        if taps is not None and self._take_plain_path(taps, compile, batch):
+            return "sdpa"
+        if compile:
+            raise ConfigError(
+                "only TransformerLens' bridge gives these hooks, and it can't be compiled",
+                "leave out --compile, or use raw weights and outputs of blocks or their parts",
+            )
+        return "eager"
+
+    def _take_plain_path(self, taps: dict[str, Tap], compile: bool, batch: tuple[int, int]) -> bool:
+        """Goes over to the plain model if it gives what the bridge gives."""
         generator = torch.Generator().manual_seed(0)
-        vocabulary = self.bridge.cfg.d_vocab
-        trial = torch.randint(0, vocabulary, (2, _TRIAL_TOKENS), generator=generator)
-        expected = self.activations(trial, hooks)
+        trial = torch.randint(0, self.vocabulary, batch, generator=generator)
+        expected = self.activations(trial, list(taps))
         plain = PlainModel(self.bridge)
         try:
             plain.unwrap()
             if plain.holds(list(taps.values())):
+                if compile:
+                    plain.compile(taps)
                 found = plain.run(trial.to(self.device), taps)
-                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in hooks):
+                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in taps):
                     self._plain, self._taps = plain, taps
-                    return "sdpa"
+                    return True
         except ValueError:
             pass  # the architecture has no fused attention
         plain.rewrap()
-        return "eager"
+        return False
 
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
         """Activations of `tokens` [contexts, context_size] at `hooks`, and no more than that.
@@ -193,7 +185,7 @@ class LanguageModel:
         [contexts, context_size, width] on the model's device.
         """
         if self._plain is not None:
-            found = self._plain.run(tokens.to(self.device), {h: self._taps[h] for h in hooks})
+            found = self._plain.run(self._upload(tokens), {h: self._taps[h] for h in hooks})
             return {hook: _as_rows(found[hook]) for hook in hooks}
         captured: dict[str, Tensor] = {}
 
@@ -207,7 +199,7 @@ class LanguageModel:
 
         with torch.inference_mode(), contextlib.suppress(_AllCaptured):
             self.bridge.run_with_hooks(
-                tokens.to(self.device),
+                self._upload(tokens),
                 return_type=None,
                 fwd_hooks=[(name, capture(name)) for name in hooks],
             )
@@ -215,6 +207,12 @@ class LanguageModel:
         if missing:
             raise ModelError(f"hook '{missing[0]}' did not fire in {self.record.name}")
         return captured
+
+    def _upload(self, tokens: Tensor) -> Tensor:
+        """Token ids on the model's device, without waiting for it."""
+        if self.device.type == "cuda" and tokens.device.type == "cpu":
+            tokens = tokens.pin_memory()
+        return tokens.to(self.device, non_blocking=True)
 
     def unembedding(self) -> Tensor:
         """What a direction in the residual stream adds to each token's logit, to first order.
@@ -240,60 +238,6 @@ class _AllCaptured(Exception):
     """Ends a forward pass whose wanted hooks have all fired."""
 
 
-@dataclass(frozen=True)
-class TokenizerFacts:
-    """What packing needs to know of a tokenizer."""
-
-    hash: str
-    bos_id: int | None
-    eos_id: int | None
-    pad_id: int | None
-    special_ids: tuple[int, ...]
-
-
-def tokenizer_facts(tokenizer: Any) -> TokenizerFacts:
-    """The hash and special ids of a Hugging Face tokenizer."""
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    text = backend.to_str() if backend else json.dumps(tokenizer.get_vocab(), sort_keys=True)
-    return TokenizerFacts(
-        hash=hashlib.sha256(text.encode()).hexdigest()[:16],
-        bos_id=tokenizer.bos_token_id,
-        eos_id=tokenizer.eos_token_id,
-        pad_id=tokenizer.pad_token_id,
-        special_ids=tuple(sorted(set(tokenizer.all_special_ids))),
-    )
-
-
-def token_strings(tokenizer: Any, size: int) -> list[str]:
-    """Each token id's text as it stands in running text, leading space included.
-
-    A token that is only part of a character is written as its bytes, `\\xe2`.
-    """
-    # Decoded alone, many tokenizers drop a leading space: decode after an anchor and cut it off.
-    anchor = tokenizer.encode("a", add_special_tokens=False)
-    prefix = tokenizer.decode(anchor)
-    known = min(size, len(tokenizer))
-    texts = tokenizer.batch_decode(
-        [[*anchor, i] for i in range(known)], clean_up_tokenization_spaces=False
-    )
-    strings = [text.removeprefix(prefix) for text in texts]
-    names = tokenizer.convert_ids_to_tokens(list(range(known)))
-    for index, text in enumerate(strings):
-        if "�" in text:
-            strings[index] = _byte_escapes(names[index])
-    return strings + [f"[{index}]" for index in range(known, size)]
-
-
-def _byte_escapes(name: str) -> str:
-    """A byte-level token's name as text, with what is no whole character as `\\x..`."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    to_byte = {character: byte for byte, character in bytes_to_unicode().items()}
-    if any(character not in to_byte for character in name):
-        return name
-    return bytes(to_byte[c] for c in name).decode("utf-8", errors="backslashreplace")
-
-
 def resolve_device(device: str) -> torch.device:
     """`auto` is the GPU where there is one. Raises ConfigError for a device that isn't there."""
     if device == "auto":
@@ -305,7 +249,7 @@ def resolve_device(device: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"device '{device}' can't be used: {_first_line(error)}", "try --device auto"
-        ) from None
+        ) from error
 
 
 def check_dtype(dtype: str) -> torch.dtype:
@@ -377,21 +321,6 @@ def _close(found: Tensor, expected: Tensor) -> bool:
         return False
     error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
     return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
-
-
-def _width(shape: tuple[int, ...]) -> int | None:
-    """The flattened width of one token's activation, or None when there is no such thing."""
-    if len(shape) < 3 or shape[0] != 2 or shape[1] != _PROBE_TOKENS:
-        return None
-    width = 1
-    for size in shape[2:]:
-        width *= size
-    return width if width > 1 else None
-
-
-def _describe_shape(shape: tuple[int, ...]) -> str:
-    names = {2: "contexts", _PROBE_TOKENS: "positions"}
-    return "[" + ", ".join(names.get(size, str(size)) for size in shape) + "]"
 
 
 @contextlib.contextmanager

@@ -7,12 +7,18 @@ give the same values at full speed, with fused attention.
 """
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo.exc import TorchDynamoException
+from torch._inductor.exc import InductorError
+from torch.utils.hooks import RemovableHandle
+
+from lmsaes.errors import ModelError
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class PlainModel:
         self._model: Any = bridge.original_model
         self._wrapped: list[tuple[nn.Module, str, nn.Module]] = []
         self._attention: str = self._model.config._attn_implementation
+        self._compiled: Callable[[Tensor], dict[str, Tensor]] | None = None
 
     def unwrap(self) -> None:
         """Puts the raw modules in the wrappers' places and turns fused attention on.
@@ -72,37 +79,70 @@ class PlainModel:
         modules = {id(module) for module in self._model.modules()}
         return all(id(tap.module) in modules for tap in taps)
 
-    def run(self, tokens: Tensor, taps: dict[str, Tap]) -> dict[str, Tensor]:
+    def run(self, tokens: Tensor, taps: Mapping[str, Tap]) -> dict[str, Tensor]:
         """What passes the taps, by name, as it comes: the pass ends when all have been passed."""
+        with torch.inference_mode():
+            if self._compiled is not None:
+                found = self._compiled(tokens)
+                return {name: found[name] for name in taps}
+            captured: dict[str, Tensor] = {}
+
+            def keep(name: str, value: Tensor) -> None:
+                captured[name] = value
+                if len(captured) == len(taps):
+                    raise _AllCaptured
+
+            handles = [_attach(tap, partial(keep, name)) for name, tap in taps.items()]
+            try:
+                with contextlib.suppress(_AllCaptured):
+                    self._model(tokens, use_cache=False)
+            finally:
+                for handle in handles:
+                    handle.remove()
+            return captured
+
+    def compile(self, taps: Mapping[str, Tap]) -> None:
+        """Compiles the pass to these taps, as one graph, which the next `run` does.
+
+        What the taps don't need, as later blocks, is no part of the graph. Each shape of batch is
+        compiled for itself, so that none depends on which came before. From here on `run` takes
+        these taps alone, and raises ModelError where the model can't be compiled.
+        """
         captured: dict[str, Tensor] = {}
+        for name, tap in taps.items():
+            _attach(tap, partial(captured.__setitem__, name))
 
-        def keep(name: str, value: Any) -> None:
-            captured[name] = value[0] if isinstance(value, tuple) else value
-            if len(captured) == len(taps):
-                raise _AllCaptured
+        def forward(tokens: Tensor) -> dict[str, Tensor]:
+            self._model(tokens, use_cache=False)
+            return {name: captured.pop(name) for name in taps}
 
-        def before(name: str) -> Any:
-            def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-                keep(name, args[0] if args else kwargs["hidden_states"])
+        compiled = torch.compile(forward, fullgraph=True, dynamic=False)
 
-            return hook
+        def explained(tokens: Tensor) -> dict[str, Tensor]:
+            try:
+                return compiled(tokens)
+            except (TorchDynamoException, InductorError) as error:
+                reason = str(error).strip().splitlines()[0].rstrip(".")
+                raise ModelError(
+                    f"the model can't be compiled here: {reason}",
+                    "leave out --compile, or install a C++ compiler (on a GPU: Triton)",
+                ) from error
 
-        def after(name: str) -> Any:
-            return lambda _module, _args, output: keep(name, output)
+        self._compiled = explained
 
-        handles = [
-            tap.module.register_forward_hook(after(name))
-            if tap.output
-            else tap.module.register_forward_pre_hook(before(name), with_kwargs=True)
-            for name, tap in taps.items()
-        ]
-        try:
-            with torch.inference_mode(), contextlib.suppress(_AllCaptured):
-                self._model(tokens, use_cache=False)
-        finally:
-            for handle in handles:
-                handle.remove()
-        return captured
+
+def _attach(tap: Tap, keep: Callable[[Tensor], None]) -> RemovableHandle:
+    """Gives `keep` what passes the tap in every forward pass until the handle is removed."""
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        keep(args[0] if args else kwargs["hidden_states"])
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        keep(output[0] if isinstance(output, tuple) else output)
+
+    if tap.output:
+        return tap.module.register_forward_hook(after)
+    return tap.module.register_forward_pre_hook(before, with_kwargs=True)
 
 
 class _AllCaptured(Exception):

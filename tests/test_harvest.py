@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
 
 from lmsaes import generate
@@ -226,6 +227,30 @@ def test_a_mixture_interrupted_goes_on_to_the_same_bytes(tmp_path, caplog):
     write_manifest(whole.path, manifest)
     generate(**arguments, out=whole.path, tokens=32 * 20)
     assert {n: (whole.path / n).read_bytes() for n in files} == files
+
+
+def test_how_many_heads_a_row_is_made_of_is_kept(tmp_path, language_model):
+    hook = "blocks.1.attn.hook_z"
+    cache = generate(**{**COMMON, "hooks": [hook]}, out=tmp_path / "c", tokens=64, dtype="float32")
+    tokens = cache.tokens(0, 2)
+    _, expected = language_model.bridge.run_with_cache(tokens)
+    heads = cache.hooks[hook].heads
+    assert heads == language_model.bridge.cfg.n_heads
+    found = cache.activations(hook, 0, 2).reshape(2, 32, heads, -1)
+    assert torch.allclose(found, expected[hook], atol=1e-4)
+    assert cut_out(cache, tmp_path / "cut", contexts=":1").cache.hooks[hook].heads == heads
+
+
+def test_a_compiled_run_is_a_cache_of_its_own(tmp_path):
+    arguments = {**COMMON, "out": tmp_path / "c", "tokens": 128, "dtype": "float32"}
+    plain = generate(**{**arguments, "out": tmp_path / "plain"})
+    cache = generate(**arguments, compile=True)
+    assert cache.manifest.compute.compiled
+    for hook in HOOKS:
+        found, expected = (c.activations(hook, 0, c.contexts) for c in (cache, plain))
+        assert torch.allclose(found, expected, atol=1e-4)
+    with pytest.raises(CacheError, match="compiled True, not False"):
+        generate(**arguments)
 
 
 def test_processed_weights_are_transformer_lens_own(tmp_path):

@@ -8,7 +8,9 @@ import torch
 
 from lmsaes.demo import MODEL
 from lmsaes.errors import ConfigError, ModelError
-from lmsaes.lm import LanguageModel, resolve_device, token_strings, tokenizer_facts
+from lmsaes.hooks import HookShape
+from lmsaes.lm import LanguageModel, resolve_device
+from lmsaes.tokenizer import token_strings, tokenizer_facts
 
 HOOKS = [
     "hook_embed",
@@ -45,15 +47,16 @@ def test_the_forward_pass_stops_at_the_last_wanted_hook(language_model):
     assert ran == [0, 1]
 
 
-def test_widths_of_names_and_globs(language_model):
-    d_model = language_model.bridge.cfg.d_model
-    assert language_model.hook_widths(["blocks.0.mlp.hook_post"]) == {
-        "blocks.0.mlp.hook_post": 4 * d_model
-    }
-    assert language_model.hook_widths(["blocks.1.attn.hook_z"]) == {"blocks.1.attn.hook_z": d_model}
+def test_shapes_of_names_and_globs(language_model):
+    d_model, heads = language_model.bridge.cfg.d_model, language_model.bridge.cfg.n_heads
+    wanted = ["blocks.0.mlp.hook_post", "blocks.1.attn.hook_z", "blocks.*.hook_resid_post"]
+    found = language_model.find_hooks(wanted)
+    assert found.pop("blocks.0.mlp.hook_post") == HookShape(4 * d_model)
+    assert found.pop("blocks.1.attn.hook_z") == HookShape(d_model, heads)
     layers = language_model.bridge.cfg.n_layers
-    found = language_model.hook_widths(["blocks.*.hook_resid_post"])
-    assert found == {f"blocks.{i}.hook_resid_post": d_model for i in range(layers)}
+    assert found == {f"blocks.{i}.hook_resid_post": HookShape(d_model) for i in range(layers)}
+    # a glob takes what is suitable of what it means
+    assert "blocks.0.attn.hook_pattern" not in language_model.find_hooks(["blocks.0.attn.*"])
 
 
 @pytest.mark.parametrize(
@@ -63,11 +66,16 @@ def test_widths_of_names_and_globs(language_model):
         ("blocks.*.hook_nothing", "is not in", "nearest"),
         ("blocks.0.attn.hook_pattern", "no vector per token", "hook_resid_post"),
         ("blocks.0.ln1.hook_scale", "no vector per token", "hook_resid_post"),
+        (
+            "blocks.*.attn.hook_pattern",
+            r"\[contexts, 8, positions, positions\]",
+            "hook_resid_post",
+        ),
     ],
 )
 def test_hooks_that_cannot_be_kept_are_refused_with_help(language_model, pattern, message, hint):
     with pytest.raises(ConfigError, match=message) as error:
-        language_model.hook_widths([pattern])
+        language_model.find_hooks([pattern])
     assert hint in (error.value.hint or "")
 
 
@@ -162,54 +170,128 @@ def test_a_fine_tuned_model_has_another_hash(tmp_path, language_model):
 
 def tiny_model(folder, kind):
     """A randomly initialised model of another architecture, with the bundled tokenizer."""
-    from transformers import GPTNeoXConfig, GPTNeoXForCausalLM, LlamaConfig, LlamaForCausalLM
+    from transformers import (
+        GPT2Config,
+        GPT2LMHeadModel,
+        GPTNeoXConfig,
+        GPTNeoXForCausalLM,
+        LlamaConfig,
+        LlamaForCausalLM,
+    )
 
     torch.manual_seed(0)
+    ids = {"vocab_size": 4096, "bos_token_id": 0, "eos_token_id": 0}
     shape = {
-        "vocab_size": 4096,
-        "hidden_size": 32,
+        "hidden_size": 24,
         "intermediate_size": 64,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
+        "num_hidden_layers": 2,
+        # as many heads as a probe has positions: they must not be taken for them
+        "num_attention_heads": 3,
         "max_position_embeddings": 64,
     }
-    if kind == "llama":
-        model = LlamaForCausalLM(LlamaConfig(**shape, num_key_value_heads=2))
-    else:
-        model = GPTNeoXForCausalLM(GPTNeoXConfig(**shape))
+    match kind:
+        case "llama":
+            model = LlamaForCausalLM(LlamaConfig(**ids, **shape, num_key_value_heads=1))
+        case "neox":
+            model = GPTNeoXForCausalLM(GPTNeoXConfig(**ids, **shape))
+        case _:
+            config = GPT2Config(**ids, n_embd=24, n_layer=2, n_head=3, n_positions=64)
+            model = GPT2LMHeadModel(config)
+    # weights as large as trained ones, so that every part of a block shows
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.dim() > 1:
+                parameter.mul_(5)
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(MODEL / name, folder / name)
     return str(folder)
 
 
+KINDS = [
+    "hook_resid_pre",
+    "hook_resid_mid",
+    "hook_resid_post",
+    "hook_attn_out",
+    "hook_mlp_out",
+    "mlp.hook_post",
+    "attn.hook_z",
+]
+
+
+@pytest.mark.parametrize("weights", ["raw", "processed"])
 @pytest.mark.parametrize("kind", ["gpt2", "llama", "neox"])
-def test_the_plain_forward_gives_what_the_bridge_gives(tmp_path, kind):
-    hooks = [h for h in HOOKS if kind != "neox" or "resid_mid" not in h]
-    source = str(MODEL) if kind == "gpt2" else tiny_model(tmp_path / kind, kind)
-    lm = LanguageModel.load(source, device="cpu")
+def test_every_kind_of_hook_equals_run_with_cache(tmp_path, kind, weights):
+    lm = LanguageModel.load(tiny_model(tmp_path, kind), device="cpu", weights=weights)
     tokens = torch.randint(0, 4096, (2, 48), generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
         _, cache = lm.bridge.run_with_cache(tokens)
-    assert lm.specialise(hooks) == "sdpa"
-    for hook, values in lm.activations(tokens, hooks).items():
+    # attention and mlp run side by side in GPT-NeoX: there is nothing between them
+    hooks = [f"blocks.1.{k}" for k in KINDS if kind != "neox" or k != "hook_resid_mid"]
+    shapes = lm.find_hooks(hooks)
+    assert shapes["blocks.1.attn.hook_z"] == HookShape(24, heads=3)
+    assert lm.specialise(hooks) == ("sdpa" if weights == "raw" else "eager")
+    together = lm.activations(tokens, hooks)
+    for hook in hooks:
         expected = cache[hook].flatten(2)
-        assert torch.allclose(values, expected, atol=2e-5), hook
+        assert expected.shape[2] == shapes[hook].width
+        for found in (together, lm.activations(tokens, [hook])):
+            error = (found[hook] - expected).norm() / expected.norm()
+            assert error < 2e-6, hook
     assert lm.unembedding().shape == (lm.bridge.cfg.d_model, 4096)
 
 
-def test_what_only_the_bridge_can_do_runs_on_the_bridge(tmp_path):
+def test_a_compiled_forward_gives_the_same(tmp_path):
+    hooks = ["blocks.0.attn.hook_z", "blocks.0.hook_resid_post"]
+    lm = LanguageModel.load(tiny_model(tmp_path, "gpt2"), device="cpu")
+    batches = torch.randint(0, 4096, (2, 2, 16), generator=torch.Generator().manual_seed(3))
+    expected = [lm.activations(tokens, hooks) for tokens in batches]
+    assert lm.specialise(hooks, compile=True, batch=(2, 16)) == "sdpa"
+    for tokens, values in zip(batches, expected, strict=True):
+        found = lm.activations(tokens, hooks)
+        assert list(found) == hooks
+        for hook in hooks:
+            assert torch.allclose(found[hook], values[hook], atol=1e-5), hook
+
+
+def test_a_machine_without_a_compiler_is_told_in_one_line(tmp_path, monkeypatch):
+    import torch._inductor.config as inductor
+
+    monkeypatch.setattr(inductor.cpp, "cxx", (str(tmp_path / "no-compiler"),))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "inductor"))
+    torch._dynamo.reset()
+    lm = LanguageModel.load(tiny_model(tmp_path / "m", "llama"), device="cpu")
+    with pytest.raises(ModelError, match="can't be compiled here") as error:
+        lm.specialise(["blocks.0.hook_resid_post"], compile=True, batch=(2, 9))
+    assert "\n" not in str(error.value)
+    assert "--compile" in (error.value.hint or "")
+    assert error.value.__cause__ is not None
+
+
+def test_what_only_the_bridge_can_do_runs_on_the_bridge():
     lm = LanguageModel.load(str(MODEL), device="cpu")
     tokens = torch.zeros((1, 8), dtype=torch.int64)
     before = lm.activations(tokens, ["blocks.1.attn.hook_q"])
     assert lm.specialise(["blocks.1.attn.hook_q"]) == "eager"
     after = lm.activations(tokens, ["blocks.1.attn.hook_q"])
     assert torch.equal(before["blocks.1.attn.hook_q"], after["blocks.1.attn.hook_q"])
+    with pytest.raises(ConfigError, match="can't be compiled"):
+        lm.specialise(["blocks.1.attn.hook_q"], compile=True)
 
 
 def test_unwrapping_makes_no_second_copy_of_the_weights():
     lm = LanguageModel.load(str(MODEL), device="cpu")
-    weight = lm.bridge.original_model.get_input_embeddings().weight
-    before = weight.data_ptr()
+
+    def storages():
+        return {p.untyped_storage().data_ptr() for p in lm.bridge.original_model.parameters()}
+
+    before = storages()
     assert lm.specialise(["blocks.1.hook_resid_post"]) == "sdpa"
-    assert lm.bridge.original_model.transformer.wte.weight.data_ptr() == before
+    assert storages() == before
+
+
+def test_a_failure_keeps_its_cause(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ModelError) as error:
+        LanguageModel.load(str(tmp_path))
+    assert error.value.__cause__ is not None

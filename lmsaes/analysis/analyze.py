@@ -22,10 +22,11 @@ from lmsaes.analysis.weights import LogitWeights, logit_weights, writes_to_resid
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.database import Database, DictionaryRecord, FeatureRecord, SampleRecord
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.lm import LanguageModel, resolve_device, token_strings
+from lmsaes.lm import LanguageModel, resolve_device
 from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count
 from lmsaes.sae import SAE
+from lmsaes.tokenizer import token_strings
 
 _log = logging.getLogger("lmsaes")
 _VERSION = 1  # of what an analysis computes: a new one makes old analyses stale

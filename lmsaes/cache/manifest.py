@@ -111,6 +111,8 @@ class HookRecord(_Record):
     """
 
     d_model: int = Field(gt=0)
+    heads: int | None = None
+    """Attention heads whose vectors follow each other in a row; None where it is one vector."""
     dtype: StorageDtype
     channels: str | None = None
     storage_error: float | None = None
