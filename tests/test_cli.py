@@ -85,7 +85,7 @@ def database_folder(work):
 def cache(work):
     result = lmsaes(*cache_command(work / "cache"))
     assert result.returncode == 0, result.stderr
-    assert "to write" in result.stderr
+    assert "on disk" in result.stderr
     assert "next: lmsaes train" in result.stdout.splitlines()[-1]
     return work / "cache"
 
