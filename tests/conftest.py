@@ -6,16 +6,18 @@ import signal
 # Set before anything of Hugging Face is imported: no test may depend on a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-import pytest
 import torch
+
+# Without a GPU its kernels are interpreted. Triton asks for this when it is imported, which
+# what is imported below may do.
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"
+
+import pytest
 from hypothesis import settings
 
 from lmsaes.demo import MODEL
 from lmsaes.lm import LanguageModel
-
-# Without a GPU its kernels are interpreted; Triton asks for this when it is imported.
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
 
 # Shells let what they start in the background ignore Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
