@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a failure told in one line, 2 bad usage, 130 interrupted.
 import functools
 import inspect
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -16,7 +17,7 @@ from lmsaes.cli.analyze import analyze
 from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
 from lmsaes.cli.serve import serve
-from lmsaes.cli.tools import inspect_cache, verify
+from lmsaes.cli.tools import inspect_cache, remove, sample, verify
 from lmsaes.cli.tools_copy import convert, cut_out, merge, shuffle
 from lmsaes.cli.train import train
 
@@ -52,6 +53,10 @@ def _command(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             typer.echo("interrupted; run the same command again to continue", err=True)
             raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # whoever read the output (head, say) has seen enough; what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
         except Exception as error:
             if debug or isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
                 raise
@@ -81,6 +86,8 @@ for each in (cache, train, analyze, serve, demo):
     app.command()(_command(each))
 tools.command("inspect")(_command(inspect_cache))
 tools.command("verify")(_command(verify))
+tools.command("sample")(_command(sample))
+tools.command("rm")(_command(remove))
 tools.command("convert")(_command(convert))
 tools.command("slice")(_command(cut_out))
 tools.command("merge")(_command(merge))

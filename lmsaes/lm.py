@@ -238,6 +238,19 @@ class _AllCaptured(Exception):
     """Ends a forward pass whose wanted hooks have all fired."""
 
 
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """A model's tokenizer without the model. Raises ModelError when there is none to be had."""
+    from transformers import AutoTokenizer
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        return AutoTokenizer.from_pretrained(
+            _source(name), revision=revision, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _load_error(name, error) from error
+
+
 def resolve_device(device: str) -> torch.device:
     """`auto` is the GPU where there is one. Raises ConfigError for a device that isn't there."""
     if device == "auto":

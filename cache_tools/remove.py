@@ -1,0 +1,25 @@
+"""Deleting a cache, and nothing but a cache."""
+
+from pathlib import Path
+
+from lmsaes.cache.manifest import read_manifest
+from lmsaes.cache.writer import LOCK, lock_cache, remove_cache
+
+
+def remove(folder: Path) -> list[str]:
+    """Deletes the cache in `folder`, and the folder too when nothing else is in it.
+
+    Returns the names of what stays. Raises CacheError when the folder holds no cache, or a
+    writer is at work there.
+    """
+    read_manifest(folder)
+    lock = lock_cache(folder)
+    try:
+        remove_cache(folder)
+    finally:
+        lock.release()
+    (folder / LOCK).unlink(missing_ok=True)
+    left = sorted(path.name for path in folder.iterdir())
+    if not left:
+        folder.rmdir()
+    return left
