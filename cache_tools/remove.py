@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
+from lmsaes.cache.ledger import remove_cache
+from lmsaes.cache.location import LOCK, lock_cache
 from lmsaes.cache.manifest import read_manifest
-from lmsaes.cache.writer import LOCK, lock_cache, remove_cache
 
 
 def remove(folder: Path) -> list[str]:

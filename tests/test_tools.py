@@ -15,7 +15,8 @@ from lmsaes.cache.manifest import TextPosition
 from lmsaes.cache.reader import ActivationCache, ordinary_positions
 from lmsaes.cache.writer import CacheWriter, lock_cache
 from lmsaes.demo import MODEL
-from lmsaes.lm import LanguageModel, token_strings, tokenizer_facts
+from lmsaes.lm import LanguageModel
+from lmsaes.tokenizer import token_strings, tokenizer_facts
 from tests.made_up_cache import made_up_cache, made_up_manifest, made_up_tokens
 from tests.tools import refused, tool
 
