@@ -33,10 +33,10 @@ MUST, AIM = {"raw": 0.90, "processed": 0.90}, {"raw": 0.98, "processed": 0.97}
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--d", type=int, default=768)
-    parser.add_argument("--layers", type=int, default=8, help="blocks that are run")
+    parser.add_argument("--layers", type=int, default=6, help="blocks that are run")
     parser.add_argument("--batch", type=int, default=16, help="contexts per batch")
-    parser.add_argument("--batches", type=int, default=6, help="batches per round")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--batches", type=int, default=3, help="batches per round")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--dtype", default="float32", help="of the model")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--peer-python", type=Path, help="python of an environment with sae_lens")
@@ -53,7 +53,8 @@ def main() -> None:
     for row in report["rows"]:
         value = f"{row['value']:>10,.0f}" if row["value"] is not None else " " * 10
         ratio = f"× {row['ratio']:.3f}" if row["ratio"] is not None else ""
-        print(f"{row['what']:<60} {value} {row['unit']}  {ratio}")
+        goals = "".join(f"  {g} {row[g]}" for g in ("must", "aim") if row[g] is not None)
+        print(f"{row['what']:<60} {value} {row['unit']}  {ratio}{goals}")
 
 
 def measure(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -124,6 +125,8 @@ def save_model(folder: Path, arguments: argparse.Namespace) -> str:
         n_head=arguments.d // 64,
         vocab_size=4096,
         n_positions=CONTEXT,
+        bos_token_id=0,
+        eos_token_id=0,
     )
     GPT2LMHeadModel(config).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):

@@ -2,6 +2,8 @@
 
 import itertools
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -186,6 +188,29 @@ def test_a_second_epoch_comes_in_another_order(cache):
         assert loader.epoch == 2
     assert not torch.equal(first, second)
     assert torch.equal(first.sort().values, second.sort().values)
+
+
+@pytest.mark.parametrize("kind", [("zarr", "zstd"), ("safetensors", "none")])
+def test_the_next_epochs_pool_is_filled_before_an_epoch_ends(caches, values, kind):
+    kind = (*kind, "float32")
+    epochs = range(4)
+    with loader_of(caches[kind]) as loader:
+        orders = [torch.cat(rows_of(loader)) for _ in epochs]
+        each = loader.stats.fills // len(epochs)
+    with loader_of(caches[kind], last_epoch=epochs[-1]) as loader:
+        for epoch in epochs:
+            batches, rows = zip(*loader, strict=True)
+            assert torch.equal(torch.cat(rows), orders[epoch])
+            assert torch.equal(torch.cat(batches), values[kind]["a"][orders[epoch]])
+            ahead = epoch < epochs[-1]
+            _until(lambda done=each * (epoch + 1) + ahead: loader.stats.fills == done)
+
+
+def _until(true: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("pool_rows", [SMALLEST_POOL, ROWS])

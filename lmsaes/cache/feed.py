@@ -48,6 +48,7 @@ class Feed:
         self._kept, self._pool, self._stats = kept, pool, stats
         self._device, self._finish = device, finish
         self._row_bytes = sum(array.row_bytes for array in arrays)
+        self._next: Steps | None = None  # of the epoch to come
         self._filler = ThreadPoolExecutor(1, "fill pool")
         workers = min(4, os.cpu_count() or 1)
         self._ahead = workers + 1
@@ -57,10 +58,18 @@ class Feed:
         self._upload = torch.cuda.Stream(device) if uploads else None
 
     def batches(
-        self, order: EpochOrder, position: int, end: int, batch_size: int
+        self,
+        order: EpochOrder,
+        position: int,
+        end: int,
+        batch_size: int,
+        following: EpochOrder | None,
     ) -> Iterator[Arriving]:
-        """The batches between two global positions of the epoch."""
-        steps = Steps(order, self._kept, self._pool, self._filler, self._stats, position)
+        """The batches between two global positions of the epoch.
+
+        following: the order of the next epoch, where there will be one.
+        """
+        steps = self._begin(order, position)
         ahead: deque[Future[Arriving]] = deque()
         cuts = itertools.pairwise([*range(position, end, batch_size), end])
         sizes = deque(order.positions(start, stop) for start, stop in cuts)
@@ -71,6 +80,10 @@ class Feed:
                 while sizes and len(ahead) < self._ahead and (not ahead or steps.has(sizes[0])):
                     ahead.append(self._gather(steps, sizes.popleft()))
                 steps.raise_failure()  # now, and not when its rows are due
+                if following is not None and steps.last_begun:
+                    if steps.can_follow(following):
+                        self._next = self._steps(following, 0, steps)
+                    following = None
                 arriving: Arriving = self._stats.wait_for(ahead.popleft())
                 now = time.perf_counter()
                 self._stats.seconds, last = self._stats.seconds + now - last, now
@@ -83,6 +96,17 @@ class Feed:
             steps.close()
             wait(ahead)
 
+    def _begin(self, order: EpochOrder, position: int) -> Steps:
+        steps, self._next = self._next, None
+        if steps is not None:
+            if steps.order == order and position == 0:
+                return steps
+            steps.close()
+        return self._steps(order, position, None)
+
+    def _steps(self, order: EpochOrder, position: int, before: Steps | None) -> Steps:
+        return Steps(order, self._kept, self._pool, self._filler, self._stats, position, before)
+
     def deliver(self, arriving: Arriving) -> list[Tensor]:
         """The batch, ready for the stream that its user computes on."""
         if arriving.uploaded is None:
@@ -94,6 +118,8 @@ class Feed:
         return self._finish(arriving.tensors)
 
     def close(self) -> None:
+        if self._next is not None:
+            self._next.close()
         self._filler.shutdown(cancel_futures=True)
         self._gatherers.shutdown(cancel_futures=True)
 

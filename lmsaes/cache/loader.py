@@ -48,7 +48,9 @@ class ShuffledLoader:
     skip_positions: positions of each context to leave out. max_norm: leave out rows whose norm
     is more than so many times the mean; it takes one reading of the whole cache first.
     drop_last: leave out a last batch shorter than the others. return_rows: give (batch, rows)
-    with rows int64, the cache's row numbers. epoch: the first one's number. pool_rows: the
+    with rows int64, the cache's row numbers. epoch: the first one's number. last_epoch: the last
+    one's that will be asked for; before an earlier one ends, the pool is filled for the next.
+    pool_rows: the
     pool's size in rows, where it must be another run's, rather than what `memory` holds. check:
     compare each block with its checksum the first time it is read.
 
@@ -74,6 +76,7 @@ class ShuffledLoader:
         drop_last: bool = False,
         return_rows: bool = False,
         epoch: int = 0,
+        last_epoch: int = 0,
         pool_rows: int | None = None,
         check: bool = True,
     ) -> None:
@@ -82,6 +85,7 @@ class ShuffledLoader:
         if not self.hooks or batch_size < 1:
             raise ConfigError("a loader needs at least one hook and a batch size of at least 1")
         self.batch_size, self.seed, self.epoch = batch_size, seed, epoch
+        self.last_epoch = last_epoch
         self.rank, self.world_size = rank, world_size
         self.device, self.dtype = torch.device(device), dtype
         self.drop_last, self.return_rows = drop_last, return_rows
@@ -120,7 +124,8 @@ class ShuffledLoader:
     def _iterate(self) -> Generator[Any]:
         end = min(self.rows, len(self) * self.batch_size)
         order = self._order(self.epoch)
-        batches = self._feed.batches(order, self._position, end, self.batch_size)
+        following = self._order(self.epoch + 1) if self.epoch < self.last_epoch else None
+        batches = self._feed.batches(order, self._position, end, self.batch_size, following)
         for arriving in batches:
             self._position = min(self._position + self.batch_size, end)
             yield self._hand_out(arriving)

@@ -24,6 +24,7 @@ class Pool(Protocol):
 
     tables: list[Tensor]
     device: torch.device
+    capacity: int  # blocks that fit
 
     def hold(self, wanted: np.ndarray, mark: Any) -> int:
         """Lets go of all blocks but `wanted` and brings in those that are missing.
@@ -66,7 +67,7 @@ class MappedPool:
         threads: ThreadPoolExecutor,
         check: bool,
     ) -> None:
-        self.device = torch.device("cpu")
+        self.device, self.capacity = torch.device("cpu"), len(blocks)
         self._blocks, self._threads, self._check = blocks, threads, check
         self._maps = [_Map(array, blocks) for array in arrays]
         self.tables = [each.table for each in self._maps]
@@ -155,7 +156,7 @@ class FramePool:
         frames: int,
     ) -> None:
         self._arrays, self._blocks, self._threads, self._check = arrays, blocks, threads, check
-        self.device = device
+        self.device, self.capacity = device, frames
         self._stream = torch.cuda.Stream(device) if device.type == "cuda" else None
         self._block_rows = arrays[0].spec.block_contexts * arrays[0].spec.shape[0]
         self.tables = [self._memory(array, frames) for array in arrays]

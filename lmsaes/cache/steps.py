@@ -67,7 +67,11 @@ class Step:
 
 
 class Steps:
-    """Walks through an epoch from a global position on."""
+    """Walks through an epoch from a global position on.
+
+    The steps of the next epoch can follow those of an epoch whose last step is handed out: their
+    first one is prepared meanwhile.
+    """
 
     def __init__(
         self,
@@ -77,8 +81,9 @@ class Steps:
         filler: ThreadPoolExecutor,
         stats: LoaderStats,
         position: int,
+        before: "Steps | None" = None,
     ) -> None:
-        self._order, self._pool, self._filler, self._stats = order, pool, filler, stats
+        self.order, self._pool, self._filler, self._stats = order, pool, filler, stats
         self._line = _Line(kept, order.block_order(len(kept.blocks)))
         self._kept = kept
         self._dealer = Dealer(order, self._line.rows)
@@ -86,7 +91,11 @@ class Steps:
         self._step: Step | None = None
         self._number = min(position // order.step_rows, order.steps - 1)
         self._taken = order.positions(self._number * order.step_rows, position)
-        self._coming = self._fill(self._number, [])
+        if before is None:
+            self._coming = self._fill(self._number, [], np.empty(0, np.int64))
+        else:
+            self._coming = self._fill(self._number, before._busy, before.in_use())
+        self._before = before
 
     def has(self, rows: int) -> bool:
         """Whether so many rows can be taken without waiting, or waiting would tell a failure."""
@@ -101,10 +110,12 @@ class Steps:
         if self._step is None or self._taken == len(self._step.rows):
             if self._step is not None:
                 self._number, self._taken = self._number + 1, 0
+            elif self._before is not None:
+                self._busy, self._before = self._before._busy, None
             self._step = self._stats.wait_for(self._coming)
             self._busy = [task for task in self._busy if not task.done()]
-            if self._number + 1 < self._order.steps:
-                self._coming = self._fill(self._number + 1, self._busy)
+            if self._number + 1 < self.order.steps:
+                self._coming = self._fill(self._number + 1, self._busy, self.in_use())
         assert self._step is not None
         first = self._taken
         self._taken = min(first + rows, len(self._step.rows))
@@ -119,26 +130,51 @@ class Steps:
         if self._coming.done():
             self._coming.result()
 
+    @property
+    def last_begun(self) -> bool:
+        """Whether the last step is handed out, or was."""
+        return self._step is not None and self._number == self.order.steps - 1
+
+    def can_follow(self, order: EpochOrder) -> bool:
+        """Whether the pool has room for the first step of `order` beside this one's last.
+
+        A pool that holds the whole cache has nothing to read ahead.
+        """
+        if order.fits:
+            return False
+        line = _Line(self._kept, order.block_order(len(self._kept.blocks)))
+        wanted = line.blocks(order.line(1 - PARTS, 0))
+        return len(np.union1d(wanted, self.in_use())) <= self._pool.capacity
+
+    def in_use(self) -> np.ndarray:
+        """The blocks that the step at hand is gathered from."""
+        return self._blocks(self._number)
+
     def close(self) -> None:
         """Comes back when nothing works on the pool any more."""
         self._coming.cancel()
         wait([self._coming, *self._busy])
 
-    def _fill(self, number: int, busy: Sequence[Future[Any]]) -> Future[Step]:
+    def _fill(self, number: int, busy: Sequence[Future[Any]], in_use: np.ndarray) -> Future[Step]:
         mark = self._pool.mark()
-        return self._filler.submit(self._prepare, number, list(busy), mark)
+        return self._filler.submit(self._prepare, number, list(busy), in_use, mark)
 
-    def _prepare(self, number: int, busy: Sequence[Future[Any]], mark: Any) -> Step:
-        """Fills the pool for a step while the one before it is handed out."""
+    def _prepare(
+        self, number: int, busy: Sequence[Future[Any]], in_use: np.ndarray, mark: Any
+    ) -> Step:
+        """Fills the pool for a step while the one before it, of blocks `in_use`, is handed out."""
         wait(busy)  # they gather from blocks that may leave now
         begun = time.perf_counter()
-        wanted = self._line.blocks(self._order.line(number - PARTS, number))
+        wanted = np.union1d(self._blocks(number), in_use)
         self._stats.bytes_read += self._pool.hold(wanted, mark)
         blocks, inside = np.divmod(self._dealer.step(number), self._kept.block_rows)
         index = self._pool.index(blocks, inside)
         self._stats.fills += 1
         self._stats.seconds_filling += time.perf_counter() - begun
         return Step(index, self._kept.first_rows[blocks] + inside)
+
+    def _blocks(self, number: int) -> np.ndarray:
+        return self._line.blocks(self.order.line(number - PARTS + 1, number))
 
 
 class _Line:

@@ -154,6 +154,7 @@ class _Run:
         self.memory = memory_needed(cache, saes, settings.batch_size, pool)
         check_memory(self.memory, loader.host_memory, self.device)
         self.steps = _steps(settings.tokens, self.loader.rows, len(self.loader), settings)
+        self.loader.last_epoch = (self.steps - 1) // len(self.loader)
         self.tokens = 0
         self.done = 0
         self.normalizations: dict[tuple[tuple[str, ...], str], Normalization] = {}
