@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.cache.ledger import moments_file
+from lmsaes.cache.ledger import shard_moments
 from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import HookRecord, Manifest
 from lmsaes.cache.reader import ActivationCache
@@ -93,7 +93,7 @@ def position_norms(folder: Location, cache: ActivationCache, hook: str) -> list[
     """Mean norm at each position of a context: the first is often hundreds of times the others."""
     total = HookMoments.zero(cache.context_size, cache.hooks[hook].d_model)
     for shard in cache.manifest.shards:
-        total = total + HookMoments.load(folder / moments_file(hook, shard.index))
+        total = total + shard_moments(folder, shard, hook)
     return (total.position_norms / cache.contexts).tolist()
 
 

@@ -1,6 +1,7 @@
 """Promises of the shuffling loader."""
 
 import itertools
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -386,6 +387,34 @@ def test_a_file_that_goes_missing_is_named_at_once(tmp_path: Path, pool_device):
         with pytest.raises(CacheError, match="shard-000"):
             list(batches)
         assert loader.state_dict()["position"] < ROWS / 2
+
+
+@pytest.mark.parametrize("format", ["safetensors", "zarr"])
+@pytest.mark.parametrize("pool_device", [None, "cpu"])
+@pytest.mark.parametrize("harm", ["remove", "truncate"])
+@pytest.mark.parametrize("when", ["opened", "begun"])
+def test_a_file_lost_after_the_cache_was_opened_is_named(
+    tmp_path: Path, format, pool_device, harm, when
+):
+    """Rather than a signal, which touching memory behind a mapped file's end would be."""
+    cache = made_up_cache(
+        tmp_path / "c", 64, context_size=SIZE, hooks={"hook": 512}, format=format, shard_contexts=16
+    )
+    name = "shard-00001.safetensors" if format == "safetensors" else "c/1/0/0"
+    shard = tmp_path / "c/activations/hook" / name
+
+    def lose(moment: str) -> None:
+        if when == moment:
+            shard.unlink() if harm == "remove" else os.truncate(shard, 4096)
+
+    def read() -> None:
+        with ShuffledLoader(cache, "hook", 16, "1MiB", pool_device=pool_device) as loader:
+            lose("begun")
+            list(loader)
+
+    lose("opened")
+    with pytest.raises(CacheError, match=name):
+        read()
 
 
 FDS = Path("/proc/self/fd")

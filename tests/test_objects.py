@@ -99,7 +99,12 @@ def test_a_cache_in_a_bucket_is_read_like_any_other(bucket, tmp_path):
     assert len(verify(locate(url), deep=True)) == 1
     with pytest.raises(CacheError, match="activations/b/c/2/0/0 is damaged"):
         cache.activations("b", 8, 12)
+    place.write_bytes((locate(url) / "activations/b/c/1/0/0").read_bytes())
+    with pytest.raises(CacheError, match="activations/b/c/2/0/0 is damaged in block 0"):
+        cache.activations("b", 8, 12)
     place.unlink()
+    with pytest.raises(CacheError, match="activations/b/c/2/0/0: there is no such object"):
+        cache.activations("b", 8, 12)
     with pytest.raises(CacheError, match="activations/b/c/2/0/0 is missing"):
         ActivationCache.open(url)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmsaes.cache.reader import ActivationCache, Block
+from lmsaes.cache.blocks import Block
+from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import ConfigError
 
 _THREADS = 4

@@ -27,6 +27,7 @@ from lmsaes.cache.manifest import (
 from lmsaes.cache.statistics import HookMoments
 from lmsaes.cache.storage import ArraySpec, array_specs, create_arrays, hook_specs
 from lmsaes.distributed import Ranks
+from lmsaes.errors import CacheError
 
 _PARTS = "manifest.part-*"
 DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
@@ -194,7 +195,7 @@ class Ledger:
         for hook in self.manifest.hooks:
             found = moments.get(hook)
             if found is None:
-                found = HookMoments.load(self.folder / moments_file(hook, record.index))
+                found = shard_moments(self.folder, record, hook)
             self._sums[hook] = self._sums[hook] + found
             _set_statistics(self.manifest, hook, self._sums[hook])
 
@@ -308,6 +309,22 @@ def moments_file(hook: str, shard: int) -> str:
     return f"statistics/{hook}/shard-{shard:05d}.safetensors"
 
 
+def shard_moments(folder: Location, shard: ShardRecord, hook: str) -> HookMoments:
+    """The sums over one shard's rows.
+
+    Raises CacheError when their file is missing, or not the one that the manifest names.
+    """
+    name = moments_file(hook, shard.index)
+    record = shard.files.get(name)
+    try:
+        content = (folder / name).read_bytes()
+    except OSError as error:
+        raise CacheError(f"can't read {folder / name}: {error.strerror}", _REPAIR) from None
+    if record is None or hashlib.sha256(content).hexdigest() != record.sha256:
+        raise CacheError(f"{folder / name} is damaged: its digest is not the manifest's", _REPAIR)
+    return HookMoments.from_bytes(content)
+
+
 def _write_moments(path: Location, moments: HookMoments) -> FileRecord:
     content = moments.to_bytes()
     if isinstance(path, Path):
@@ -322,7 +339,7 @@ def recount_statistics(folder: Location, manifest: Manifest) -> dict[str, HookMo
     for hook, record in manifest.hooks.items():
         total = HookMoments.zero(manifest.text.context_size, record.d_model)
         for shard in manifest.shards:
-            total = total + HookMoments.load(folder / moments_file(hook, shard.index))
+            total = total + shard_moments(folder, shard, hook)
         totals[hook] = total
         _set_statistics(manifest, hook, total)
     return totals
@@ -336,3 +353,6 @@ def _set_statistics(manifest: Manifest, hook: str, total: HookMoments) -> None:
             "storage_error": total.storage_error,
         }
     )
+
+
+_REPAIR = "drop its shard with: lmsaes tools verify --repair CACHE, then run lmsaes cache again"

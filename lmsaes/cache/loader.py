@@ -14,7 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmsaes.cache.blocks import BlockFiles
 from lmsaes.cache.feed import Arriving, Feed
 from lmsaes.cache.kept import Filters, KeptRows
 from lmsaes.cache.order import BUCKETS, PARTS, EpochOrder
@@ -93,7 +92,7 @@ class ShuffledLoader:
         self.filters = Filters(drop_special, tuple(skip_positions), max_norm)
         self._position = 0  # global position in the epoch of the next row
         self._iteration: Generator[Any] | None = None
-        self._arrays = [BlockFiles(cache, spec) for h in self.hooks for spec in cache.stored(h)]
+        self._arrays = [cache.files(spec) for h in self.hooks for spec in cache.stored(h)]
         self._kept = KeptRows(cache, self.hooks, self.filters)
         self.rows = int(self._kept.counts.sum())
         self.pool_rows = self._pool_rows(parse_bytes(memory), pool_rows)

@@ -5,7 +5,7 @@ import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Self, TypeAlias
 
 import filelock
 
@@ -114,11 +114,6 @@ def sha256(path: Location) -> str:
         return path.sha256()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def zarr_place(folder: Location, path: str) -> Any:
-    """What zarr takes for the place of the array at `path` of the cache in `folder`."""
-    return folder / path if isinstance(folder, Path) else folder.zarr_place(path)
 
 
 def lock_cache(folder: Location) -> Lock:

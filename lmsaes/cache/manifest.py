@@ -121,7 +121,10 @@ class HookRecord(_Record):
 
 
 class FileRecord(_Record):
-    """A committed file: its size, whole digest and, for safetensors, one crc32c per block."""
+    """A committed file: its size, whole digest, and one crc32c per block as it is stored.
+
+    `blocks` is empty for files without blocks, and in older zarr caches.
+    """
 
     bytes: int
     sha256: str

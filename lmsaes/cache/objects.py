@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Generator, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
@@ -19,7 +19,6 @@ from typing import Any
 import obstore
 from obstore import exceptions
 from obstore.store import from_url
-from zarr.storage import ObjectStore, StorePath
 
 from lmsaes.cache.location import Lock, taken
 from lmsaes.errors import CacheError, ConfigError
@@ -95,6 +94,11 @@ class ObjectPath:
         with _as_os_errors():
             return bytes(obstore.get(self._store, self._key).bytes())
 
+    def read_range(self, offset: int, size: int) -> bytes:
+        """`size` bytes from `offset` on; fewer where the object ends before."""
+        with _as_os_errors():
+            return bytes(obstore.get_range(self._store, self._key, start=offset, length=size))
+
     def read_text(self, encoding: str = "utf-8") -> str:
         return self.read_bytes().decode(encoding)
 
@@ -131,14 +135,6 @@ class ObjectPath:
         for key in sorted(found):
             if PurePosixPath(key).match(pattern):
                 yield ObjectPath(self._url, self._store, key)
-
-    def zarr_place(self, path: str) -> StorePath:
-        """What zarr takes for the place of the array at `path` below this one."""
-        return StorePath(ObjectStore(self._store), (self / path)._key)
-
-    def as_os_errors(self) -> AbstractContextManager[None]:
-        """Turns what zarr lets through of the store's errors into OSError."""
-        return _as_os_errors()
 
     def lock(self, name: str) -> "ObjectLock":
         """The lock of this place, taken. Raises CacheError when another process holds it."""

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.cache.blocks import BlockFiles
-from lmsaes.cache.reader import Block
+from lmsaes.cache.blocks import Block, BlockFiles, map_file
+from lmsaes.cache.location import Location
 from lmsaes.errors import CacheError
 
 
@@ -48,7 +48,7 @@ class Pool(Protocol):
 def can_map(arrays: Sequence[BlockFiles], blocks: Sequence[Block]) -> bool:
     """Whether the blocks can be handed out from where the page cache holds them."""
     size = {array: array.spec.numpy_dtype.itemsize for array in arrays}
-    return all(array.plain for array in arrays) and all(
+    return all(array.can_map for array in arrays) and all(
         array.locate(block).offset % size[array] == 0 for array in arrays for block in blocks
     )
 
@@ -116,11 +116,10 @@ class _Map:
         self.files = files
         stored = [files.locate(block) for block in blocks]
         self._sizes = [each.bytes for each in stored]
-        # torch maps a file without keeping it open, however many there are
-        self._mappings = {
-            path: torch.from_file(str(path), False, path.stat().st_size, dtype=torch.uint8)
-            for path in dict.fromkeys(each.path for each in stored)
-        }
+        ends: dict[Location, int] = {}
+        for each in stored:
+            ends[each.path] = max(ends.get(each.path, 0), each.offset + each.bytes)
+        self._mappings = {path: map_file(path, end) for path, end in ends.items()}
         places = [self._mappings[each.path].data_ptr() + each.offset for each in stored]
         lowest = min(places)
         highest = max(p + size for p, size in zip(places, self._sizes, strict=True))

@@ -1,12 +1,12 @@
 """`ActivationCache`: a committed cache, opened for reading."""
 
 import threading
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
+from lmsaes.cache.blocks import Block, BlockFiles
 from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.location import Location, locate
 from lmsaes.cache.manifest import (
@@ -17,23 +17,11 @@ from lmsaes.cache.manifest import (
 )
 from lmsaes.cache.storage import (
     ArraySpec,
-    BlockReader,
     array_specs,
-    block_reader,
     hook_specs,
     shard_file,
 )
 from lmsaes.errors import CacheError, ConfigError
-
-
-@dataclass(frozen=True)
-class Block:
-    """A block of the cache: contexts `first` to `first + contexts` of its numbering."""
-
-    shard: int
-    index: int
-    first: int
-    contexts: int
 
 
 class Units(Protocol):
@@ -67,7 +55,7 @@ class ActivationCache:
         specs = array_specs(manifest)
         self._tokens, self._documents = specs["tokens"], specs.get("documents")
         self._channels = read_channels(folder, manifest.channel_digests)
-        self._readers: dict[str, BlockReader] = {}
+        self._files: dict[str, BlockFiles] = {}
         self._lock = threading.Lock()
 
     @staticmethod
@@ -181,29 +169,30 @@ class ActivationCache:
 
         bfloat16 comes as uint16; `spec.to_torch` gives the tensor.
         """
-        return self._reader(spec)(block.shard, block.index)
+        return self.files(spec).read(block)
 
-    def _reader(self, spec: ArraySpec) -> BlockReader:
+    def files(self, spec: ArraySpec) -> BlockFiles:
+        """Where the blocks of one of the cache's arrays are."""
         with self._lock:
-            if spec.path not in self._readers:
-                self._readers[spec.path] = block_reader(self.path, self.manifest, spec)
-            return self._readers[spec.path]
+            if spec.path not in self._files:
+                self._files[spec.path] = BlockFiles(self.path, self.manifest, spec)
+            return self._files[spec.path]
 
     def _read(self, spec: ArraySpec, start: int, stop: int) -> np.ndarray:
         if not 0 <= start <= stop <= self.contexts:
             raise ConfigError(
                 f"contexts {start} to {stop} are not in the cache, which holds {self.contexts}"
             )
-        reader = self._reader(spec)
+        files, step = self.files(spec), spec.block_contexts
         out = np.empty((stop - start, *spec.shape), spec.numpy_dtype)
         context = start
         while context < stop:
             shard = self._shard_at(context)
             inside = context - shard.first_context
-            index = inside // spec.block_contexts
-            block = reader(shard.index, index)
-            offset = inside - index * spec.block_contexts
-            taken = min(len(block) - offset, stop - context)
+            index, offset = divmod(inside, step)
+            contexts = min(step, shard.contexts - index * step)
+            block = files.read(Block(shard.index, index, context - offset, contexts))
+            taken = min(contexts - offset, stop - context)
             out[context - start : context - start + taken] = block[offset : offset + taken]
             context += taken
         return out

@@ -7,7 +7,6 @@ import torch
 from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save as save_bytes
 
-from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import Statistics
 
 
@@ -108,8 +107,8 @@ class HookMoments:
         return save_bytes({name: np.atleast_1d(value) for name, value in tensors.items()})
 
     @staticmethod
-    def load(path: Location) -> "HookMoments":
-        tensors = load_bytes(path.read_bytes())
+    def from_bytes(content: bytes) -> "HookMoments":
+        tensors = load_bytes(content)
 
         def group(name: str) -> Moments:
             values = {f.name: tensors[f"{name}.{f.name}"] for f in fields(Moments)}

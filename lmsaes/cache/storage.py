@@ -1,4 +1,4 @@
-"""The two storage formats: how one shard of one array is written, and how blocks are read.
+"""The two storage formats: how one shard of one array is written; blocks.py reads them.
 
 An array's leading axis is contexts. A shard is written front to back and becomes visible by a
 rename; a block is the unit that is read and checked.
@@ -8,9 +8,7 @@ import hashlib
 import json
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,16 +21,15 @@ from zarr.buffer.cpu import Buffer
 from zarr.codecs import BloscCodec, BytesCodec, Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from lmsaes.cache.location import Location, replace_file, sync_folder, zarr_place
+from lmsaes.cache.location import Location, replace_file, sync_folder
 from lmsaes.cache.manifest import (
     Compression,
     FileRecord,
     HookRecord,
     Manifest,
-    ShardRecord,
     StorageDtype,
 )
-from lmsaes.errors import CacheError, ConfigError
+from lmsaes.errors import ConfigError
 
 # bfloat16 has no numpy type: its sixteen bits travel as uint16.
 _NUMPY = {
@@ -51,6 +48,8 @@ _SAFETENSORS = {
 }
 # Data starts on a page boundary, so that a block can be mapped or read directly.
 _DATA_ALIGNMENT = 4096
+# Zarr's crc32c codec puts it behind each block, and behind a shard's index.
+CHECKSUM_BYTES = 4
 
 
 @dataclass(frozen=True)
@@ -149,12 +148,11 @@ def open_shard(
     A file of that name that is there stays as it is until `finish`. Raises ConfigError for
     safetensors in an object store.
     """
-    name = shard_file(manifest, spec, shard)
     if manifest.format == "zarr":
-        return _ZarrShard(folder, name, spec, contexts, shard * manifest.shard_contexts)
+        return _ZarrShard(folder, manifest, spec, shard, contexts)
     if not isinstance(folder, Path):
         raise only_zarr(folder)
-    return _SafetensorsShard(folder, name, spec, contexts)
+    return _SafetensorsShard(folder, shard_file(manifest, spec, shard), spec, contexts)
 
 
 def only_zarr(folder: Location) -> ConfigError:
@@ -240,9 +238,12 @@ class _ZarrShard:
     """Gathers a shard in memory and lets zarr encode it whole."""
 
     def __init__(
-        self, folder: Location, name: str, spec: ArraySpec, contexts: int, first: int
+        self, folder: Location, manifest: Manifest, spec: ArraySpec, shard: int, contexts: int
     ) -> None:
-        self._folder, self._name, self._spec, self._first = folder, name, spec, first
+        self._folder, self._spec = folder, spec
+        self._name = shard_file(manifest, spec, shard)
+        self._first = shard * manifest.shard_contexts
+        self._chunks = manifest.shard_contexts // spec.block_contexts
         self._data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
         self._filled = 0
 
@@ -257,8 +258,18 @@ class _ZarrShard:
             path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, content)
         return self._name, FileRecord(
-            bytes=len(content), sha256=hashlib.sha256(content).hexdigest()
+            bytes=len(content),
+            sha256=hashlib.sha256(content).hexdigest(),
+            blocks=tuple(self._checksums(content)),
         )
+
+    def _checksums(self, content: memoryview) -> Iterator[int]:
+        """What zarr's crc32c codec has put behind each block."""
+        table = chunk_table(content[-chunk_table_bytes(self._chunks) :])
+        filled = -(-self._filled // self._spec.block_contexts)
+        for offset, size in table[:filled].tolist():
+            end = offset + size
+            yield int.from_bytes(content[end - CHECKSUM_BYTES : end], "little")
 
     def _encode(self) -> memoryview:
         """The content of the shard's file, as zarr writes it into the array that is there."""
@@ -270,6 +281,22 @@ class _ZarrShard:
 
     def abandon(self) -> None:
         pass  # nothing is written before `finish`
+
+
+def chunk_table_bytes(chunks: int) -> int:
+    """Size of the index that ends a zarr shard of so many inner chunks."""
+    return 16 * chunks + CHECKSUM_BYTES
+
+
+def chunk_table(content: bytes | bytearray | memoryview) -> np.ndarray:
+    """Offset and size of each inner chunk, uint64 [chunks, 2], from a shard's index.
+
+    Raises ValueError when its checksum is wrong.
+    """
+    table, checksum = bytes(content[:-CHECKSUM_BYTES]), content[-CHECKSUM_BYTES:]
+    if crc32c(table) != int.from_bytes(checksum, "little"):
+        raise ValueError("the index is damaged")
+    return np.frombuffer(table, "<u8").reshape(-1, 2)
 
 
 # zarr would leave out blocks that are all zero, and a reader could not tell them from lost ones
@@ -324,77 +351,3 @@ def _compressors(compression: Compression) -> tuple[ZstdCodec | BloscCodec, ...]
         case "blosc":
             # Large Blosc blocks: with small ones it saved half as much, at half the speed.
             return (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", blocksize=2**20),)
-
-
-BlockReader = Callable[[int, int], np.ndarray]
-"""`read(shard, block)`: the checked block, [contexts, *shape], as a fresh array."""
-
-
-def block_reader(folder: Location, manifest: Manifest, spec: ArraySpec) -> BlockReader:
-    """A thread-safe function that reads and checks one block of `spec`.
-
-    It raises CacheError, naming the file, when the block is missing or its checksum is wrong.
-    """
-    shards = {shard.index: shard for shard in manifest.shards}
-    if manifest.format == "safetensors":
-        if not isinstance(folder, Path):
-            raise only_zarr(folder)
-        return _safetensors_reader(folder, manifest, spec, shards)
-    return _zarr_reader(folder, manifest, spec, shards)
-
-
-def _block_contexts(spec: ArraySpec, shard: ShardRecord, block: int) -> tuple[int, int]:
-    first = block * spec.block_contexts
-    return first, min(spec.block_contexts, shard.contexts - first)
-
-
-def _safetensors_reader(
-    folder: Path, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
-) -> BlockReader:
-    def read(shard: int, block: int) -> np.ndarray:
-        record = shards[shard]
-        name = shard_file(manifest, spec, shard)
-        first, contexts = _block_contexts(spec, record, block)
-        header = record.files[name].bytes - record.contexts * spec.context_bytes
-        data = np.empty((contexts, *spec.shape), spec.numpy_dtype)
-        view = data.data.cast("B")
-        try:
-            with (folder / name).open("rb", buffering=0) as file:
-                file.seek(header + first * spec.context_bytes)
-                received = 0
-                while received < len(view) and (n := file.readinto(view[received:])):
-                    received += n
-        except OSError as error:
-            raise CacheError(f"can't read {folder / name}: {error.strerror}", _REPAIR) from None
-        if received < len(view) or crc32c(view) != record.files[name].blocks[block]:
-            raise CacheError(f"{folder / name} is damaged in block {block}", _REPAIR)
-        return data
-
-    return read
-
-
-def _zarr_reader(
-    folder: Location, manifest: Manifest, spec: ArraySpec, shards: dict[int, ShardRecord]
-) -> BlockReader:
-    array = zarr.open_array(zarr_place(folder, spec.path), mode="r")
-    as_os_errors = nullcontext if isinstance(folder, Path) else folder.as_os_errors
-
-    def read(shard: int, block: int) -> np.ndarray:
-        record = shards[shard]
-        path = folder / shard_file(manifest, spec, shard)
-        first, contexts = _block_contexts(spec, record, block)
-        start = record.first_context + first
-        # zarr reads a missing file as zeros
-        if not path.exists():
-            raise CacheError(f"can't read {path}: it is missing", _REPAIR)
-        try:
-            with warnings.catch_warnings(), as_os_errors():
-                warnings.simplefilter("ignore")
-                return np.asarray(array[start : start + contexts])
-        except (ValueError, RuntimeError, OSError) as error:
-            raise CacheError(f"{path} is damaged in block {block} ({error})", _REPAIR) from None
-
-    return read
-
-
-_REPAIR = "check the whole cache with: lmsaes tools verify --deep CACHE"

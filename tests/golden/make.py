@@ -3,7 +3,8 @@
     python -m tests.golden.make safetensors-int8 zarr-int8
 
 They are kept as they were written: a new one is made when the format has something new to keep,
-an old one is never made again. Those in float16 are of before int8 caches and storage errors.
+an old one is never made again. Those in float16 are of before int8 caches and storage errors, those
+in zarr but for zarr-float32 of before the manifest knew their blocks' checksums.
 """
 
 import sys
