@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 
 from lmsaes import SAE, ActivationCache, Database
 from lmsaes.demo import MODEL, TEXT
+from tests.test_cache import data_files
 
 HOOK = "blocks.2.hook_resid_post"
 SWEEP = """
@@ -145,6 +146,45 @@ def test_ctrl_c_ends_with_130_and_keeps_what_is_committed(work, cache):
     assert process.stderr
     assert "run the same command again" in process.stderr.read()
     assert ActivationCache.open(out).contexts > 0
+
+
+def test_a_second_command_on_the_folder_is_told_and_the_first_ends_undisturbed(work, cache):
+    out = work / "taken"
+    first = start(*cache_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not list(out.glob("activations/*/shard-*.safetensors")):
+        assert first.poll() is None
+        time.sleep(0.01)
+    first.send_signal(signal.SIGSTOP)  # so that it is still there when the second one comes
+    try:
+        second = lmsaes(*cache_command(out))
+    finally:
+        first.send_signal(signal.SIGCONT)
+    assert second.returncode == 1
+    errors = [line for line in second.stderr.splitlines() if "error: " in line]
+    assert errors == [f"error: another process is writing to {out}"]
+    assert "Traceback" not in second.stderr
+    assert first.wait(120) == 0
+    assert data_files(out) == data_files(cache)
+
+
+def test_arguments_that_differ_are_each_named_and_nothing_is_touched(cache):
+    def state():
+        return {p: (p.stat().st_mtime_ns, p.stat().st_size) for p in cache.rglob("*")}
+
+    before = state()
+    message = failing(
+        *cache_command(cache, "--dtype", "float32", "--batch-size", "3", "--no-bos",
+                       "--format", "zarr", "--compression", "zstd", "--weights", "processed",
+                       "--context-size", "32", "--shard-size", "1MiB", "--seed", "3",
+                       "--packing", "split")
+    )  # fmt: skip
+    for named in ("weights raw, not processed", "context_size 64, not 32", "bos True, not False",
+                  "packing packed, not split", "seed 0, not 3", "batch_size 16, not 3",
+                  "format safetensors, not zarr", "compression none, not zstd",
+                  "shard_size 131072, not 1048576",
+                  "(256, float16), not (256, float32)"):  # fmt: skip
+        assert named in message, named
+    assert state() == before
 
 
 def test_finished_work_says_so_and_is_left_alone(work, cache, analysed):
