@@ -248,6 +248,14 @@ def _sources(run: Run, hooks: Sequence[str]) -> Iterator[SourceRecord]:
             content=manifest.content,
             text=manifest.text,
             compute=manifest.compute,
+            other_compute=tuple(
+                dict.fromkeys(
+                    shard.compute
+                    for shard in manifest.shards
+                    if shard.compute and run.start < shard.first_context + shard.contexts
+                    if shard.first_context < run.stop
+                )
+            ),
             first_context=run.start,
             contexts=run.stop - run.start,
             dtypes={hook: (record.dtype,) for hook, record in records.items()},

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lmsaes.cache.ledger import shard_moments
 from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import HookRecord, Manifest
+from lmsaes.cache.manifest import ComputeRecord, HookRecord, Manifest
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.statistics import HookMoments
 
@@ -43,6 +43,7 @@ def describe(cache: ActivationCache, seed: int = 0) -> dict[str, Any]:
         "model": manifest.model.model_dump(),
         "text": manifest.text.model_dump(mode="json"),
         "compute": manifest.compute.model_dump(),
+        "other_compute": _other_compute(manifest),
         "sources": [
             source.model_dump(mode="json", exclude={"dtypes", "storage_errors"})
             for source in manifest.sources
@@ -51,6 +52,15 @@ def describe(cache: ActivationCache, seed: int = 0) -> dict[str, Any]:
         "versions": manifest.versions,
         "created": manifest.created,
     }
+
+
+def _other_compute(manifest: Manifest) -> list[dict[str, Any]]:
+    """How shards were computed where that is not as the manifest says, and which."""
+    shards: dict[ComputeRecord, list[int]] = {}
+    for shard in manifest.shards:
+        if shard.compute is not None:
+            shards.setdefault(shard.compute, []).append(shard.index)
+    return [compute.model_dump() | {"shards": which} for compute, which in shards.items()]
 
 
 def _hook(cache: ActivationCache, hook: str, sampled: list[tuple[int, int]]) -> dict[str, Any]:

@@ -106,6 +106,14 @@ def cache(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="keep NaN and infinite values")
     ] = False,
+    other_rounding: Annotated[
+        bool,
+        typer.Option(
+            "--other-rounding",
+            help="go on with a cache that was begun under another batch size, device, attention or "
+            "--compile: its rows differ by rounding, and each shard says what made it",
+        ),
+    ] = False,
 ) -> None:
     """Run a language model over text once and store its activations.
 
@@ -145,6 +153,7 @@ def cache(
         shard_size=shard_size,
         block_size=block_size,
         allow_nonfinite=allow_nonfinite,
+        other_rounding=other_rounding,
     )
     if not is_first_rank():
         return

@@ -45,6 +45,13 @@ def inspect_cache(
     typer.echo(f"{cache}: {facts['contexts']:,} contexts of {facts['context_size']} ({state})")
     typer.echo(f"  model    {facts['model']['name']} ({facts['model']['weights']} weights)")
     typer.echo(f"  text     {facts['text']['dataset']}")
+    for other in facts["other_compute"]:
+        typer.echo(
+            f"  computed {len(other['shards'])} shards otherwise: batches of "
+            f"{other['batch_size']} contexts, {other['attention']}, {other['device']}"
+            + ", compiled"
+            * other["compiled"]
+        )
     for source in facts["sources"]:
         first, contexts = source["first_context"], source["contexts"]
         typer.echo(

@@ -77,7 +77,7 @@ def add_hooks(writer: CacheWriter, lm: LanguageModel, cache: ActivationCache) ->
 
     The tokens are those of the cache itself, in the batches that they were in before.
     """
-    hooks, step = list(writer.manifest.adding), writer.manifest.compute.batch_size
+    hooks, step = list(writer.manifest.adding), writer.compute.batch_size
     if writer.lacks_channels and writer.ranks.size > 1:
         if writer.ranks.rank == 0:
             tokens = cache.tokens(0, _batch_at(writer, 0))
@@ -106,7 +106,7 @@ def _progress(writer: CacheWriter, left: int) -> AbstractContextManager[Progress
 
 def _batch_at(writer: CacheWriter, shard: int) -> int:
     """Contexts of the first batch of a shard."""
-    return min(writer.manifest.compute.batch_size, writer.span(shard)[1])
+    return min(writer.compute.batch_size, writer.span(shard)[1])
 
 
 class _Text:
@@ -126,7 +126,7 @@ def _batches(text: _Text, writer: CacheWriter) -> Iterator[tuple[Contexts, TextP
     the text stood after it, else by packing it.
     """
     manifest, ends = writer.manifest, writer.text_ends
-    step, spans = manifest.compute.batch_size, [writer.span(shard) for shard in writer.shards]
+    step, spans = writer.compute.batch_size, [writer.span(shard) for shard in writer.shards]
     at = 0  # the context that the text stands before
     for first, contexts in spans:
         known = [s for s, end in ends.items() if end is not None]

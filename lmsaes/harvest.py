@@ -86,6 +86,7 @@ def generate(
     shard_size: int | str = "512MiB",
     block_size: int | str = "4MiB",
     allow_nonfinite: bool = False,
+    other_rounding: bool = False,
 ) -> ActivationCache:
     """Runs `model` over `dataset` once and stores what `hooks` saw in `out`: a folder, or the URL
     of a place in an object store.
@@ -106,7 +107,9 @@ def generate(
 
     Going on with an unfinished cache takes the same arguments and ends in the same bytes; a
     finished one is returned as it is. More tokens, or hooks that it does not hold yet, are added
-    to what is there. Started by `torchrun`, all processes write one cache together.
+    to what is there. other_rounding: tokens may be added under another batch size, device,
+    attention or compilation, which changes no more than rounding; each shard says what it was made
+    with. Started by `torchrun`, all processes write one cache together.
 
     Raises ConfigError, ModelError, DataError, CacheError or RankError, each with one line that
     says what is wrong; what is committed is never touched by them.
@@ -179,20 +182,24 @@ def generate(
         versions=_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    target = grown(folder, found, wanted) if found else wanted
+    target = grown(folder, found, wanted, other_rounding) if found else wanted
     if found is not None and target is found:
         _say_finished(folder, found, wanted)
         return ActivationCache.open(folder)
     with join_ranks() as ranks:
         if ranks.rank == 0:
-            _announce(folder, found, target, lm, ranks)
+            _announce(folder, found, target, batch, lm, ranks)
         with _begin(folder, found, target, ranks) as lock:
             if target.adding:
-                with CacheWriter(folder, target, allow_nonfinite, ranks, lock) as writer:
+                with CacheWriter(
+                    folder, target, allow_nonfinite, ranks, lock, wanted.compute
+                ) as writer:
                     add_hooks(writer, lm, ActivationCache.open(folder))
                     target = writer.manifest
             if not target.complete:
-                with CacheWriter(folder, target, allow_nonfinite, ranks, lock) as writer:
+                with CacheWriter(
+                    folder, target, allow_nonfinite, ranks, lock, wanted.compute
+                ) as writer:
                     fill(
                         writer,
                         lm,
@@ -328,7 +335,12 @@ def _say_finished(folder: Location, found: Manifest, wanted: Manifest) -> None:
 
 
 def _announce(
-    folder: Location, found: Manifest | None, target: Manifest, lm: LanguageModel, ranks: Ranks
+    folder: Location,
+    found: Manifest | None,
+    target: Manifest,
+    batch: int,
+    lm: LanguageModel,
+    ranks: Ranks,
 ) -> None:
     """Says what is about to happen and refuses when the disk is too small."""
     size = target.text.context_size
@@ -363,7 +375,7 @@ def _announce(
         "to store" if free is None else "on disk",
         context_bytes // size,
         "" if free is None else f", {format_bytes(free)} free",
-        target.compute.batch_size,
+        batch,
         size,
         lm.device,
         "" if ranks.size == 1 else f" and {ranks.size - 1} other ranks",

@@ -214,6 +214,39 @@ def test_another_cache_is_refused_by_name(tmp_path, change, named):
         grown(tmp_path / "c", read_manifest(tmp_path / "c"), wanted)
 
 
+def test_only_what_changes_rounding_may_be_let_differ(tmp_path):
+    folder = tmp_path / "c"
+    write_made_up_cache(folder, kind("safetensors", "float32", 8))
+    found = read_manifest(folder)
+    wanted = made_up_manifest(12, hooks=dict(HOOKS), batch_size=4)
+    with pytest.raises(CacheError, match="batch_size 2, not 4") as error:
+        grown(folder, found, wanted)
+    assert error.value.hint
+    assert "--other-rounding goes on with these" in error.value.hint
+    target = grown(folder, found, wanted, other_rounding=True)
+    assert (target.contexts_requested, target.compute) == (12, found.compute)
+    wanted.text = wanted.text.model_copy(update={"seed": 3})
+    with pytest.raises(
+        CacheError, match="text's seed 0, not 3; compute's batch_size 2, not 4"
+    ) as e:
+        grown(folder, found, wanted, other_rounding=True)
+    assert e.value.hint
+    assert "--other-rounding" not in e.value.hint
+
+
+def test_no_hook_is_added_to_shards_that_were_computed_otherwise(tmp_path):
+    folder = tmp_path / "c"
+    write_made_up_cache(folder, kind("safetensors", "float32", 8, {"a": 3}))
+    found = read_manifest(folder)
+    wanted = kind("safetensors", "float32", 8)
+    assert grown(folder, found, wanted, other_rounding=True).adding
+    found.shards[1] = found.shards[1].model_copy(
+        update={"compute": found.compute.model_copy(update={"device": "another"})}
+    )
+    with pytest.raises(CacheError, match="its shard 1 was made with compute's device another"):
+        grown(folder, found, wanted, other_rounding=True)
+
+
 def test_asking_for_less_than_there_is_asks_for_nothing(tmp_path):
     write_made_up_cache(tmp_path / "c", kind("safetensors", "float32", 20))
     found = read_manifest(tmp_path / "c")

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from lmsaes.cache_tools.inspect import describe
 from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
 
 from lmsaes import generate
-from lmsaes.cache.manifest import MANIFEST, write_manifest
+from lmsaes.cache.manifest import MANIFEST, read_manifest, write_manifest
 from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
 
@@ -97,6 +98,39 @@ def test_going_on_with_other_arguments_is_refused_by_name(caches, change, named)
     with pytest.raises(CacheError, match=named):
         generate(**arguments)
     assert sorted(p.stat().st_mtime_ns for p in cache.path.rglob("*")) == before
+
+
+def test_a_cache_goes_on_with_other_batches_and_says_so(tmp_path, caches):
+    """Contexts, and rows within rounding, are those of a cache from one machine."""
+    whole, out = caches["safetensors"], tmp_path / "c"
+    arguments = {**COMMON, "out": out, "dtype": "float32"}
+    generate(**arguments, tokens=32 * 20)
+    other = arguments | {"batch_size": 3}
+    with pytest.raises(CacheError, match="batch_size 4, not 3"):
+        generate(**other, tokens=1500)
+    cache = generate(**other, tokens=1500, other_rounding=True)
+    made = [shard.compute and shard.compute.batch_size for shard in cache.manifest.shards]
+    own = made.count(None)
+    assert 0 < own < len(made)
+    assert made == [None] * own + [3] * (len(made) - own)
+    assert cache.manifest.compute == whole.manifest.compute
+    assert cache.identity == whole.identity
+    assert torch.equal(cache.tokens(0, cache.contexts), whole.tokens(0, whole.contexts))
+    for hook in HOOKS:
+        found, expected = (c.activations(hook, 0, c.contexts) for c in (cache, whole))
+        assert torch.allclose(found, expected, atol=1e-4)
+    assert verify(out, deep=True) == []
+    (told,) = describe(cache)["other_compute"]
+    assert (told["batch_size"], told["shards"]) == (3, list(range(own, len(made))))
+    with pytest.raises(CacheError, match=f"its shard {own} was made with compute's batch_size 3"):
+        generate(**arguments | {"hooks": ["blocks.2.hook_resid_post"]}, tokens=1500)
+    copy = cut_out(
+        cache, tmp_path / "cut", contexts=f"{own * cache.manifest.shard_contexts}:"
+    ).cache
+    assert [c.batch_size for c in copy.manifest.sources[0].other_compute] == [3]
+    # what began it needs no flag
+    generate(**arguments, tokens=32 * 60)
+    assert read_manifest(out).shards[-1].compute is None
 
 
 @pytest.mark.parametrize("format", ["safetensors", "zarr"])

@@ -153,13 +153,15 @@ class ShardRecord(_Record):
     """A committed shard: which contexts it holds, and its files by path inside the cache.
 
     `text_end` is where the text stood after it; None where a copy's shard ends elsewhere than
-    those of the cache it was copied from.
+    those of the cache it was copied from. `compute` is how it was computed where that is not what
+    the manifest says (`--other-rounding`).
     """
 
     index: int
     first_context: int
     contexts: int = Field(gt=0)
     text_end: TextPosition | None
+    compute: ComputeRecord | None = None
     files: dict[str, FileRecord]
 
 
@@ -183,6 +185,8 @@ class SourceRecord(_Record):
     """Hash of what that cache held: `Manifest.content`."""
     text: TextRecord
     compute: ComputeRecord
+    other_compute: tuple[ComputeRecord, ...] = ()
+    """How some of its shards were computed instead."""
     first_context: int = Field(ge=0)
     """In the packed text's own numbering."""
     contexts: int = Field(gt=0)

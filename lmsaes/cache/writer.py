@@ -22,6 +22,7 @@ from lmsaes.cache.int8 import Channels, read_channels, write_channels
 from lmsaes.cache.ledger import Ledger
 from lmsaes.cache.location import Location, Lock, lock_cache
 from lmsaes.cache.manifest import (
+    ComputeRecord,
     FileRecord,
     HookRecord,
     Manifest,
@@ -51,7 +52,8 @@ class CacheWriter:
     has hooks to add, those alone are written, for the contexts that are there.
 
     ranks: the processes that write together; rank i writes the shards s with s % size == i, and
-    rank 0 holds the lock. lock: one that is held already, and stays so.
+    rank 0 holds the lock. lock: one that is held already, and stays so. compute: how what is
+    written is computed, where that is not as the manifest says.
 
     Raises CacheError when another process writes there.
     """
@@ -63,10 +65,12 @@ class CacheWriter:
         allow_nonfinite: bool = False,
         ranks: Ranks | None = None,
         lock: Lock | None = None,
+        compute: ComputeRecord | None = None,
     ) -> None:
         if manifest.format == "safetensors" and not isinstance(folder, Path):
             raise only_zarr(folder)
         self.folder, self.ranks = folder, ranks or OneRank()
+        self.compute = compute or manifest.compute
         self._lock, self._own_lock = lock, None
         if lock is None and self.ranks.rank == 0:
             self._lock = self._own_lock = lock_cache(folder)
@@ -333,6 +337,7 @@ class CacheWriter:
             first_context=self.span(shard)[0],
             contexts=contexts,
             text_end=text_end,
+            compute=None if self.compute == self.manifest.compute else self.compute,
             files=files,
         )
         self._ledger.commit(record, moments)
