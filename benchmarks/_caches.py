@@ -29,6 +29,7 @@ def write_like(
             "contexts": 0,
             "complete": False,
             "shards": [],
+            "documents": False,
             **changes,
         }
     )

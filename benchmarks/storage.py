@@ -1,17 +1,19 @@
 """Sizes and speeds of every format, compression and dtype, on activations and on noise.
 
-    python benchmarks/storage.py                  the bundled model, 24 k rows, and as many of noise
+    python benchmarks/storage.py            on the bundled model (d 256) and Gaussian noise (d 768)
     python benchmarks/storage.py --json
     python benchmarks/storage.py --tokens 400k --hook blocks.1.mlp.hook_post --folder /mnt/disk
 
-A round writes the same rows every way (with checks, statistics and fsync, as `lmsaes cache` does)
-and reads them back block by block in one thread, checked and in original units, from a warm page
-cache. Ratios are to float16 in safetensors, medians over rounds.
+A round writes the same rows every way (with checks, statistics and fsync, as `lmsaes cache` does),
+reads them back block by block in one thread, checked and in original units, and has the shuffling
+loader hand them out once, all from a warm page cache. GB/s count two bytes a value whatever the
+dtype, so that they compare rows. Ratios are to float16 in safetensors, medians over rounds.
 """
 
 import argparse
 import itertools
 import json
+import math
 import platform
 import shutil
 import statistics
@@ -24,7 +26,7 @@ import torch
 from _caches import bytes_per_row, write_like
 from torch import Tensor
 
-from lmsaes import ActivationCache, generate
+from lmsaes import ActivationCache, ShuffledLoader, generate
 from lmsaes.cache.manifest import Manifest
 from lmsaes.demo import MODEL, TEXT
 from lmsaes.quantities import parse_count
@@ -37,6 +39,9 @@ LAYOUTS = (
     ("zarr", "zstd"),
     ("zarr", "blosc"),
 )
+DATA = ("activations", "noise")
+STEPS = ("written", "read", "loaded")
+BLOCK_BYTES = 4 << 20  # at two bytes a value, as `lmsaes cache` has it
 Way = tuple[str, str, str, str]  # data, dtype, format, compression
 
 
@@ -45,7 +50,8 @@ def main() -> None:
     parser.add_argument("--model", default=str(MODEL))
     parser.add_argument("--dataset", default=str(TEXT))
     parser.add_argument("--hook", default="blocks.2.hook_resid_post")
-    parser.add_argument("--tokens", type=parse_count, default=24_000)
+    parser.add_argument("--tokens", type=parse_count, default=48_000)
+    parser.add_argument("--noise-rows", type=parse_count, default=16_000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=None, help="where the caches are put")
     parser.add_argument("--json", action="store_true")
@@ -55,12 +61,16 @@ def main() -> None:
     if arguments.json:
         print(json.dumps(report))
         return
-    print(f"{'':<42} {'bytes a row':>17} {'k rows/s written':>20} {'k rows/s read':>18}")
-    rows = report["rows"]
-    for size, written, read in zip(rows[::3], rows[1::3], rows[2::3], strict=True):
-        name = size["what"].removesuffix(": size")
-        figures = (f"{row['value']:>11.4g} × {row['ratio']:.3f}" for row in (size, written, read))
-        print(f"{name:<42} " + "  ".join(figures))
+    for name in DATA:
+        print(f"\n{name}\n| dtype | format | bytes a row | written | read | loaded |")
+        print("| --- | --- | ---: | ---: | ---: | ---: |")
+        rows = [row for row in report["rows"] if row["what"].startswith(name)]
+        columns = 1 + len(STEPS)
+        for figures in zip(*(rows[column::columns] for column in range(columns)), strict=True):
+            what = figures[0]["what"].removeprefix(f"{name}, ").removesuffix(": size")
+            layout, dtype = what.rsplit(" ", 1)
+            cells = " | ".join(f"{row['value']:.3g}" for row in figures)
+            print(f"| {dtype} | {layout} | {cells} |")
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -72,26 +82,32 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         tokens=arguments.tokens,
         dtype="float32",
     )
-    activations = source.activations(arguments.hook, 0, source.contexts)
-    noise = torch.randn(activations.shape, generator=torch.Generator().manual_seed(0))
-    data = {"activations": activations, "noise": noise}
     tokens = source.tokens(0, source.contexts)
+    activations = source.activations(arguments.hook, 0, source.contexts)
+    generator = torch.Generator().manual_seed(0)
+    contexts = arguments.noise_rows // source.context_size
+    noise = torch.randn(contexts, source.context_size, 768, generator=generator)
+    data = {
+        "activations": (tokens, activations),
+        "noise": (tokens[:1].expand(contexts, -1), noise),
+    }
     ways: list[Way] = [
-        (name, dtype, *layout) for name in data for layout in LAYOUTS for dtype in DTYPES
+        (name, dtype, *layout) for name in DATA for dtype in DTYPES for layout in LAYOUTS
     ]
     sizes: dict[Way, float] = {}
-    speeds: dict[tuple[Way, str], list[float]] = {
-        (way, step): [] for way in ways for step in ("written", "read")
-    }
+    speeds: dict[tuple[Way, str], list[float]] = {(way, step): [] for way in ways for step in STEPS}
     for _, way in itertools.product(range(arguments.rounds), ways):
         out = folder / "-".join(way)
-        begun = time.perf_counter()
-        cache = store(out, source.manifest, tokens, data[way[0]], way)
-        middle = time.perf_counter()
+        times = [time.perf_counter()]
+        cache = store(out, source.manifest, *data[way[0]], way)
+        times.append(time.perf_counter())
         read(cache)
-        end = time.perf_counter()
-        speeds[way, "written"].append(cache.rows / (middle - begun) / 1e3)
-        speeds[way, "read"].append(cache.rows / (end - middle) / 1e3)
+        times.append(time.perf_counter())
+        load(cache)
+        times.append(time.perf_counter())
+        gigabytes = data[way[0]][1].numel() * 2 / 1e9
+        for step, (begun, ended) in zip(STEPS, itertools.pairwise(times), strict=True):
+            speeds[way, step].append(gigabytes / (ended - begun))
         sizes[way] = bytes_per_row(cache, "hook")
         shutil.rmtree(out)
     return {
@@ -104,9 +120,17 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def store(folder: Path, like: Manifest, tokens: Tensor, rows: Tensor, way: Way) -> ActivationCache:
     _, dtype, format, compression = way
-    hooks = {"hook": rows}
+    block = 1 << int(math.log2(BLOCK_BYTES / (2 * rows[0].numel())))
     return write_like(
-        folder, like, tokens, hooks, dtype=dtype, format=format, compression=compression
+        folder,
+        like,
+        tokens,
+        {"hook": rows},
+        dtype=dtype,
+        format=format,
+        compression=compression,
+        block_contexts=block,
+        shard_contexts=16 * block,
     )
 
 
@@ -117,18 +141,25 @@ def read(cache: ActivationCache) -> None:
         units.restore(*(spec.to_torch(cache.read_block(spec, block)) for spec in specs))
 
 
+def load(cache: ActivationCache) -> None:
+    """Every row of the hook, in random order."""
+    with ShuffledLoader(cache, "hook", 4096) as loader:
+        for _ in loader:
+            pass
+
+
 def _rows(
     way: Way, sizes: dict[Way, float], speeds: dict[tuple[Way, str], list[float]]
 ) -> list[dict[str, Any]]:
     data, dtype, format, compression = way
-    name = f"{data}, {format} {dtype}" + ("" if compression == "none" else f", {compression}")
+    name = f"{data}, {format}" + ("" if compression == "none" else f" {compression}") + f" {dtype}"
     base: Way = (data, "float16", "safetensors", "none")
     rows = [_row(f"{name}: size", sizes[way], "B/row", sizes[way] / sizes[base], "lower")]
-    for step in ("written", "read"):
+    for step in STEPS:
         here, there = speeds[way, step], speeds[base, step]
         ratio = statistics.median(a / b for a, b in zip(here, there, strict=True))
         what = f"{name}: {step}"
-        rows.append(_row(what, statistics.median(here), "k rows/s", ratio, "higher"))
+        rows.append(_row(what, statistics.median(here), "GB/s", ratio, "higher"))
     return rows
 
 

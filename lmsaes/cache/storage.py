@@ -349,5 +349,6 @@ def _compressors(compression: Compression) -> tuple[ZstdCodec | BloscCodec, ...]
         case "lz4":
             return (BloscCodec(cname="lz4", clevel=5, shuffle="shuffle"),)
         case "blosc":
-            # Large Blosc blocks: with small ones it saved half as much, at half the speed.
+            # Large Blosc blocks: with its own choice of size it saves half as much of float16 and
+            # decodes at 0.4 of the speed (docs/experiments.md).
             return (BloscCodec(cname="zstd", clevel=1, shuffle="shuffle", blocksize=2**20),)
