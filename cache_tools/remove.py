@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from lmsaes.cache.ledger import remove_cache
-from lmsaes.cache.location import LOCK, lock_cache
+from lmsaes.cache.ledger import inside, remove_cache
+from lmsaes.cache.location import LOCK, Location, lock_cache
 from lmsaes.cache.manifest import read_manifest
 
 
-def remove(folder: Path) -> list[str]:
+def remove(folder: Location) -> list[str]:
     """Deletes the cache in `folder`, and the folder too when nothing else is in it.
 
     Returns the names of what stays. Raises CacheError when the folder holds no cache, or a
@@ -20,6 +20,8 @@ def remove(folder: Path) -> list[str]:
     finally:
         lock.release()
     (folder / LOCK).unlink(missing_ok=True)
+    if not isinstance(folder, Path):
+        return sorted({inside(folder, path).split("/")[0] for path in folder.rglob("*")})
     left = sorted(path.name for path in folder.iterdir())
     if not left:
         folder.rmdir()

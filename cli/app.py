@@ -17,8 +17,9 @@ from lmsaes.cli.analyze import analyze
 from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
 from lmsaes.cli.serve import serve
-from lmsaes.cli.tools import inspect_cache, remove, sample, verify
+from lmsaes.cli.tools import inspect_cache, remove, sample
 from lmsaes.cli.tools_copy import convert, cut_out, merge, shuffle
+from lmsaes.cli.tools_verify import verify
 from lmsaes.cli.train import train
 
 from lmsaes.errors import LmsaesError

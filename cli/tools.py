@@ -13,7 +13,9 @@ from lmsaes.quantities import format_bytes
 if TYPE_CHECKING:
     from lmsaes.cache.reader import ActivationCache
 
-Cache = Annotated[Path, typer.Argument(help="folder of the cache", metavar="CACHE")]
+Cache = Annotated[
+    str, typer.Argument(help="folder of the cache, or s3://bucket/prefix", metavar="CACHE")
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 
 
@@ -103,43 +105,6 @@ def _print_hook(hook: str, found: dict[str, Any]) -> None:
         typer.echo(f"  {name:>12}" + "".join(f"{value:>10.4g}" for value in values))
 
 
-def verify(
-    cache: Cache,
-    deep: Annotated[bool, typer.Option("--deep", help="check every file's digest")] = False,
-    repair: Annotated[
-        bool,
-        typer.Option("--repair", help="drop broken shards, so that lmsaes cache makes them again"),
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Check a cache against its manifest; exit code 1 on any fault."""
-    from lmsaes.cache_tools import verify as tool
-
-    from lmsaes.cache.manifest import read_manifest
-    from lmsaes.progress import progress
-
-    if repair:
-        dropped = tool.repair(cache)
-        typer.echo(
-            f"dropped {len(dropped)} shards; run the same lmsaes cache command to make them again"
-            if dropped
-            else "nothing to repair"
-        )
-        return
-    size = sum(f.bytes for s in read_manifest(cache).shards for f in s.files.values())
-    with progress("verifying", size if deep else 0, "bytes") as bar:
-        faults = tool.verify(cache, deep, bar.advance)
-    if as_json:
-        typer.echo(json.dumps({"path": str(cache), "deep": deep, "faults": faults}))
-    else:
-        for fault in faults:
-            typer.echo(f"error: {fault}", err=True)
-        if not faults:
-            typer.echo(f"{cache} is sound" + ("" if deep else " (sizes; --deep checks digests)"))
-    if faults:
-        raise typer.Exit(1)
-
-
 def sample(
     cache: Cache,
     count: Annotated[int, typer.Option(help="contexts to draw", min=1)] = 1,
@@ -202,10 +167,12 @@ def remove(
     """Delete a cache; a folder that holds none is refused."""
     from lmsaes.cache_tools.remove import remove as tool
 
+    from lmsaes.cache.location import locate
     from lmsaes.cache.manifest import read_manifest
     from lmsaes.errors import ConfigError
 
-    manifest = read_manifest(cache)
+    place = locate(cache)
+    manifest = read_manifest(place)
     size = sum(file.bytes for shard in manifest.shards for file in shard.files.values())
     tokens = manifest.contexts * manifest.text.context_size
     what = f"{cache} with {tokens:,} tokens of {len(manifest.hooks)} hooks, {format_bytes(size)}"
@@ -213,5 +180,5 @@ def remove(
         if not sys.stdin.isatty():
             raise ConfigError(f"not asked whether to delete {what}", "say so with --yes")
         typer.confirm(f"delete {what}?", abort=True)
-    left = tool(cache)
+    left = tool(place)
     typer.echo(f"deleted {what}" + (f"; {', '.join(left)} stay there" if left else ""))

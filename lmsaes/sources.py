@@ -136,6 +136,22 @@ def load_mixture(
     return sources
 
 
+def reopen(record: DatasetRecord, shuffle: bool, seed: int) -> TextSource:
+    """The dataset that a manifest tells of, as it was opened then.
+
+    Raises DataError when it can't be had, or is not the same any more.
+    """
+    # what is streamed from a hub has no fingerprint of its own
+    streaming = record.fingerprint in ("stream", record.revision)
+    source = load_text(
+        record.dataset, record.split, record.text_column, record.config, record.revision,
+        streaming, shuffle, seed,
+    )  # fmt: skip
+    if source.record.fingerprint != record.fingerprint:
+        raise DataError(f"the dataset '{record.dataset}' has changed")
+    return TextSource(record, source.documents)
+
+
 def _shares(mix: Sequence[float] | None, datasets: int) -> list[float]:
     weights = list(mix) if mix else [1.0] * datasets
     if len(weights) != datasets:

@@ -85,6 +85,15 @@ class Channels:
         z = values.float().mul_(scales.float().unsqueeze(-1))
         return z.mul_(deviation).add_(mean)
 
+    def largest_error(self, rows: Tensor) -> Tensor:
+        """The most that rounding can have moved restored `rows` [..., d_model], as a norm [...].
+
+        A row's largest value is 127 of its steps, so the row itself tells how large they are.
+        """
+        mean, deviation = self._to(rows.device)
+        scales = ((rows - mean) / deviation).abs().amax(-1) / _LARGEST
+        return scales.clamp_min(_SMALLEST_SCALE) / 2 * (1 + 2.0**-10) * deviation.norm()
+
     def _to(self, device: torch.device) -> tuple[Tensor, Tensor]:
         if device not in self._on_device:
             self._on_device[device] = (self.mean.to(device), self.deviation.to(device))

@@ -1,0 +1,102 @@
+"""`lmsaes tools verify`: whether a cache is what its manifest says, and what its model says."""
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from lmsaes.cli.tools import Cache, Json
+
+from lmsaes.errors import ConfigError
+
+if TYPE_CHECKING:
+    from lmsaes.recheck import Recheck
+
+
+def verify(
+    cache: Cache,
+    deep: Annotated[bool, typer.Option("--deep", help="check every file's digest")] = False,
+    repair: Annotated[
+        bool,
+        typer.Option("--repair", help="drop broken shards, so that lmsaes cache makes them again"),
+    ] = False,
+    against_model: Annotated[
+        int | None,
+        typer.Option(
+            help="run the model again on so many random contexts, and compare tokens and rows",
+            metavar="N",
+            min=1,
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="of the contexts that are drawn", min=0)] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="where the language model is [default: as in the cache]")
+    ] = None,
+    device: Annotated[str, typer.Option(help="that the model runs on: auto, cpu, …")] = "auto",
+    as_json: Json = False,
+) -> None:
+    """Check a cache against its manifest, or its model; exit code 1 on any fault."""
+    from lmsaes.cache_tools import verify as tool
+
+    from lmsaes.cache.location import locate
+    from lmsaes.cache.manifest import read_manifest
+    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.progress import progress
+
+    place = locate(cache)
+    if repair:
+        if against_model is not None or as_json:
+            raise ConfigError("--repair goes by digests alone", "give it without other options")
+        dropped = tool.repair(place)
+        typer.echo(
+            f"dropped {len(dropped)} shards; run the same lmsaes cache command to make them again"
+            if dropped
+            else "nothing to repair"
+        )
+        return
+    size = sum(f.bytes for s in read_manifest(place).shards for f in s.files.values())
+    with progress("verifying", size if deep else 0, "bytes") as bar:
+        faults = tool.verify(place, deep, bar.advance)
+    checked = None
+    if against_model is not None and not faults:
+        from lmsaes.recheck import recheck
+
+        checked = recheck(ActivationCache.open(place), against_model, seed, model, device)
+        faults = checked.faults
+    if as_json:
+        found = {"path": cache, "deep": deep, "faults": faults}
+        if against_model is not None:
+            found["against_model"] = checked and asdict(checked)
+        typer.echo(json.dumps(found))
+    else:
+        if checked is not None:
+            _print_recheck(checked)
+        for fault in faults:
+            typer.echo(f"error: {fault}", err=True)
+        if not faults:
+            how = "" if deep or checked else " (sizes; --deep checks digests)"
+            typer.echo(f"{cache} is sound{how}")
+    if faults:
+        raise typer.Exit(1)
+
+
+def _print_recheck(checked: "Recheck") -> None:
+    typer.echo(
+        f"{len(checked.contexts)} contexts again through {checked.model} ({checked.weights} "
+        f"weights, {checked.dtype}, {checked.attention}, {checked.device})"
+    )
+    if checked.tokens_compared:
+        typer.echo(f"  tokens: {checked.tokens_compared:,} tokenised again from the text")
+    for note in checked.notes:
+        typer.echo(f"  {note}")
+    width = max(34, *(len(hook) for hook in checked.hooks))
+    typer.echo(
+        f"  {'distance from the model, of a norm':<{width}}  {'typical':>8}  {'largest':>8}  "
+        f"{'rounding explains':>17}  rows beyond"
+    )
+    for hook, found in checked.hooks.items():
+        typer.echo(
+            f"  {hook:<{width}}  {found.typical:>8.2g}  {found.largest:>8.2g}  "
+            f"{found.explained:>17.2g}  {found.rows_beyond:>11}"
+        )
