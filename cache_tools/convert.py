@@ -1,7 +1,6 @@
 """The same cache in another format, dtype, compression, or size of shards and blocks."""
 
-from pathlib import Path
-
+from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
 from lmsaes.cache.reader import ActivationCache
 
@@ -10,14 +9,14 @@ from .copy import CopyReport, Run, copy, plan
 
 def convert(
     source: ActivationCache,
-    out: Path,
+    out: Location,
     format: StorageFormat | None = None,
     dtype: StorageDtype | None = None,
     compression: Compression | None = None,
     shard_size: int | str | None = None,
     block_size: int | str | None = None,
 ) -> CopyReport:
-    """Writes `source` to the folder `out`; what is None stays as it is.
+    """Writes `source` to `out`, a folder or an object store; what is None stays as it is.
 
     shard_size, block_size: bytes of the widest hook, in its new dtype and at two bytes a value.
     Interrupted, the same call goes on. Raises ConfigError or CacheError, as `copy` does.

@@ -20,6 +20,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from lmsaes.cache.int8 import read_channels, write_channels
+from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import (
     Compression,
     HookRecord,
@@ -107,12 +108,17 @@ def plan(
     )
 
 
-def copy(runs: Sequence[Run], folder: Path, wanted: Manifest) -> CopyReport:
+def copy(runs: Sequence[Run], folder: Location, wanted: Manifest) -> CopyReport:
     """Writes the cache that `plan` gave to `folder`, or what is still missing of it there.
 
     Raises CacheError when the folder holds something else, ConfigError when the disk is too
     small, and whatever reading the sources and writing raise.
     """
+    if wanted.format == "safetensors" and not isinstance(folder, Path):
+        raise ConfigError(
+            f"a cache in an object store is zarr, and {folder} would be safetensors",
+            "write it with: lmsaes tools convert --format zarr",
+        )
     for run in runs:
         check_apart(folder, run.cache.path)
     manifest = continue_or_start(folder, wanted)
@@ -141,7 +147,7 @@ def copy(runs: Sequence[Run], folder: Path, wanted: Manifest) -> CopyReport:
     return CopyReport(ActivationCache.open(folder), asked - done)
 
 
-def _announce(folder: Path, manifest: Manifest) -> None:
+def _announce(folder: Location, manifest: Manifest) -> None:
     """Says what is about to happen, and refuses when the disk is too small."""
     context_bytes = sum(spec.context_bytes for spec in array_specs(manifest).values())
     left = (manifest.contexts_requested - manifest.contexts) * context_bytes
@@ -314,8 +320,9 @@ def _unwritten(record: HookRecord, dtype: StorageDtype | None) -> HookRecord:
     )
 
 
-def _keep_channels(source: ActivationCache, folder: Path, manifest: Manifest) -> None:
+def _keep_channels(source: ActivationCache, folder: Location, manifest: Manifest) -> None:
     """Rounding by the channels that the rows were rounded by gives the same values again."""
     if channels := read_channels(source.path, manifest.channel_digests):
-        folder.mkdir(parents=True, exist_ok=True)
+        if isinstance(folder, Path):
+            folder.mkdir(parents=True, exist_ok=True)
         write_channels(folder, channels)

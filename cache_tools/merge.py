@@ -1,8 +1,8 @@
 """Several caches of one model, hooks and packing as one, their contexts one after the other."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import Manifest, ModelRecord, TextRecord
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import CacheError, ConfigError
@@ -27,9 +27,9 @@ _TEXT_MAY_DIFFER = {
 
 def merge(
     sources: Sequence[ActivationCache],
-    out: Path,
+    out: Location,
 ) -> CopyReport:
-    """Writes all contexts of `sources`, in their order, to the folder `out`.
+    """Writes all contexts of `sources`, in their order, to `out`, a folder or an object store.
 
     How they are stored follows the first. What is known of each one's text and computation is
     kept in the manifest's `sources`. Interrupted, the same call goes on. Raises CacheError when

@@ -1,8 +1,8 @@
 """Some hooks and a range of contexts of a cache, as a cache of their own."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
+from lmsaes.cache.location import Location
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import ConfigError
 
@@ -12,7 +12,7 @@ from .selection import select_contexts, select_hooks
 
 def cut_out(
     source: ActivationCache,
-    out: Path,
+    out: Location,
     hooks: Sequence[str] = (),
     contexts: str | None = None,
 ) -> CopyReport:

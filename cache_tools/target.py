@@ -1,6 +1,7 @@
-"""The folder that a tool writes to: what may be there already, and whether there is room."""
+"""The place that a tool writes to: what may be there already, and whether there is room."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 from lmsaes.cache.int8 import CHANNELS
@@ -12,17 +13,15 @@ from lmsaes.quantities import format_bytes
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 
 
-def continue_or_start(folder: Path, wanted: Manifest) -> Manifest:
+def continue_or_start(folder: Location, wanted: Manifest) -> Manifest:
     """The manifest to go on with: the folder's, when it is of the same copy.
 
     Raises CacheError when the folder is not empty and holds anything else.
     """
-    if not folder.exists():
-        return wanted
-    if not folder.is_dir():
+    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
         raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
     if not (folder / MANIFEST).exists():
-        if any(path.name not in (LOCK, CHANNELS) for path in folder.iterdir()):
+        if any(path.name not in (LOCK, CHANNELS) for path in _content(folder)):
             raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
         return wanted
     found = read_manifest(folder)
@@ -40,6 +39,12 @@ def continue_or_start(folder: Path, wanted: Manifest) -> Manifest:
     return found
 
 
+def _content(folder: Location) -> Iterable[Location]:
+    if not isinstance(folder, Path):
+        return folder.rglob("*")
+    return folder.iterdir() if folder.exists() else ()
+
+
 def _fixed(manifest: Manifest, name: str) -> object:
     """A field of the manifest without what changes while the cache is written."""
     if name == "hooks":
@@ -47,17 +52,17 @@ def _fixed(manifest: Manifest, name: str) -> object:
     return getattr(manifest, name)
 
 
-def check_apart(folder: Path, source: Location) -> None:
-    """Raises CacheError when one of two folders is the other, or inside it."""
-    if not isinstance(source, Path):
-        return  # in an object store
-    one, other = folder.resolve(), source.resolve()
-    if one == other or one in other.parents or other in one.parents:
+def check_apart(folder: Location, source: Location) -> None:
+    """Raises CacheError when one of two places is the other, or inside it."""
+    one, other = (f"{place.resolve()}/" for place in (folder, source))
+    if one.startswith(other) or other.startswith(one):
         raise CacheError(f"{folder} and the source {source} are not apart", "choose another --out")
 
 
-def check_room(folder: Path, size: int) -> None:
+def check_room(folder: Location, size: int) -> None:
     """Raises ConfigError when the disk of `folder` has no room for `size` bytes."""
+    if not isinstance(folder, Path):
+        return
     existing = folder.resolve()
     while not existing.exists():
         existing = existing.parent

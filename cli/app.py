@@ -18,6 +18,7 @@ from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
 from lmsaes.cli.serve import serve
 from lmsaes.cli.tools import inspect_cache, remove, sample
+from lmsaes.cli.tools_bench import bench
 from lmsaes.cli.tools_copy import convert, cut_out, merge, shuffle
 from lmsaes.cli.tools_verify import verify
 from lmsaes.cli.train import train
@@ -93,6 +94,7 @@ tools.command("convert")(_command(convert))
 tools.command("slice")(_command(cut_out))
 tools.command("merge")(_command(merge))
 tools.command("shuffle")(_command(shuffle))
+tools.command("bench")(_command(bench))
 app.add_typer(tools, name="tools")
 
 

@@ -4,14 +4,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from lmsaes.cli.tools import Cache
 
 from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
 
 if TYPE_CHECKING:
     from lmsaes.cache_tools.copy import CopyReport
 
-Cache = Annotated[Path, typer.Argument(help="folder of the cache", metavar="CACHE")]
-_Out = Annotated[Path, typer.Option(help="folder of the new cache")]
+_Out = Annotated[str, typer.Option(help="folder of the new cache, or s3://bucket/prefix (zarr)")]
 
 
 def convert(
@@ -39,15 +39,16 @@ def convert(
     """
     from lmsaes.cache_tools.convert import convert as tool
 
+    from lmsaes.cache.location import locate
     from lmsaes.cache.reader import ActivationCache
 
     source = ActivationCache.open(cache)
-    _tell(tool(source, out, format, dtype, compression, shard_size, block_size))
+    _tell(tool(source, locate(out), format, dtype, compression, shard_size, block_size))
 
 
 def shuffle(
     cache: Cache,
-    out: Annotated[Path, typer.Option(help="folder of the shuffled copy")],
+    out: Annotated[str, typer.Option(help="folder of the shuffled copy")],
     hook: Annotated[list[str] | None, typer.Option(help="hook or glob [default: all]")] = None,
     seed: Annotated[int, typer.Option(help="all that the order depends on", min=0)] = 0,
     memory: Annotated[str, typer.Option(help="bound of what is held at a time")] = "4GiB",
@@ -64,13 +65,20 @@ def shuffle(
     """Write a fully shuffled copy of a cache's rows as plain safetensors, for other trainers."""
     from lmsaes.cache_tools.shuffle import shuffle as tool
 
+    from lmsaes.cache.location import locate
     from lmsaes.cache.reader import ActivationCache
+    from lmsaes.errors import ConfigError
 
+    folder = locate(out)
+    if not isinstance(folder, Path):
+        raise ConfigError(
+            f"a shuffled copy can't be written to {out}", "write it to a folder and upload that"
+        )
     source = ActivationCache.open(cache)
-    facts = tool(source, out, hook or (), seed, memory, dtype, keep_special, shard_size)
+    facts = tool(source, folder, hook or (), seed, memory, dtype, keep_special, shard_size)
     typer.echo(
         f"{out} holds {facts['rows']:,} rows of each hook in random order; "
-        f"next: read {out / 'README.md'}"
+        f"next: read {folder / 'README.md'}"
     )
 
 
@@ -85,23 +93,26 @@ def cut_out(
     """Write some hooks, or a range of contexts, of a cache as a cache of their own."""
     from lmsaes.cache_tools.slice import cut_out as tool
 
+    from lmsaes.cache.location import locate
     from lmsaes.cache.reader import ActivationCache
 
-    _tell(tool(ActivationCache.open(cache), out, hook or (), contexts))
+    _tell(tool(ActivationCache.open(cache), locate(out), hook or (), contexts))
 
 
 def merge(
     caches: Annotated[
-        list[Path], typer.Argument(help="folders of the caches, in order", metavar="CACHE…")
+        list[str],
+        typer.Argument(help="folders or URLs of the caches, in order", metavar="CACHE…"),
     ],
     out: _Out,
 ) -> None:
     """Write several caches of one model, the same hooks and packing as one cache."""
     from lmsaes.cache_tools.merge import merge as tool
 
+    from lmsaes.cache.location import locate
     from lmsaes.cache.reader import ActivationCache
 
-    _tell(tool([ActivationCache.open(cache) for cache in caches], out))
+    _tell(tool([ActivationCache.open(cache) for cache in caches], locate(out)))
 
 
 def _tell(report: "CopyReport") -> None:

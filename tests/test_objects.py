@@ -1,5 +1,6 @@
 """Promises of caches in an object store, held against a local S3 server."""
 
+import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,6 +24,7 @@ from lmsaes.demo import HELDOUT, MODEL
 from lmsaes.errors import CacheError, ConfigError
 from tests.made_up_cache import made_up_manifest, made_up_rows, write_made_up_cache
 from tests.test_cache import data_files
+from tests.tools import refused, tool
 
 HOOKS = {"a": 3, "b": 5}
 
@@ -174,6 +176,56 @@ def test_commands_read_a_cache_in_a_bucket(bucket, tmp_path):
     (sae,) = [SAE.load(folder) for folder in (tmp_path / "run").iterdir() if folder.is_dir()]
     assert sae.provenance is not None
     assert sae.provenance.cache == url
+
+
+def test_tools_look_at_a_cache_in_a_bucket(bucket):
+    url = f"{bucket}/c"
+    write_made_up_cache(locate(url), kind(64, "float16"))
+    assert f"{url}: 64 contexts" in tool("inspect", url)
+    assert f"{url} is sound" in tool("verify", url, "--deep")
+    assert "context 3" in tool("sample", url, "--context", 3, "--hook", "b")
+    found = json.loads(tool("bench", url, "--seconds", "0.3", "--json"))
+    assert found["path"] == url
+    assert found["shuffled_cold"]["rows_per_second"] > 0
+    assert found["in_order_warm"] is found["shuffled_warm"] is None
+    place = locate(url) / "activations/b/c/9/0/0"
+    place.write_bytes(place.read_bytes()[:-1])
+    assert "c/9/0/0 has" in refused("verify", url)
+    assert "dropped 7 shards" in tool("verify", url, "--repair")
+    assert ActivationCache.open(url).contexts == 36
+    (locate(url) / "note.txt").write_bytes(b"mine")
+    assert "say so with --yes" in refused("rm", url)
+    assert f"deleted {url}" in tool("rm", url, "--yes")
+    assert list(objects_of(url)) == ["note.txt"]
+    assert "not an activation cache" in refused("rm", url, "--yes")
+
+
+def test_tools_copy_from_a_bucket_and_to_it(bucket, tmp_path):
+    url = f"{bucket}/c"
+    write_made_up_cache(locate(url), kind(16))
+    rows = ActivationCache.open(url).activations("b", 0, 16)
+    tool("convert", url, "--out", tmp_path / "near", "--format", "safetensors")
+    tool("slice", url, "--out", f"{url}-part", "--contexts", "4:12", "--hook", "b")
+    tool("merge", url, url, "--out", tmp_path / "both")
+    tool("convert", tmp_path / "near", "--out", f"{bucket}/back", "--format", "zarr")
+    for name, expected in {
+        str(tmp_path / "near"): rows,
+        f"{url}-part": rows[4:12],
+        str(tmp_path / "both"): torch.cat([rows, rows]),
+        f"{bucket}/back": rows,
+    }.items():
+        copied = ActivationCache.open(name)
+        assert torch.equal(copied.activations("b", 0, copied.contexts), expected), name
+        assert f"{name} is sound" in tool("verify", name, "--deep")
+    assert "nothing to do" in tool("convert", url, "--out", tmp_path / "near", "--format",
+                                   "safetensors")  # fmt: skip
+    tool("shuffle", url, "--out", tmp_path / "mixed")
+    assert "not apart" in refused("convert", url, "--out", url)
+    assert "is not empty" in refused("convert", tmp_path / "near", "--out", bucket, "--format",
+                                     "zarr")  # fmt: skip
+    assert "object store is zarr" in refused("slice", tmp_path / "near", "--out", f"{bucket}/x",
+                                             "--hook", "b")  # fmt: skip
+    assert "write it to a folder" in refused("shuffle", url, "--out", f"{bucket}/y")
 
 
 @pytest.mark.parametrize(

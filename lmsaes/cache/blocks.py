@@ -150,7 +150,7 @@ class BlockFiles:
                 raise _cut_short(stored.path)
             for start in range(0, stored.bytes, _PROBED):
                 stop = min(start + _PROBED, stored.bytes)
-                if _is_resident(number, stored.offset + start):
+                if is_resident(number, stored.offset + start):
                     checksum = crc32c(mapped[start:stop].data, checksum) if check else 0
                     continue
                 # large reads move a disk faster than page faults
@@ -262,7 +262,7 @@ def _checksum(read: _Read, stored: StoredBlock) -> int:
     return int.from_bytes(data, "little")
 
 
-def _is_resident(file: int, offset: int) -> bool:
+def is_resident(file: int, offset: int) -> bool:
     """Whether the page cache holds the byte at `offset`; False where the system can't say."""
     if _RESIDENT is None:
         return False
