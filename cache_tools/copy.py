@@ -34,7 +34,7 @@ from lmsaes.cache.manifest import (
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.storage import array_specs, bytes_per_value
 from lmsaes.cache.writer import CacheWriter
-from lmsaes.errors import ConfigError
+from lmsaes.errors import CacheError, ConfigError
 from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_bytes
 
@@ -323,6 +323,9 @@ def _unwritten(record: HookRecord, dtype: StorageDtype | None) -> HookRecord:
 def _keep_channels(source: ActivationCache, folder: Location, manifest: Manifest) -> None:
     """Rounding by the channels that the rows were rounded by gives the same values again."""
     if channels := read_channels(source.path, manifest.channel_digests):
-        if isinstance(folder, Path):
-            folder.mkdir(parents=True, exist_ok=True)
-        write_channels(folder, channels)
+        try:
+            if isinstance(folder, Path):
+                folder.mkdir(parents=True, exist_ok=True)
+            write_channels(folder, channels)
+        except OSError as error:
+            raise CacheError(f"can't write to {folder}: {error.strerror}") from None

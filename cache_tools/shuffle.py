@@ -28,7 +28,7 @@ from lmsaes.quantities import format_bytes, format_count, parse_bytes
 
 from .selection import select_hooks
 from .shuffled import BUCKETS, ROWS, describe, is_finished, write_readme, write_record
-from .target import check_apart, check_room
+from .target import check_apart, check_folder, check_room
 
 _log = logging.getLogger("lmsaes")
 
@@ -82,6 +82,7 @@ def shuffle(
     dtypes = {array.path: str(array.dtype).removeprefix("torch.") for array in arrays[1:]}
     record = describe(cache, dtypes, rows, shard_rows, seed, keep_special)
     check_apart(out, cache.path)
+    check_folder(out)
     if is_finished(out, record):
         return record | {"complete": True}
     # the largest array is on disk twice for a while
@@ -95,6 +96,28 @@ def shuffle(
         format_bytes(limit),
     )
     check_room(out, size)
+    try:
+        _write(cache, arrays, kept, seed, limit, shard_rows, out, record)
+    except OSError as error:
+        raise CacheError(
+            f"can't write to {out}: {error.strerror}",
+            "make room, or choose another --out; the same command begins again",
+        ) from None
+    return record | {"complete": True}
+
+
+def _write(
+    cache: ActivationCache,
+    arrays: Sequence[_Array],
+    kept: np.ndarray,
+    seed: int,
+    limit: int,
+    shard_rows: int,
+    out: Path,
+    record: dict[str, Any],
+) -> None:
+    """Writes the copy, at the end with the record that says it is complete."""
+    rows = int(kept.sum())
     out.mkdir(parents=True, exist_ok=True)
     write_record(out, record)
     # every row passes twice, with each hook and with its number
@@ -106,10 +129,8 @@ def shuffle(
             _spread(cache, array, kept, seed, buckets, limit // 4, out / BUCKETS, bar.advance)
             _collect(array, rows, buckets, shard_rows, out, bar.advance)
             shutil.rmtree(out / BUCKETS)
-    record["complete"] = True
-    write_readme(out, record)
-    write_record(out, record)
-    return record
+    write_readme(out, record | {"complete": True})
+    write_record(out, record | {"complete": True})
 
 
 _KEY_BYTES = 8

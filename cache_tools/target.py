@@ -18,8 +18,7 @@ def continue_or_start(folder: Location, wanted: Manifest) -> Manifest:
 
     Raises CacheError when the folder is not empty and holds anything else.
     """
-    if isinstance(folder, Path) and folder.exists() and not folder.is_dir():
-        raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
+    check_folder(folder)
     if not (folder / MANIFEST).exists():
         if any(path.name not in (LOCK, CHANNELS) for path in _content(folder)):
             raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
@@ -50,6 +49,14 @@ def _fixed(manifest: Manifest, name: str) -> object:
     if name == "hooks":
         return {hook: (record.d_model, record.dtype) for hook, record in manifest.hooks.items()}
     return getattr(manifest, name)
+
+
+def check_folder(folder: Location) -> None:
+    """Raises CacheError when a file is where the folder, or one that it is in, should be."""
+    if isinstance(folder, Path):
+        for place in (folder, *folder.parents):
+            if place.exists() and not place.is_dir():
+                raise CacheError(f"'{place}' is a file, not a folder", "choose another --out")
 
 
 def check_apart(folder: Location, source: Location) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.ledger import data_files, named_files, recount_statistics, remove_leftovers
@@ -42,31 +43,49 @@ def broken_shards(
     return faults
 
 
-def repair(folder: Location) -> list[int]:
+@dataclass(frozen=True)
+class Repair:
+    """Shards that were dropped, and files removed that the manifest did not name before."""
+
+    dropped: list[int]
+    removed: list[str]
+
+
+def repair(folder: Location) -> Repair:
     """Drops the first broken shard and all after it, so that `lmsaes cache` makes them again.
 
-    Later shards go too because a writer goes on from one place. Returns the dropped shards.
+    Later shards go too because a writer goes on from one place. Files that no manifest names are
+    removed. Raises CacheError when there is no cache, another process is writing, or nothing can
+    be written.
     """
+    read_manifest(folder)  # locking makes a folder where there is none
     with lock_cache(folder):
-        manifest = read_manifest(folder)
-        broken = broken_shards(folder, manifest, True, lambda _: None)
-        if _channels_faults(folder, manifest):
-            manifest.hooks = {
-                hook: record.model_copy(update={"channels": None})
-                for hook, record in manifest.hooks.items()
-            }
-            broken |= {shard.index: "can't be restored" for shard in manifest.shards}
-        dropped: list[int] = []
-        if broken:
-            kept = [s for s in manifest.shards if s.index < min(broken)]
-            dropped = [s.index for s in manifest.shards if s.index >= min(broken)]
-            manifest.shards = kept
-            manifest.contexts = sum(s.contexts for s in kept)
-            manifest.complete = False
-            recount_statistics(folder, manifest)
-            write_manifest(folder, manifest)
-        remove_leftovers(folder, manifest)
-        return dropped
+        try:
+            return _repair(folder, read_manifest(folder))
+        except OSError as error:
+            raise CacheError(f"can't write to {folder}: {error.strerror}") from None
+
+
+def _repair(folder: Location, manifest: Manifest) -> Repair:
+    broken = broken_shards(folder, manifest, True, lambda _: None)
+    removed = list(_foreign(folder, manifest))
+    if _channels_faults(folder, manifest):
+        manifest.hooks = {
+            hook: record.model_copy(update={"channels": None})
+            for hook, record in manifest.hooks.items()
+        }
+        broken |= {shard.index: "can't be restored" for shard in manifest.shards}
+    dropped: list[int] = []
+    if broken:
+        kept = [s for s in manifest.shards if s.index < min(broken)]
+        dropped = [s.index for s in manifest.shards if s.index >= min(broken)]
+        manifest.shards = kept
+        manifest.contexts = sum(s.contexts for s in kept)
+        manifest.complete = False
+        recount_statistics(folder, manifest)
+        write_manifest(folder, manifest)
+    remove_leftovers(folder, manifest)
+    return Repair(dropped, removed)
 
 
 def _channels_faults(folder: Location, manifest: Manifest) -> list[str]:

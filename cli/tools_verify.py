@@ -48,12 +48,16 @@ def verify(
     if repair:
         if against_model is not None or as_json:
             raise ConfigError("--repair goes by digests alone", "give it without other options")
-        dropped = tool.repair(place)
-        typer.echo(
-            f"dropped {len(dropped)} shards; run the same lmsaes cache command to make them again"
-            if dropped
-            else "nothing to repair"
-        )
+        done = tool.repair(place)
+        if done.removed:
+            typer.echo(f"removed {len(done.removed)} files that the manifest doesn't name")
+        if done.dropped:
+            typer.echo(
+                f"dropped {len(done.dropped)} shards; run the same lmsaes cache command to make "
+                "them again"
+            )
+        if not done.dropped and not done.removed:
+            typer.echo("nothing to repair")
         return
     size = sum(f.bytes for s in read_manifest(place).shards for f in s.files.values())
     with progress("verifying", size if deep else 0, "bytes") as bar:

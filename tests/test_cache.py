@@ -178,7 +178,7 @@ def test_harm_is_found_by_name_and_repaired(tmp_path, format, dtype, array, harm
     elif harm != "foreign":
         with pytest.raises(CacheError, match=path.name):
             ActivationCache.open(folder)
-    assert repair(folder) == ([] if harm == "foreign" else [2, 3, 4])
+    assert repair(folder).dropped == ([] if harm == "foreign" else [2, 3, 4])
     assert verify(folder, deep=True) == []
     write_made_up_cache(folder, read_manifest(folder))
     assert data_files(folder) == sound

@@ -249,7 +249,7 @@ def test_harmed_channels_are_found_by_name_and_repaired(tmp_path, harm):
     assert [CHANNELS in fault for fault in verify(folder)] == [True]
     with pytest.raises(CacheError, match=CHANNELS):
         ActivationCache.open(folder)
-    assert repair(folder) == [0, 1, 2]
+    assert repair(folder).dropped == [0, 1, 2]
     write_made_up_cache(folder, read_manifest(folder))
     assert path.read_bytes() == sound
     assert verify(folder, deep=True) == []

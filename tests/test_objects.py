@@ -163,19 +163,26 @@ def test_stage_one_writes_to_a_bucket(bucket):
         generate(**arguments | {"out": f"{bucket}/other"}, format="zarr")
 
 
-def test_commands_read_a_cache_in_a_bucket(bucket, tmp_path):
-    url = f"{bucket}/c"
-    write_made_up_cache(locate(url), kind(64))
+def test_commands_read_a_cache_in_a_bucket(bucket, tmp_path, monkeypatch):
+    monkeypatch.delenv("LMSAES_DB", raising=False)
+    monkeypatch.setenv("LMSAES_DB_FOLDER", str(tmp_path / "db"))
+    url, hook, run = f"{bucket}/c", "blocks.0.hook_resid_post", tmp_path / "run"
+    generate(str(MODEL), str(HELDOUT), [hook], url, tokens=1000, context_size=32, device="cpu",
+             format="zarr")  # fmt: skip
+    assert "is sound" in tool("verify", url, "--against-model", "2", "--device", "cpu")
     trained = CliRunner().invoke(
         app,
-        ["train", "--cache", url, "--hook", "a", "--out", str(tmp_path / "run"), "--tokens", "500",
+        ["train", "--cache", url, "--hook", hook, "--out", str(run), "--tokens", "500",
          "--features", "8", "--k", "2", "--batch-size", "64", "--device", "cpu"],
     )  # fmt: skip
     assert trained.exit_code == 0, trained.output
     assert f"--cache {url}" in trained.output
-    (sae,) = [SAE.load(folder) for folder in (tmp_path / "run").iterdir() if folder.is_dir()]
+    (sae,) = [SAE.load(folder) for folder in run.iterdir() if folder.is_dir()]
     assert sae.provenance is not None
     assert sae.provenance.cache == url
+    analysed = CliRunner().invoke(app, ["analyze", str(run), "--cache", url, "--device", "cpu"])
+    assert analysed.exit_code == 0, analysed.output
+    assert "next: lmsaes serve" in analysed.output
 
 
 def test_tools_look_at_a_cache_in_a_bucket(bucket):

@@ -110,7 +110,7 @@ def test_what_cannot_be_shuffled_is_refused_and_nothing_is_touched(tmp_path):
     out, c = tmp_path / "s", tmp_path / "c"
     before = contents(c)
     assert "not an empty folder" in refused("shuffle", c, "--out", tmp_path / "full")
-    assert "not an empty folder" in refused("shuffle", c, "--out", tmp_path / "full/note.txt")
+    assert "is a file" in refused("shuffle", c, "--out", tmp_path / "full/note.txt")
     assert "not apart" in refused("shuffle", c, "--out", c / "inside")
     assert "does not hold" in refused("shuffle", c, "--hook", "x", "--out", out)
     assert "too little for blocks" in refused("shuffle", c, "--memory", "1KiB", "--out", out)
