@@ -15,7 +15,6 @@ speed drifts drifts for all; ratios are medians over rounds.
 
 import argparse
 import json
-import platform
 import shutil
 import statistics
 import subprocess
@@ -25,6 +24,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from _report import row, tell
 
 CONTEXT = 128
 MUST, AIM = {"raw": 0.90, "processed": 0.90}, {"raw": 0.98, "processed": 0.97}
@@ -46,20 +47,10 @@ def main() -> None:
     if arguments.peer:
         print(json.dumps(sae_lens_speeds(arguments)))
         return
-    report = measure(arguments)
-    if arguments.json:
-        print(json.dumps(report))
-        return
-    for row in report["rows"]:
-        value = f"{row['value']:>10,.0f}" if row["value"] is not None else " " * 10
-        ratio = f"× {row['ratio']:.3f}" if row["ratio"] is not None else ""
-        goals = "".join(f"  {g} {row[g]}" for g in ("must", "aim") if row[g] is not None)
-        print(f"{row['what']:<60} {value} {row['unit']}  {ratio}{goals}")
+    tell(measure(arguments), arguments)
 
 
-def measure(arguments: argparse.Namespace) -> dict[str, Any]:
-    import torch
-
+def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     runs: dict[str, Callable[[], None]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -81,34 +72,16 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     ):
         forward, ours = speeds[f"{weights}: forward"], speeds[f"{weights}: stage one"]
         ratio = statistics.median(a / b for a, b in zip(ours, forward, strict=True))
-        rows.append(row(bare, statistics.median(forward), None))
+        rows.append(speed_row(bare, statistics.median(forward)))
         what = f"stage one, two residual hooks, {weights} weights"
-        rows.append(row(what, statistics.median(ours), ratio, MUST[weights], AIM[weights]))
-    rows.append(sae_lens_row(statistics.median(speeds["raw: stage one"]), arguments))
-    return {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-        f"{arguments.device}, torch {torch.__version__}",
-        "settings": {k: str(v) for k, v in vars(arguments).items()} | {"context_size": CONTEXT},
-        "rows": rows,
-    }
+        rows.append(speed_row(what, statistics.median(ours), ratio, MUST[weights], AIM[weights]))
+    return [*rows, sae_lens_row(statistics.median(speeds["raw: stage one"]), arguments)]
 
 
-def row(
-    what: str,
-    value: float | None,
-    ratio: float | None,
-    must: float | None = None,
-    aim: float | None = None,
+def speed_row(
+    what: str, tokens_per_second: float | None, *ratio_and_goals: float
 ) -> dict[str, Any]:
-    return {
-        "what": what,
-        "value": value,
-        "unit": "tokens/s",
-        "ratio": ratio,
-        "must": must,
-        "aim": aim,
-        "better": "higher",
-    }
+    return row(what, tokens_per_second, "tokens/s", *ratio_and_goals, better="higher")
 
 
 def save_model(folder: Path, arguments: argparse.Namespace) -> str:
@@ -236,7 +209,7 @@ def timed(function: Callable[[], None], device: str) -> float:
 def sae_lens_row(ours: float, arguments: argparse.Namespace) -> dict[str, Any]:
     what = "SAELens' cache runner, one of the hooks; ratio: ours / theirs"
     if arguments.peer_python is None:
-        return row("SAELens' cache runner: not measured (--peer-python)", None, None)
+        return speed_row("SAELens' cache runner: not measured (--peer-python)", None)
     flags = ("d", "layers", "batch", "batches", "rounds", "dtype", "device")
     options = [f"--{name}={getattr(arguments, name)}" for name in flags]
     result = subprocess.run(
@@ -248,9 +221,9 @@ def sae_lens_row(ours: float, arguments: argparse.Namespace) -> dict[str, Any]:
     if result.returncode:
         lines = result.stderr.strip().splitlines() or ["it failed"]
         print(f"SAELens was not measured: {lines[-1]}", file=sys.stderr)
-        return row("SAELens' cache runner: not measured", None, None)
+        return speed_row("SAELens' cache runner: not measured", None)
     theirs = statistics.median(json.loads(result.stdout.splitlines()[-1]))
-    return row(what, theirs, ours / theirs)
+    return speed_row(what, theirs, ours / theirs)
 
 
 def sae_lens_speeds(arguments: argparse.Namespace) -> list[float]:

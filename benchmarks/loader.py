@@ -13,9 +13,7 @@ over rounds, in which all take turns; ratios are medians of the rounds' ratios.
 """
 
 import argparse
-import json
 import os
-import platform
 import statistics
 import tempfile
 import time
@@ -26,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from _report import row, tell
 from torch.utils.data import DataLoader, TensorDataset
 
 from lmsaes import ActivationCache, ShuffledLoader
@@ -77,17 +76,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        report = measure(arguments, Path(folder))
-    if arguments.json:
-        print(json.dumps(report))
-    else:
-        for row in report["rows"]:
-            goals = "".join(f"  {g} {row[g]}" for g in ("must", "aim") if row[g] is not None)
-            figures = f"{row['value']:>8.2f} {row['unit']}  × {row['ratio']:.3f}"
-            print(f"{row['what']:<56} {figures}{goals}")
+        tell(measure(arguments, Path(folder)), arguments)
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     contexts = arguments.rows // CONTEXT
 
     def cache(format: StorageFormat, compression: Compression, dtype: StorageDtype, share: int):
@@ -159,41 +151,32 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             start = clock()
             size = way.run()
             speeds[way.what].append(size / (clock() - start) / 1e9)
-    rows: list[dict[str, Any]] = [
-        {
-            "what": way.what,
-            "value": statistics.median(speeds[way.what]),
-            "unit": "GB/s",
-            "ratio": statistics.median(
-                a / b for a, b in zip(speeds[way.what], speeds[way.against], strict=True)
-            ),
-            "must": way.must,
-            "aim": way.aim,
-            "better": "higher",
-        }
+
+    def ratio(way: Way) -> float:
+        pairs = zip(speeds[way.what], speeds[way.against], strict=True)
+        return statistics.median(one / other for one, other in pairs)
+
+    rows = [
+        row(
+            way.what,
+            statistics.median(speeds[way.what]),
+            "GB/s",
+            ratio(way),
+            way.must,
+            way.aim,
+            better="higher",
+        )
         for way in ways
     ]
-    return {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}",
-        "settings": {k: str(v) for k, v in vars(arguments).items()},
-        "rows": [*rows, companions(plain)],
-    }
+    return [*rows, companions(plain)]
 
 
 def companions(cache: ActivationCache) -> dict[str, Any]:
     """What a pool of 2 GiB gives of 100 M rows."""
     with ShuffledLoader(cache, "hook", BATCH, "2GiB") as loader:
         quality = shuffle_quality(100_000_000, loader.pool_rows, BATCH, CONTEXT)
-    return {
-        "what": f"companions of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)",
-        "value": quality.companions,
-        "unit": "rows",
-        "ratio": quality.companions,
-        "must": 1.0,
-        "aim": 0.3,
-        "better": "lower",
-    }
+    what = f"companions of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)"
+    return row(what, quality.companions, "rows", quality.companions, 1.0, 0.3)
 
 
 def write_cache(
