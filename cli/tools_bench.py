@@ -54,9 +54,8 @@ def bench(
         typer.echo(f"  {name:<36}{_shown(rate, copied)}")
     for fed in found.fed:
         which = f"measured on {found.device}" if fed.measured else "as given"
-        typer.echo(
-            f"  at {format_count(fed.flops / 1e9)} GFLOP/s ({which}), shuffled rows keep busy"
-        )
+        rate = f"{fed.flops / 1e12:.3g} TFLOP/s"
+        typer.echo(f"  at {rate} ({which}), shuffled rows keep busy")
         for state, features in {"cold": fed.cold, "warm": fed.warm}.items():
             if features is not None:
                 typer.echo(

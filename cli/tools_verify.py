@@ -50,7 +50,7 @@ def verify(
             raise ConfigError("--repair goes by digests alone", "give it without other options")
         done = tool.repair(place)
         if done.removed:
-            typer.echo(f"removed {len(done.removed)} files that the manifest doesn't name")
+            typer.echo(f"removed files that the manifest doesn't name: {len(done.removed)}")
         if done.dropped:
             typer.echo(
                 f"dropped {len(done.dropped)} shards; run the same lmsaes cache command to make "

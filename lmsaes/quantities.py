@@ -40,7 +40,7 @@ def parse_bytes(text: str | int) -> int:
 def format_count(count: float) -> str:
     """A count in three significant digits: `200k`, `1.13M`."""
     for suffix, unit in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= unit:
+        if count >= 0.9995 * unit:  # 999 936 is 1M, and not 1e+03k
             return f"{count / unit:.3g}{suffix}"
     return f"{count:.3g}"
 
