@@ -6,8 +6,6 @@ import platform
 from typing import Any, Literal
 
 import torch
-from rich.console import Console
-from rich.table import Table
 
 
 def row(
@@ -31,6 +29,10 @@ def tell(rows: list[dict[str, Any]], arguments: argparse.Namespace) -> None:
         settings = {name: str(value) for name, value in vars(arguments).items()}
         print(json.dumps({"machine": machine(), "settings": settings, "rows": rows}))
         return
+    # the peers' environments, where scripts import this too, need not have it
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("", "value", "", "ratio", "must", "aim")
     for each in rows:
         sign = "≥" if each["better"] == "higher" else "≤"

@@ -17,14 +17,13 @@ import argparse
 import json
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from _peers import run_there
 from _report import row, tell
 
 CONTEXT = 128
@@ -212,17 +211,10 @@ def sae_lens_row(ours: float, arguments: argparse.Namespace) -> dict[str, Any]:
         return speed_row("SAELens' cache runner: not measured (--peer-python)", None)
     flags = ("d", "layers", "batch", "batches", "rounds", "dtype", "device")
     options = [f"--{name}={getattr(arguments, name)}" for name in flags]
-    result = subprocess.run(
-        [arguments.peer_python, "-W", "ignore", __file__, "--peer", *options],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if result.returncode:
-        lines = result.stderr.strip().splitlines() or ["it failed"]
-        print(f"SAELens was not measured: {lines[-1]}", file=sys.stderr)
+    found = run_there("SAELens", arguments.peer_python, __file__, "--peer", *options)
+    if found is None:
         return speed_row("SAELens' cache runner: not measured", None)
-    theirs = statistics.median(json.loads(result.stdout.splitlines()[-1]))
+    theirs = statistics.median(found)
     return speed_row(what, theirs, ours / theirs)
 
 

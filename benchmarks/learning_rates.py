@@ -1,6 +1,6 @@
 """The learning rate that suits a run best, by its width, batch and length, against our rule.
 
-    python benchmarks/learning_rates.py                 one small run of five rates
+    python benchmarks/learning_rates.py                 one small run of four rates
     python benchmarks/learning_rates.py --json
     python benchmarks/learning_rates.py --features 512 2048 --batch 512 --steps 400 2000 \\
         --rates 1e-3 2e-3 4e-3 8e-3 --tokens 1600k      more of the table in docs/architectures.md
@@ -8,7 +8,8 @@
 
 Every rate trains the same SAE on the same batches; its FVU is that of the run's last tenth. "Best"
 is the lowest point of a parabola through the best rate and its neighbours, in the logarithm of the
-rate; at the end of the range it is the end. The ratio is the FVU with our rule over the lowest.
+rate; at the end of the range it is the end. Ratios: the FVU with our rule over the lowest, and our
+rule's rate over the best one.
 """
 
 import argparse
@@ -97,8 +98,8 @@ def sweep(
         )
         for rate, metrics in found.items()
     ]
-    best = vertex({rate: metrics.fvu for rate, metrics in found.items() if rate != rule})
-    return [*rows, row(f"{shape}: best lr (ratio: our rule over it)", best, "", rule / best)]
+    best = vertex({rate: metrics.fvu for rate, metrics in found.items()})
+    return [*rows, row(f"{shape}: best lr", best, "", rule / best)]
 
 
 def vertex(fvu: dict[float, float]) -> float:

@@ -242,7 +242,8 @@ def mapped(cache: ActivationCache) -> int:
     rows = np.memmap(files(cache)[0], np.float16, "r", offset=4096).reshape(-1, D_MODEL)
     order = np.random.default_rng(0).permutation(len(rows))[: 16 * BATCH]
     size = 0
-    for part in np.split(order, len(order) // BATCH):
+    for start in range(0, len(order), BATCH):
+        part = order[start : start + BATCH]
         size += torch.from_numpy(np.stack([rows[row] for row in part])).nbytes
     return size
 

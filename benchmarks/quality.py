@@ -18,14 +18,13 @@ worse than the peer. sparsify's rate is of another kind of step and has no such 
 
 import argparse
 import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from _peer_quality import Task
+from _peers import run_there
 from _report import row, tell
 from _rows import add_options, heldout_rows, score_ours, training_cache
 from _scoring import Score
@@ -155,17 +154,8 @@ def peer_score(
         seed=arguments.seed,
     )
     script = Path(__file__).with_name("_peer_quality.py")
-    done = subprocess.run(
-        [arguments.peer_python, "-W", "ignore", script, json.dumps(asdict(task))],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it failed"]
-        print(f"{peer}'s {kind} was not measured: {lines[-1]}", file=sys.stderr)
-        return None
-    return Score(**json.loads(done.stdout.splitlines()[-1]))
+    found = run_there(f"{peer}'s {kind}", arguments.peer_python, script, json.dumps(asdict(task)))
+    return None if found is None else Score(**found)
 
 
 def fvu_row(

@@ -12,9 +12,7 @@ dtype, so that they compare rows. Ratios are to float16 in safetensors, medians 
 
 import argparse
 import itertools
-import json
 import math
-import platform
 import shutil
 import statistics
 import tempfile
@@ -24,6 +22,7 @@ from typing import Any
 
 import torch
 from _caches import bytes_per_row, write_like
+from _report import row, tell
 from torch import Tensor
 
 from lmsaes import ActivationCache, ShuffledLoader, generate
@@ -59,21 +58,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
         report = measure(arguments, Path(folder))
     if arguments.json:
-        print(json.dumps(report))
+        tell(report, arguments)
         return
     for name in DATA:
         print(f"\n{name}\n| dtype | format | bytes a row | written | read | loaded |")
         print("| --- | --- | ---: | ---: | ---: | ---: |")
-        rows = [row for row in report["rows"] if row["what"].startswith(name)]
+        rows = [each for each in report if each["what"].startswith(name)]
         columns = 1 + len(STEPS)
         for figures in zip(*(rows[column::columns] for column in range(columns)), strict=True):
             what = figures[0]["what"].removeprefix(f"{name}, ").removesuffix(": size")
             layout, dtype = what.rsplit(" ", 1)
-            cells = " | ".join(f"{row['value']:.3g}" for row in figures)
+            cells = " | ".join(f"{each['value']:.3g}" for each in figures)
             print(f"| {dtype} | {layout} | {cells} |")
 
 
-def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     source = generate(
         arguments.model,
         arguments.dataset,
@@ -110,12 +109,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
             speeds[way, step].append(gigabytes / (ended - begun))
         sizes[way] = bytes_per_row(cache, "hook")
         shutil.rmtree(out)
-    return {
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads, "
-        f"torch {torch.__version__}",
-        "settings": {k: str(v) for k, v in vars(arguments).items()},
-        "rows": [row for way in ways for row in _rows(way, sizes, speeds)],
-    }
+    return [each for way in ways for each in _rows(way, sizes, speeds)]
 
 
 def store(folder: Path, like: Manifest, tokens: Tensor, rows: Tensor, way: Way) -> ActivationCache:
@@ -154,18 +148,13 @@ def _rows(
     data, dtype, format, compression = way
     name = f"{data}, {format}" + ("" if compression == "none" else f" {compression}") + f" {dtype}"
     base: Way = (data, "float16", "safetensors", "none")
-    rows = [_row(f"{name}: size", sizes[way], "B/row", sizes[way] / sizes[base], "lower")]
+    rows = [row(f"{name}: size", sizes[way], "B/row", sizes[way] / sizes[base])]
     for step in STEPS:
         here, there = speeds[way, step], speeds[base, step]
         ratio = statistics.median(a / b for a, b in zip(here, there, strict=True))
         what = f"{name}: {step}"
-        rows.append(_row(what, statistics.median(here), "GB/s", ratio, "higher"))
+        rows.append(row(what, statistics.median(here), "GB/s", ratio, better="higher"))
     return rows
-
-
-def _row(what: str, value: float, unit: str, ratio: float, better: str) -> dict[str, Any]:
-    goals = {"must": None, "aim": None}
-    return {"what": what, "value": value, "unit": unit, "ratio": ratio, "better": better} | goals
 
 
 if __name__ == "__main__":

@@ -21,18 +21,17 @@ for both; the figures are medians over rounds, the ratios medians of the rounds'
 """
 
 import argparse
-import importlib.metadata
 import json
-import platform
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
+from _peers import run_there
+from _report import row, tell
 from torch import Tensor
 
 # Must and aim against one encoder product (docs/experiments.md has the measurements).
@@ -355,16 +354,8 @@ def run_peer(peer: str, python: Path, arguments: argparse.Namespace) -> dict[str
         for name in ("d", "features", "batch", "k", "l0", "rounds")
     ]
     options += ["--cpu-time"] if arguments.cpu_time else []
-    done = subprocess.run(
-        [python, "-W", "ignore", __file__, f"--peer={peer}", *options, "--only", *arguments.only],
-        capture_output=True,
-        text=True,
-    )
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or ["?"]
-        print(f"{peer} was not measured: {lines[-1]}", file=sys.stderr)
-        return {}
-    return json.loads(done.stdout.splitlines()[-1])
+    only = ["--only", *arguments.only]
+    return run_there(peer, python, __file__, f"--peer={peer}", *options, *only) or {}
 
 
 # ── reporting ────────────────────────────────────────────────────────────────────────────────────
@@ -372,18 +363,16 @@ def run_peer(peer: str, python: Path, arguments: argparse.Namespace) -> dict[str
 
 def report(shape: Shape, arguments: argparse.Namespace) -> None:
     ours = medians(measure(our_steps(shape), shape, arguments.rounds))
-    rows: list[dict[str, object]] = [
-        {"what": "encoder matmul", "value": ours["matmul"]["ms"], "unit": "ms"}
-    ]
+    rows = [row("encoder matmul", ours["matmul"]["ms"], "ms")]
     for name, figures in ours.items():
         if name == "matmul":
             continue
         must, aim = GOALS.get(name, (None, None))
-        rows.append(row(f"{name} step / encoder matmul", figures, figures["ratio"], must, aim))
+        rows.append(step_row(f"{name} step / encoder matmul", figures, figures["ratio"], must, aim))
     for peer in PEERS:
         theirs = run_peer(peer, arguments.peer_python, arguments) if arguments.peer_python else {}
         if not theirs:
-            rows.append({"what": f"{peer}: not measured", "better": "higher"})
+            rows.append(row(f"{peer}: not measured (--peer-python)", None, "ms", better="higher"))
         for name, figures in theirs.items():
             if name == "matmul":
                 continue
@@ -392,44 +381,20 @@ def report(shape: Shape, arguments: argparse.Namespace) -> None:
             # Each in units of the product of its own rounds, so that a busy machine cancels out.
             faster = figures["ratio"] / ours[name]["ratio"]
             what = f"{name}: {peer}'s step / ours"
-            rows.append(row(what, figures, faster, must, aim, better="higher"))
-    if arguments.json:
-        print(json.dumps({"machine": machine(), "settings": vars_of(shape), "rows": rows}))
-        return
-    for each in rows:
-        ratio = f"{each['ratio']:6.2f}" if "ratio" in each else " " * 6
-        value = f"{each['value']:8.1f} ms" if "value" in each else ""
-        goals = f"must {each['must']}, aim {each['aim']}" if each.get("must") else ""
-        print(f"{each['what']:<44} {ratio}  {value}  {goals}")
+            rows.append(step_row(what, figures, faster, must, aim, better="higher"))
+    tell(rows, arguments)
 
 
-def row(
+def step_row(
     what: str,
     figures: dict[str, float],
     ratio: float,
     must: float | None,
     aim: float | None,
-    better: str = "lower",
+    better: Literal["higher", "lower"] = "lower",
 ) -> dict[str, object]:
-    return {
-        "what": what,
-        "value": figures["ms"],
-        "unit": "ms",
-        "spread": figures["spread"],
-        "ratio": ratio,
-        "must": must,
-        "aim": aim,
-        "better": better,
-    }
-
-
-def machine() -> dict[str, object]:
-    return {
-        "processor": platform.processor() or platform.machine(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        "torch": importlib.metadata.version("torch"),
-    }
+    spread = figures["spread"]
+    return row(what, figures["ms"], "ms", ratio, must, aim, better, spread=spread)
 
 
 if __name__ == "__main__":
