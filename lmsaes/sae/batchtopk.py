@@ -10,8 +10,8 @@ from lmsaes.sae.sparse_rows import SparseRows
 from lmsaes.sae.topk import TopK, TopKConfig
 
 # How fast the threshold follows the batches' cuts. A cut is a quantile of millions of numbers and
-# hardly noisy, so a hundred batches are plenty, also in a short run.
-_FOLLOW = 0.01
+# hardly noisy, so twenty batches are plenty; a hundred lag behind in a short run.
+_FOLLOW = 0.05
 _SAMPLE = 1 << 16
 
 

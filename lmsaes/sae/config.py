@@ -45,9 +45,13 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     decay: Annotated[
         float, Field(ge=0, le=1, description="last share of the run over which lr falls to zero")
     ] = 0.2
-    clip: Annotated[float | None, Field(gt=0, description="largest norm of the whole gradient")] = (
-        1.0
-    )
+    clip: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="largest norm of the whole gradient (default: each has norm 1)",
+        ),
+    ] = None
     dead_after: Annotated[
         int | None,
         Field(

@@ -60,7 +60,7 @@ class SAETrainer:
             parameter.grad = None
         output = self._gradients(x, target)
         self.sae.before_update()
-        self._clip()
+        self._scale_gradient()
         factor = lr_factor(self.done, self.steps, self.warmup, self.decay)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -91,12 +91,18 @@ class SAETrainer:
             )
         return outputs[0] if len(outputs) == 1 else added(outputs)
 
-    def _clip(self) -> None:
+    def _scale_gradient(self) -> None:
+        """By default gradients all have norm 1: errors shrink faster than Adam's second moment
+        forgets, so that without it the steps of a short run would be too small.
+        """
         limit = self.sae.config.clip
-        if limit is None:
-            return
         parameters = list(self.sae.parameters())
-        norm = torch.nn.utils.get_total_norm(p.grad for p in parameters if p.grad is not None)
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if limit is None:
+            for gradient in gradients:
+                gradient.div_(norm.clamp(min=1e-30))
+            return
         # A GPU multiplies by one where nothing is to be clipped, so that the host need not ask.
         if norm.is_cuda or norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
