@@ -246,6 +246,8 @@ def sae_lens_speeds(arguments: argparse.Namespace) -> list[float]:
     contexts = arguments.batch * arguments.batches
     ids = torch.randint(1, 1000, (contexts + arguments.batch, CONTEXT)).tolist()
     data = datasets.Dataset.from_dict({"input_ids": ids})
+    # One buffer, so that the runner doesn't fill two gigabytes for a few thousand tokens.
+    buffer = (contexts * CONTEXT * arguments.d * 2 + 1) / 1e9
     speeds: list[float] = []
     for _ in range(arguments.rounds + 1):
         with tempfile.TemporaryDirectory() as out:
@@ -259,6 +261,7 @@ def sae_lens_speeds(arguments: argparse.Namespace) -> list[float]:
                 context_size=CONTEXT,
                 new_cached_activations_path=f"{out}/cache",
                 shuffle=False,
+                buffer_size_gb=buffer,
                 dtype="float16",
                 device=arguments.device,
                 prepend_bos=False,

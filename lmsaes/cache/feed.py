@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmsaes.cache.batch_memory import BatchMemory
 from lmsaes.cache.blocks import BlockFiles
 from lmsaes.cache.kept import KeptRows
 from lmsaes.cache.order import EpochOrder
@@ -56,6 +57,7 @@ class Feed:
         self._on_host = pool.device.type == "cpu"
         uploads = self._on_host and device.type == "cuda"
         self._upload = torch.cuda.Stream(device) if uploads else None
+        self._memory = BatchMemory(self._ahead + 1, pinned=uploads)
 
     def batches(
         self,
@@ -125,15 +127,7 @@ class Feed:
 
     def _gather(self, steps: Steps, size: int) -> Future[Arriving]:
         """Has the next `size` rows gathered, in as many pieces as they lie in steps."""
-        stored = [
-            torch.empty(
-                (size, *table.shape[1:]),
-                dtype=table.dtype,
-                device=table.device,
-                pin_memory=self._upload is not None,
-            )
-            for table in self._pool.tables
-        ]
+        stored = [self._memory.like(table, size) for table in self._pool.tables]
         rows = torch.empty(size, dtype=torch.int64)
         begun: list[Future[None]] = []
         done = 0

@@ -113,7 +113,6 @@ class Steps:
             elif self._before is not None:
                 self._busy, self._before = self._before._busy, None
             self._step = self._stats.wait_for(self._coming)
-            self._busy = [task for task in self._busy if not task.done()]
             if self._number + 1 < self.order.steps:
                 self._coming = self._fill(self._number + 1, self._busy, self.in_use())
         assert self._step is not None
@@ -123,6 +122,8 @@ class Steps:
 
     def use(self, gather: Future[Any]) -> None:
         """The pool keeps the blocks that were taken from until `gather` is done."""
+        # those that are done hold batches that their user may have let go of
+        self._busy = [task for task in self._busy if not task.done()]
         self._busy.append(gather)
 
     def raise_failure(self) -> None:
