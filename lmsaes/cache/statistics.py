@@ -1,5 +1,7 @@
 """Running statistics of a hook's rows: sums that add up over batches and shards."""
 
+import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -121,17 +123,34 @@ class HookMoments:
 
 
 def batch_moments(
-    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
-) -> HookMoments:
-    """Moments of one batch of activations as they are stored.
+    stored: Mapping[str, torch.Tensor],
+    ordinary: torch.Tensor,
+    original: Mapping[str, torch.Tensor],
+) -> dict[str, HookMoments]:
+    """Moments of one batch of activations as they are stored, by hook.
 
-    stored, original: [contexts, context_size, d_model], any float dtype and device; what readers
-    will be given, and what the model gave. ordinary: bool [contexts, context_size], rows that
-    training uses by default.
+    stored, original: [contexts, context_size, d_model], any float dtype, one device; what readers
+    will be given, and what the model gave. ordinary: bool [contexts, context_size] on the host,
+    rows that training uses by default. The host waits for the device once for all hooks.
+    """
+    sums = {hook: _sums(rows, ordinary, original[hook]) for hook, rows in stored.items()}
+    found = iter(_on_host(*itertools.chain.from_iterable(sums.values())))
+    moments: dict[str, HookMoments] = {}
+    for hook, tensors in sums.items():
+        own = list(itertools.islice(found, len(tensors)))
+        moments[hook] = HookMoments(Moments(*own[:7]), Moments(*own[7:14]), own[14], own[15])
+    return moments
+
+
+def _sums(
+    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
+) -> tuple[torch.Tensor, ...]:
+    """Of one hook, on its device: seven sums of all rows, seven of the ordinary ones, norms by
+    position, and the squared error.
     """
     contexts, size, _ = stored.shape
     rows = stored.float()
-    kept = ordinary.to(rows.device)
+    kept = _to_device(ordinary, rows.device)
     squares = rows.square()
     squared_norms = squares.sum(-1).double()
     norms = squared_norms.sqrt()
@@ -139,22 +158,15 @@ def batch_moments(
     # Sums over one context in float32, over contexts in float64: exact enough and a quarter of the
     # time. Rows left out are few but can be huge: they are summed apart, not subtracted again.
     weights = kept.float().unsqueeze(1)  # [contexts, 1, context_size]
-    left_out = (rows[~kept].double(), squares[~kept].double())
+    # the host knows where they are; to ask the device would be to wait for it
+    places = tuple(_to_device(place, rows.device) for place in (~ordinary).nonzero(as_tuple=True))
+    left_out = (rows[places].double(), squares[places].double())
     sums, square_sums = (torch.bmm(weights, x).double().sum((0, 1)) for x in (rows, squares))
     squared_error = torch.zeros((), device=rows.device)
     if original is not stored:
         lost = torch.linalg.vector_norm(torch.sub(original, rows, out=squares), dim=-1)
         squared_error = torch.where(kept, lost.double().square(), 0).sum()
-    ordinary_sums = (
-        kept.sum(),
-        sums,
-        square_sums,
-        torch.where(kept, norms, 0).sum(),
-        torch.where(kept, squared_norms, 0).sum(),
-        torch.where(kept, low, torch.inf).min(),
-        torch.where(kept, high, -torch.inf).max(),
-    )
-    every_sums = (
+    return (
         torch.full_like(kept.sum(), contexts * size),
         sums + left_out[0].sum(0),
         square_sums + left_out[1].sum(0),
@@ -162,24 +174,39 @@ def batch_moments(
         squared_norms.sum(),
         low.min(),
         high.max(),
+        kept.sum(),
+        sums,
+        square_sums,
+        torch.where(kept, norms, 0).sum(),
+        torch.where(kept, squared_norms, 0).sum(),
+        torch.where(kept, low, torch.inf).min(),
+        torch.where(kept, high, -torch.inf).max(),
+        norms.sum(0),
+        squared_error,
     )
-    found = _on_host(*every_sums, *ordinary_sums, norms.sum(0), squared_error)
-    return HookMoments(Moments(*found[:7]), Moments(*found[7:14]), found[14], found[15])
 
 
 def finite_moments(
     stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
 ) -> HookMoments:
-    """The same, of the rows alone whose values and squares are finite."""
+    """The same of one hook, of the rows alone whose values and squares are finite."""
     _, size, d_model = stored.shape
     norms = stored.float().square().sum(-1).sqrt().double()
     finite = norms.isfinite()
     if not finite.any():
         return HookMoments.zero(size, d_model)
-    rows = (stored[finite].unsqueeze(1), ordinary.to(finite.device)[finite].unsqueeze(1))
-    moments = batch_moments(*rows, original[finite].unsqueeze(1))
+    rows = stored[finite].unsqueeze(1)
+    kept = ordinary[finite.cpu()].unsqueeze(1)
+    moments = batch_moments({"": rows}, kept, {"": original[finite].unsqueeze(1)})[""]
     (position_norms,) = _on_host(torch.where(finite, norms, 0).sum(0))
     return HookMoments(moments.every, moments.ordinary, position_norms, moments.squared_error)
+
+
+def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A small tensor of the host on a device, for which nobody waits."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 def _on_host(*tensors: torch.Tensor) -> list[np.ndarray]:

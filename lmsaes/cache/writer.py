@@ -156,15 +156,18 @@ class CacheWriter:
             if documents is None:
                 raise CacheError("this cache keeps the document of each position: give them")
             stored["documents"] = documents.to(torch.int32)
-        for hook, record in self.manifest.hooks_to_write.items():
-            original = activations[hook]
-            arrays, rows = self._to_store(hook, record, original, ordinary)
-            moments = batch_moments(rows, ordinary, original)
+        rows: dict[str, torch.Tensor] = {}
+        hooks = self.manifest.hooks_to_write
+        for hook, record in hooks.items():
+            arrays, rows[hook] = self._to_store(hook, record, activations[hook], ordinary)
+            stored |= arrays
+        for hook, moments in batch_moments(rows, ordinary, activations).items():
             if not np.isfinite(moments.every.sum_squares).all():
                 # int8 has no way to write such a value down
-                if record.dtype == "int8" or not self._allow_nonfinite:
-                    raise _nonfinite(hook, first, original, rows, record.dtype)
-                moments = finite_moments(rows, ordinary, original)
+                dtype, original = hooks[hook].dtype, activations[hook]
+                if dtype == "int8" or not self._allow_nonfinite:
+                    raise _nonfinite(hook, first, original, rows[hook], dtype)
+                moments = finite_moments(rows[hook], ordinary, original)
             if moments.every.min == moments.every.max:
                 raise CacheError(
                     f"hook '{hook}' gave the same value {moments.every.min:g} everywhere in "
@@ -173,7 +176,6 @@ class CacheWriter:
                 )
             total = self._shard_moments.get(hook)
             self._shard_moments[hook] = moments if total is None else total + moments
-            stored |= arrays
         self._keep_channels()
         self._written += contexts
         last = self.shard_room == 0
