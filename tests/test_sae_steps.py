@@ -89,22 +89,25 @@ def hierarchical(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     return mean + aux_k(sae, pre, residuals[-1], dead)
 
 
-def largest_of_batch(sae: BatchTopK, pre: Tensor) -> Tensor:
-    cut = pre.relu().flatten().topk(min(sae.k * len(pre), pre.numel())).values[-1]
-    return pre.relu() * (pre >= cut)
+def largest_of_batch(sae: BatchTopK, x: Tensor, pre: Tensor) -> Tensor:
+    # Rows that are there twice may differ in their last bits, and in others than the step's own:
+    # which of them are in is asked of its numbers.
+    rounded = sae.preactivations(x)
+    cut = rounded.relu().flatten().topk(min(sae.k * len(pre), pre.numel())).values[-1]
+    return pre.relu() * (rounded >= cut)
 
 
 def batchtopk(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, BatchTopK)
     pre = x @ sae.W_enc.T + sae.b_enc
-    residual = target - decode(sae, largest_of_batch(sae, pre))
+    residual = target - decode(sae, largest_of_batch(sae, x, pre))
     return mean_square(residual) + aux_k(sae, pre, residual, dead)
 
 
 def matryoshka(sae: SAE, x: Tensor, target: Tensor, dead: Tensor) -> Tensor:
     assert isinstance(sae, Matryoshka)
     pre = x @ sae.W_enc.T + sae.b_enc
-    f = largest_of_batch(sae, pre)
+    f = largest_of_batch(sae, x, pre)
     residuals = [target - f[:, :end] @ sae.W_dec[:end] - sae.b_dec for end in sae.ends]
     mean = torch.stack([mean_square(residual) for residual in residuals]).mean()
     return mean + aux_k(sae, pre, residuals[-1], dead)

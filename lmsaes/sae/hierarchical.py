@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from lmsaes.sae.nested import nested_decode
+from lmsaes.sae.nested import nested_error
 from lmsaes.sae.sparse_rows import SparseRows
 from lmsaes.sae.topk import TopK, TopKConfig, top_of_rows
 
@@ -45,9 +45,9 @@ class Hierarchical(TopK, architecture="hierarchical"):
         values, order = values.sort(dim=1, descending=True)
         return SparseRows.from_topk(values, indices.gather(1, order), self.features)
 
-    def reconstruct(self, fired: SparseRows) -> Tensor:
+    def error_of(self, fired: SparseRows, target: Tensor) -> tuple[Tensor, Tensor]:
         bounds = fired.offsets[:-1, None] + self.starts
-        return nested_decode(fired, bounds, self.W_dec) + self.b_dec
+        return nested_error(fired, bounds, self.W_dec, self.b_dec, target)
 
 
 def _levels(config: HierarchicalConfig) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lmsaes.errors import ConfigError
 from lmsaes.sae.batchtopk import BatchTopK, BatchTopKConfig
-from lmsaes.sae.nested import nested_decode
+from lmsaes.sae.nested import nested_error
 from lmsaes.sae.sparse_rows import SparseRows
 
 
@@ -46,9 +46,9 @@ class Matryoshka(BatchTopK, architecture="matryoshka"):
             )
         self.register_buffer("bounds", torch.tensor([0, *self.ends]), persistent=False)
 
-    def reconstruct(self, fired: SparseRows) -> Tensor:
+    def error_of(self, fired: SparseRows, target: Tensor) -> tuple[Tensor, Tensor]:
         # Entries ascend in (row, feature): a prefix of the features is a prefix of each row.
         places = fired.row_ids() * self.features + fired.indices
         starts = torch.arange(fired.rows, device=fired.device) * self.features
         bounds = torch.searchsorted(places, starts[:, None] + self.bounds)
-        return nested_decode(fired, bounds, self.W_dec) + self.b_dec
+        return nested_error(fired, bounds, self.W_dec, self.b_dec, target)

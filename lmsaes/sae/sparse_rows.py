@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -120,8 +121,14 @@ class SparseRows:
     def from_mask(dense: Tensor, mask: Tensor) -> SparseRows:
         """The entries of `dense` at which `mask` is true, both [rows, features]."""
         rows, features = dense.shape
-        flat = mask.reshape(-1).nonzero().squeeze(1)
+        flat = _places(mask.reshape(-1))
         starts = torch.arange(0, rows * features + 1, features, device=dense.device)
-        return SparseRows(
-            torch.searchsorted(flat, starts), flat % features, dense.reshape(-1)[flat], features
-        )
+        values = dense.reshape(-1).index_select(0, flat)
+        return SparseRows(torch.searchsorted(flat, starts), flat % features, values, features)
+
+
+def _places(mask: Tensor) -> Tensor:
+    """Where a flat mask is true, ascending; numpy takes half of torch's time for it on a CPU."""
+    if mask.device.type == "cpu":
+        return torch.from_numpy(np.flatnonzero(mask.numpy()))
+    return mask.nonzero().squeeze(1)

@@ -68,23 +68,20 @@ class TopK(SAE, architecture="topk"):
         """The entries of `pre` [rows, features] that fire; some may be negative, they give 0."""
         return SparseRows.from_topk(*top_of_rows(pre, self.k), self.features)
 
-    def reconstruct(self, fired: SparseRows) -> Tensor:
-        """Reconstructions that the loss compares with the target, [rows, levels, d_out].
-
-        The last level is the whole SAE's.
+    def error_of(self, fired: SparseRows, target: Tensor) -> tuple[Tensor, Tensor]:
+        """The squared error, summed over rows and dimensions and averaged over the levels that the
+        loss compares with the target, and what the whole SAE misses: [rows, d_out], no graph.
         """
-        return (sparse_decode(fired, self.W_dec) + self.b_dec)[:, None]
+        residual = target - sparse_decode(fired, self.W_dec) - self.b_dec
+        return residual.square().sum(), residual.detach()
 
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """loss = ‖y − x̂‖²/d, averaged over levels, + aux_weight · aux-k; means over rows."""
         pre = self.preactivations(x)
         entries = self.select(pre).ordered()
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
-        fired = entries.with_values(values)
-        residuals = target[:, None] - self.reconstruct(fired)
-        loss = residuals.square().sum() / residuals.numel()
-        residual = residuals[:, -1].detach()
-        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
+        error, residual = self.error_of(entries.with_values(values), target)
+        loss = error / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
         return StepOutput(loss, residual.square().sum(), firings)
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, Metrics, StepOutput
+from lmsaes.training.heap import keep_freed_memory
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import (
@@ -46,6 +47,8 @@ class SAETrainer:
         self.decay = 0.0 if config.optimizer == "schedule-free" else config.decay
         self.dead_after = dead_after_tokens(config, tokens)
         self.device = sae.W_enc.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
