@@ -61,8 +61,8 @@ lint: $(READY) $(UI_READY) ## formatting, linters, type checkers, import contrac
 	$(NPM) run lint --silent
 	$(NPM) run check-types --silent
 
-bench: $(READY) ## all benchmarks; rewrites benchmarks/RESULTS.md
-	$(BIN)/python benchmarks/run_all.py
+bench: $(READY) ## all benchmarks; rewrites benchmarks/RESULTS.md (PEER_PYTHON=…: peers there too)
+	$(BIN)/python benchmarks/run_all.py $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
 
 clean: ## removes what the other targets made
 	rm -rf $(VENV) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo

@@ -32,9 +32,9 @@ KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
     "jumprelu": ("l0", (16, 32, 64)),
     "matryoshka": ("k", (16, 32, 64)),
     "hierarchical": ("k", (16, 32, 64)),
-    "p-anneal": ("l1", (2, 4, 8)),
-    "relu": ("l1", (1.5, 3, 6)),
-    "gated": ("l1", (1.5, 3, 6)),
+    "p-anneal": ("l1", (0.5, 1, 2, 4)),
+    "relu": ("l1", (0.5, 1, 2, 4)),
+    "gated": ("l1", (1.5, 3, 6, 12)),
 }
 LEVELS = (16, 32, 64)  # values of L0 that a table has
 Fronts = dict[str, dict[int, list[Score]]]  # by architecture and seed, by L0

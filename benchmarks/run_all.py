@@ -1,5 +1,9 @@
-"""Runs every benchmark beside this file and rewrites RESULTS.md with what they say."""
+"""Runs every benchmark beside this file and rewrites RESULTS.md with what they say.
 
+    python benchmarks/run_all.py --peer-python PATH     with the peers that are installed there
+"""
+
+import argparse
 import json
 import os
 import platform
@@ -13,6 +17,9 @@ HERE = Path(__file__).parent
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peer-python", help="python of an environment with peers")
+    peers: str | None = parser.parse_args().peer_python
     sections = [
         f"# Benchmarks\n\nRun on {datetime.now(UTC):%Y-%m-%d} on {_processor()}, by "
         "`make bench`. Ratios are what `must` and `aim` speak of.\n"
@@ -21,8 +28,13 @@ def main() -> None:
         if script == Path(__file__) or script.name.startswith("_"):
             continue
         print(f"{script.name} …", flush=True)
+        takes_peers = peers is not None and "--peer-python" in script.read_text()
+        options = ["--peer-python", peers] if takes_peers else []
         result = subprocess.run(
-            [sys.executable, script, "--json"], stdout=subprocess.PIPE, text=True, check=True
+            [sys.executable, script, "--json", *options],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
         )
         sections.append(_section(script.name, json.loads(result.stdout.splitlines()[-1])))
     (HERE / "RESULTS.md").write_text("\n".join(sections))
