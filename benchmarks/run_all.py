@@ -1,6 +1,6 @@
 """Runs every benchmark beside this file and rewrites RESULTS.md with what they say.
 
-    python benchmarks/run_all.py --peer-python PATH     with the peers that are installed there
+python benchmarks/run_all.py --peer-python PATH     with the peers that are installed there
 """
 
 import argparse

@@ -3,21 +3,14 @@
 cache ──► loader ──► batch ──► normalised once ──┬──► SAE 1: step
                                                  ├──► SAE 2: step
                                                  └──► …
-
-RUN/
-  run.json          what was asked for
-  checkpoints/      while it is not finished
-  topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
-  relu-5/           …
 """
 
 import json
 import logging
 import math
-import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +22,16 @@ from lmsaes.cache.reader import ActivationCache
 from lmsaes.errors import ConfigError
 from lmsaes.progress import progress
 from lmsaes.quantities import format_bytes, format_count, parse_count
-from lmsaes.sae import SAE, Metrics, Provenance, SAEConfig
+from lmsaes.sae import Provenance, SAEConfig
 from lmsaes.sae.config import NormalizationKind
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from lmsaes.training.folder import (
+    TrainedSAE,
+    check_folder,
+    finished,
+    forget_later_metrics,
+    remove_run,
+)
 from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.resources import check_memory, find_device, memory_needed
@@ -42,15 +42,6 @@ from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
 
 _log = logging.getLogger("lmsaes")
-
-
-@dataclass(frozen=True)
-class TrainedSAE:
-    """One result of a run."""
-
-    name: str
-    path: Path
-    metrics: Metrics
 
 
 def train(
@@ -106,11 +97,11 @@ def train(
         "log_every": log_every,
         "saes": [config.model_dump() for config in saes],
     }
-    begun = _check_folder(run, asked, overwrite)
-    finished = None if overwrite else _finished(run, saes)
-    if finished is not None:
+    begun = check_folder(run, asked, overwrite)
+    results = None if overwrite else finished(run, saes)
+    if results is not None:
         _log.info("%s is finished: nothing to do", run)
-        return finished
+        return results
     place = find_device(device)
     loader = ShuffledLoader(
         cache,
@@ -131,7 +122,7 @@ def train(
         settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
         work = _Run(cache, saes, settings, run, loader, checkpoint_every, wandb)
         if overwrite:
-            _remove_run(run)
+            remove_run(run)
         settings.write(run)
         return work.train()
 
@@ -302,7 +293,7 @@ class _Run:
                 }
                 trainer.load_state(mine, self.done)
         for trainer in self.trainers:
-            _forget_later_metrics(self._metrics_file(trainer), self.done)
+            forget_later_metrics(self._metrics_file(trainer), self.done)
 
     def _finish(self) -> list[TrainedSAE]:
         results: list[TrainedSAE] = []
@@ -411,28 +402,6 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
 
 
-def _check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettings | None:
-    """The settings of the run to go on with, if there is one.
-
-    Raises ConfigError for a folder that holds something else, or a run with other arguments.
-    """
-    if not (run / RUN_FILE).is_file():
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
-            raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
-        return None
-    if overwrite:
-        return None
-    begun = RunSettings.read(run)
-    # what memory the pool gets is decided once, and checked where it is made
-    settings = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
-    if differences := settings.differences(begun):
-        raise ConfigError(
-            f"{run} holds a run with other arguments: " + "; ".join(differences),
-            "train into another folder, or use --overwrite",
-        )
-    return begun
-
-
 def _check_shuffle(loader: ShuffledLoader) -> None:
     """Raises ConfigError when the pool is so small that the order of the text would show."""
     if loader.shuffles_well:
@@ -443,34 +412,6 @@ def _check_shuffle(loader: ShuffledLoader) -> None:
         f"give --shuffle-memory {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
         " --allow-poor-shuffle",
     )
-
-
-def _remove_run(run: Path) -> None:
-    """Removes what a run leaves in its folder, and nothing else."""
-    remove_checkpoints(run)
-    for folder in {file.parent for file in run.glob("*/metrics.jsonl")}:
-        shutil.rmtree(folder)
-
-
-def _finished(run: Path, configs: Sequence[SAEConfig]) -> list[TrainedSAE] | None:
-    """The results where every SAE is there."""
-    folders = [run / config.label for config in configs]
-    if not all((folder / "config.json").is_file() for folder in folders):
-        return None
-    results: list[TrainedSAE] = []
-    for folder in folders:
-        provenance = SAE.load(folder).provenance
-        assert provenance is not None
-        results.append(TrainedSAE(folder.name, folder, provenance.metrics))
-    remove_checkpoints(run)
-    return results
-
-
-def _forget_later_metrics(file: Path, step: int) -> None:
-    """Drops what was measured after the checkpoint that the run continues from."""
-    lines = file.read_text().splitlines() if file.is_file() else []
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    file.write_text("".join(line + "\n" for line in kept))
 
 
 def _steps(tokens: int, rows: int, batches: int, settings: RunSettings) -> int:
