@@ -15,7 +15,8 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from lmsaes.database import SCHEMA_VERSION, Database
+from lmsaes.database import Database
+from lmsaes.documents import SCHEMA_VERSION
 from lmsaes.errors import LmsaesError
 
 from . import dictionaries, features

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from lmsaes.database import DictionaryRecord
+from lmsaes.documents import DictionaryRecord
 
 from .store import Store
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from lmsaes.database import DictionaryRecord
+from lmsaes.documents import DictionaryRecord
 
 from .dependencies import CurrentDictionary, CurrentStore
 from .schemas import DensityHistogram, Dictionary, DictionarySummary, KindCounts

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from lmsaes.database import DictionaryRecord, FeatureRecord, SampleRecord
+from lmsaes.documents import DictionaryRecord, FeatureRecord, SampleRecord
 
 from .dependencies import CurrentDictionary, CurrentStore
 from .schemas import (

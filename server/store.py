@@ -7,7 +7,8 @@ from threading import Lock
 
 import numpy as np
 
-from lmsaes.database import Database, DictionaryRecord
+from lmsaes.database import Database
+from lmsaes.documents import DictionaryRecord
 
 from .schemas import Filter, Kind, Order, Sort
 

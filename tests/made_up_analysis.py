@@ -4,7 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmsaes.database import Database, DictionaryRecord, FeatureRecord, SampleRecord
+from lmsaes.database import Database
+from lmsaes.documents import DictionaryRecord, FeatureRecord, SampleRecord
 
 FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
 TOKENS_ANALYSED = CONTEXTS * CONTEXT_SIZE

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from pymongo import MongoClient
 
-from lmsaes.database import Database, SampleRecord
+from lmsaes.database import Database
+from lmsaes.documents import SampleRecord
 from lmsaes.embedded import EmbeddedServer
 from lmsaes.errors import ConfigError, DatabaseError
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from lmsaes.analysis.mine import FeatureMiner
 from lmsaes.analysis.weights import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.cache.reader import ActivationCache
-from lmsaes.database import Database, DictionaryRecord, FeatureRecord, SampleRecord
+from lmsaes.database import Database
+from lmsaes.documents import DictionaryRecord, FeatureRecord, SampleRecord
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.lm import LanguageModel, resolve_device
 from lmsaes.progress import progress
