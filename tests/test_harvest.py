@@ -11,20 +11,12 @@ from lmsaes.cache_tools.verify import verify
 
 from lmsaes import generate
 from lmsaes.cache.manifest import MANIFEST, read_manifest, write_manifest
-from lmsaes.demo import HELDOUT, MODEL, TEXT
+from lmsaes.demo import HELDOUT, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
+from tests.small_harvest import SMALL
 
 HOOKS = ["blocks.0.hook_resid_post", "blocks.1.mlp.hook_post"]
-COMMON: dict[str, Any] = {
-    "model": str(MODEL),
-    "dataset": str(HELDOUT),
-    "hooks": HOOKS,
-    "device": "cpu",
-    "context_size": 32,
-    "shard_size": "64KiB",
-    "block_size": "16KiB",
-    "batch_size": 4,
-}
+COMMON: dict[str, Any] = {**SMALL, "hooks": HOOKS}
 
 
 @pytest.fixture(scope="module")

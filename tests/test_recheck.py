@@ -19,20 +19,11 @@ from lmsaes.cache.manifest import TextPosition, write_manifest
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.recheck import recheck
+from tests.small_harvest import SMALL
 from tests.tools import refused, tool
 
 HOOKS = ["blocks.0.hook_resid_post", "blocks.1.hook_mlp_out"]
-COMMON: dict[str, Any] = {
-    "model": str(MODEL),
-    "dataset": str(HELDOUT),
-    "hooks": HOOKS,
-    "device": "cpu",
-    "context_size": 32,
-    "shard_size": "64KiB",
-    "block_size": "16KiB",
-    "batch_size": 4,
-    "tokens": 1300,
-}
+COMMON: dict[str, Any] = {**SMALL, "hooks": HOOKS, "tokens": 1300}
 
 
 @pytest.fixture(scope="module")
