@@ -312,7 +312,17 @@ def test_the_command_trains_a_sweep_from_a_file(cache_path: Path, tmp_path: Path
     assert result.exit_code == 0, result.output
     assert "topk-3" in result.output
     assert f"lmsaes analyze {tmp_path / 'run'}" in result.output.replace("\n", "")
-    assert SAE.load(tmp_path / "run" / "relu-5").features == 32
+    assert SAE.load(tmp_path / "run" / "relu-2").features == 32
+
+
+def test_recipes_that_come_with_the_project_are_valid(tmp_path: Path):
+    root = Path(__file__).parents[1]
+    recipes = [*root.glob("examples/*.toml"), root / "lmsaes/demo/sweep.toml"]
+    assert len(recipes) > 1
+    for recipe in recipes:
+        sweep = make_sweep({"cache": str(tmp_path), "out": tmp_path}, recipe)
+        labels = [sae.label for sae in sweep.sae]
+        assert len(set(labels)) == len(labels)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ class GatedConfig(SAEConfig, frozen=True):
     """A gate under an L1 penalty, a magnitude without one."""
 
     architecture: Literal["gated"] = "gated"
-    l1: Annotated[float, Field(ge=0, description="weight of the gate's sparsity penalty")] = 5.0
+    l1: Annotated[float, Field(ge=0, description="weight of the gate's sparsity penalty")] = 4.0
     l1_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
     ] = 0.05

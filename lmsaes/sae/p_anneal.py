@@ -16,6 +16,7 @@ class PAnnealConfig(ReLUConfig, frozen=True):
     """ReLU whose penalty turns from f to f^p while it trains."""
 
     architecture: Literal["p-anneal"] = "p-anneal"  # pyright: ignore[reportIncompatibleVariableOverride]
+    l1: Annotated[float, Field(ge=0, description="weight of the sparsity penalty")] = 1.0
     p_start: Annotated[float, Field(gt=0, le=1, description="exponent at first")] = 1.0
     p_end: Annotated[float, Field(gt=0, le=1, description="exponent at the end")] = 0.2
     anneal_from: Annotated[

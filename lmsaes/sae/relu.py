@@ -16,7 +16,7 @@ class ReLUConfig(SAEConfig, frozen=True):
     """Sparsity by an L1 penalty on the activations."""
 
     architecture: Literal["relu"] = "relu"
-    l1: Annotated[float, Field(ge=0, description="weight of the sparsity penalty")] = 5.0
+    l1: Annotated[float, Field(ge=0, description="weight of the sparsity penalty")] = 2.0
     l1_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
     ] = 0.05

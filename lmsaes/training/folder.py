@@ -4,7 +4,7 @@ RUN/
   run.json          what was asked for
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
-  relu-5/           …
+  relu-2/           …
 """
 
 import json
