@@ -29,12 +29,12 @@ from lmsaes.quantities import parse_count
 KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
     "batchtopk": ("k", (16, 32, 64)),
     "topk": ("k", (16, 32, 64)),
-    "jumprelu": ("l0", (16, 32, 64)),
+    "jumprelu": ("l0", (15, 30, 62)),
     "matryoshka": ("k", (16, 32, 64)),
     "hierarchical": ("k", (16, 32, 64)),
-    "p-anneal": ("l1", (0.5, 1, 2, 4)),
-    "relu": ("l1", (0.5, 1, 2, 4)),
-    "gated": ("l1", (1.5, 3, 6, 12)),
+    "p-anneal": ("l1", (0.45, 0.8, 1.4)),
+    "relu": ("l1", (0.9, 1.8, 3.6)),
+    "gated": ("l1", (2, 4, 8)),
 }
 LEVELS = (16, 32, 64)  # values of L0 that a table has
 Fronts = dict[str, dict[int, list[Score]]]  # by architecture and seed, by L0

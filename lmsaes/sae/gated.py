@@ -16,6 +16,8 @@ class GatedConfig(SAEConfig, frozen=True):
     """A gate under an L1 penalty, a magnitude without one."""
 
     architecture: Literal["gated"] = "gated"
+    # As in the paper, and by far the better here too: docs/experiments.md.
+    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0
     l1: Annotated[float, Field(ge=0, description="weight of the gate's sparsity penalty")] = 4.0
     l1_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
