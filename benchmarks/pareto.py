@@ -38,6 +38,7 @@ KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
 }
 LEVELS = (16, 32, 64)  # values of L0 that a table has
 Fronts = dict[str, dict[int, list[Score]]]  # by architecture and seed, by L0
+Table = dict[str, dict[int, list[float]]]  # by architecture and L0, the FVU of each seed
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def main() -> None:
     if arguments.markdown:
         print(markdown(fronts))
     if arguments.plot:
-        plot(fronts, arguments.plot)
+        plot(level_table(fronts), arguments.plot)
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> Fronts:
@@ -111,6 +112,13 @@ def at_level(fronts: Fronts, architecture: str, l0: float) -> dict[int, float]:
     return {seed: fvu for seed, fvu in found.items() if fvu is not None}
 
 
+def level_table(fronts: Fronts) -> Table:
+    return {
+        architecture: {l0: list(at_level(fronts, architecture, l0).values()) for l0 in LEVELS}
+        for architecture in fronts
+    }
+
+
 def report(fronts: Fronts) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for architecture in fronts:
@@ -136,37 +144,41 @@ def markdown(fronts: Fronts) -> str:
     """A line per architecture: mean and range over seeds of the FVU at each L0, silent features."""
     header = " | ".join(f"L0 {l0}" for l0 in LEVELS)
     lines = [f"| | {header} | silent |", "| --- |" + " --- |" * (len(LEVELS) + 1)]
-    for architecture, seeds in fronts.items():
-        cells: list[str] = []
-        for l0 in LEVELS:
-            fvu = list(at_level(fronts, architecture, l0).values())
-            cells.append(
-                f"{statistics.mean(fvu):.4f} ({min(fvu):.4f}–{max(fvu):.4f})" if fvu else "–"
-            )
-        silent = max(point.silent for points in seeds.values() for point in points)
+    for architecture, by_level in level_table(fronts).items():
+        cells = [
+            f"{statistics.mean(fvu):.4f} ({min(fvu):.4f}–{max(fvu):.4f})" if fvu else "–"
+            for fvu in by_level.values()
+        ]
+        silent = max(point.silent for seed in fronts[architecture].values() for point in seed)
         lines.append(f"| {architecture} | {' | '.join(cells)} | ≤ {100 * silent:.1f} % |")
     return "\n".join(lines)
 
 
-def plot(fronts: Fronts, path: Path) -> None:
+def plot(table: Table, path: Path) -> None:
+    """The table as a picture: means over seeds, and bars from the lowest to the highest."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import NullFormatter
 
     figure = Figure(figsize=(7.5, 5), layout="constrained")
     axes: Any = figure.subplots()
-    for number, (architecture, seeds) in enumerate(fronts.items()):
-        for points in seeds.values():
-            axes.plot(
-                [point.l0 for point in points],
-                [point.fvu for point in points],
-                "o-",
-                color=f"C{number}",
-                markersize=3,
-                linewidth=1,
-                label=architecture if points is next(iter(seeds.values())) else None,
-            )
+    for number, (architecture, by_level) in enumerate(table.items()):
+        levels = [l0 for l0 in LEVELS if by_level[l0]]
+        means = [statistics.mean(by_level[l0]) for l0 in levels]
+        below = [mean - min(by_level[l0]) for l0, mean in zip(levels, means, strict=True)]
+        above = [max(by_level[l0]) - mean for l0, mean in zip(levels, means, strict=True)]
+        marker = "os^vD<>P"[number % 8]
+        axes.errorbar(
+            levels, means, yerr=[below, above], label=architecture, marker=marker, capsize=3
+        )
     axes.set(xscale="log", yscale="log", xlabel="L0", ylabel="fraction of variance unexplained")
     axes.set_xticks(LEVELS, [str(l0) for l0 in LEVELS])
-    axes.grid(True, which="both", alpha=0.2)
+    fvus = [0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5]
+    axes.set_yticks(fvus, [f"{fvu:g}" for fvu in fvus])
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_minor_formatter(NullFormatter())
+    shown = [fvu for by_level in table.values() for each in by_level.values() for fvu in each]
+    axes.set_ylim(min(shown) / 1.1, max(shown) * 1.1)
+    axes.grid(True, alpha=0.2)
     axes.legend()
     figure.savefig(path, dpi=150)
 

@@ -54,3 +54,9 @@ def test_a_benchmark_reports_in_the_form_of_all(name, monkeypatch, capsys):
         assert {"what", "value", "unit", "ratio", "must", "aim", "better"} <= set(row)
         assert row["better"] in ("higher", "lower")
         assert row["value"] is not None or "not measured" in row["what"] or " at L0 " in row["what"]
+
+
+def test_fronts_are_drawn_where_some_levels_are_missing(tmp_path: Path):
+    plot = runpy.run_path(str(BENCHMARKS / "pareto.py"))["plot"]
+    plot({"topk": {16: [0.2, 0.3], 32: [0.1], 64: []}}, tmp_path / "fronts.png")
+    assert (tmp_path / "fronts.png").read_bytes()[1:4] == b"PNG"
