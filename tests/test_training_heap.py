@@ -27,6 +27,8 @@ print(faults(size))
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc is asked")
 def test_freed_memory_is_used_again():
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True
+    )
     before, after = map(int, result.stdout.split())
     assert after < before / 10

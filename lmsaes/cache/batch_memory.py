@@ -1,7 +1,7 @@
 """Memory for batches, used again when nobody holds the batch any more.
 
 A batch of a few megabytes is fresh memory each time, as the C library sees it, and the system
-clears and maps every page of it. That cost a tenth to a fifth of a warm epoch.
+clears and maps every page of it (docs/experiments.md has what that costs).
 """
 
 import math

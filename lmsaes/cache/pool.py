@@ -230,7 +230,7 @@ class FramePool:
     def _memory(self, array: BlockFiles, frames: int) -> Tensor:
         shape = (frames * self._block_rows, *array.spec.shape[1:])
         if self.device.type == "cpu":
-            # numpy asks for huge pages: a pool is filled in half the time, and gathered from faster
+            # numpy asks for huge pages, which are quicker to fill and to gather from
             return array.spec.to_torch(np.empty(shape, array.spec.numpy_dtype))
         dtype = array.spec.to_torch(np.empty(0, array.spec.numpy_dtype)).dtype
         return torch.empty(shape, dtype=dtype, device=self.device)

@@ -34,8 +34,7 @@ def nested_error(
 class _NestedError(torch.autograd.Function):
     """Σ over levels j of ‖base − part_0 − … − part_j‖², and the last difference.
 
-    [rows, levels, d] is memory that the CPU takes longer to pass through than the sparse products
-    take; this passes five times where the formula and its derivative would fifteen times.
+    Few passes over [rows, levels, d]: autograd's running sums, squares and derivatives make many.
     """
 
     @staticmethod
