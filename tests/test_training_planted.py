@@ -170,6 +170,11 @@ def test_the_default_rate_follows_the_run_and_a_given_one_stands():
     assert peak_lr(TopKConfig(lr=0.5), 2048, 512, 2000, 2048) == 0.5
 
 
+def test_the_default_rate_has_a_highest_value_that_falls_with_wide_inputs():
+    rates = [peak_lr(TopKConfig(), 64, d_in, steps=10, batch=4096) for d_in in (32, 256, 1024)]
+    assert rates == pytest.approx([8e-3, 8e-3, 4e-3])
+
+
 OPTIMIZERS = ["adam", "muon", "schedule-free", "signum", "adam-8bit"]
 
 

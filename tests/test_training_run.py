@@ -116,7 +116,7 @@ def test_an_sae_does_not_depend_on_its_company(run: Train):
 def test_an_interrupted_run_continues_bit_for_bit(
     run: Train, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ):
-    whole = run(out="whole")
+    whole = run(out="whole", log_every=7)
     step = SAETrainer.step
 
     def interrupted_step(self: SAETrainer, x: torch.Tensor, target: torch.Tensor):

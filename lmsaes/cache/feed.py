@@ -5,7 +5,6 @@ steps.py: which rows, and where they are ─► gathering threads ─► device 
 
 import itertools
 import os
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from lmsaes.cache.kept import KeptRows
 from lmsaes.cache.order import EpochOrder
 from lmsaes.cache.pool import Pool
 from lmsaes.cache.steps import LoaderStats, Step, Steps
+from lmsaes.threads import threads_that_compute
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Feed:
         self._filler = ThreadPoolExecutor(1, "fill pool")
         workers = min(4, os.cpu_count() or 1)
         self._ahead = workers + 1
-        self._gatherers = _single_threaded(workers)
+        self._gatherers = threads_that_compute(workers, 1, "gather rows")
         self._on_host = pool.device.type == "cpu"
         uploads = self._on_host and device.type == "cuda"
         self._upload = torch.cuda.Stream(device) if uploads else None
@@ -171,23 +171,3 @@ class Feed:
 def _gather(tables: list[Tensor], step: Step, part: slice, out: list[Tensor]) -> None:
     for target, table, index in zip(out, tables, step.index, strict=True):
         torch.index_select(table, 0, index[part], out=target)
-
-
-def _single_threaded(workers: int) -> ThreadPoolExecutor:
-    """Threads in each of which torch computes without helpers: they are each other's.
-
-    `torch.set_num_threads` counts for the thread that calls it and for threads begun later, so
-    the number is put back when all have begun.
-    """
-    threads = torch.get_num_threads()
-    executor = ThreadPoolExecutor(workers, "gather rows", _without_helpers)
-    together = threading.Barrier(workers)
-    for task in [executor.submit(together.wait) for _ in range(workers)]:
-        task.result()
-    torch.set_num_threads(threads)
-    return executor
-
-
-def _without_helpers() -> None:
-    torch.get_num_threads()  # a thread's first look at its number would undo what was set before
-    torch.set_num_threads(1)

@@ -40,11 +40,11 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     ] = "adam"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
     warmup: Annotated[
-        int | None, Field(ge=0, description="steps until the peak (default: a sixteenth, ≤ 1000)")
+        int | None, Field(ge=0, description="steps until the peak (default: an eighth, ≤ 1000)")
     ] = None
     decay: Annotated[
         float, Field(ge=0, le=1, description="last share of the run over which lr falls to zero")
-    ] = 0.2
+    ] = 0.5
     clip: Annotated[
         float | None,
         Field(

@@ -25,6 +25,7 @@ from lmsaes.quantities import format_bytes, format_count, parse_count
 from lmsaes.sae import Provenance, SAEConfig
 from lmsaes.sae.config import NormalizationKind
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from lmsaes.training.company import Company
 from lmsaes.training.folder import (
     TrainedSAE,
     check_folder,
@@ -183,14 +184,14 @@ class _Run:
         return sample_rows(self.cache, hooks, self.settings.drop_special)
 
     def train(self) -> list[TrainedSAE]:
-        with interruptible() as interrupted:
+        with interruptible() as interrupted, Company(self.trainers, self.device) as company:
             self._restore()
             self._announce()
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
             with progress("train", total, "tokens", done=done) as bar:
                 for batch in self._batches():
-                    rows = self._step(batch)
+                    rows = self._step(batch, company)
                     note = self._report() if self._is_time(self.settings.log_every) else None
                     bar.advance(rows, note)
                     if interrupted.is_set():
@@ -218,7 +219,7 @@ class _Run:
                 if self.done >= self.steps:
                     return
 
-    def _step(self, batch: dict[str, Tensor]) -> int:
+    def _step(self, batch: dict[str, Tensor], company: Company) -> int:
         normalized: dict[Normalization, Tensor] = {}
 
         def rows_of(hooks: tuple[str, ...], normalize: Normalization) -> Tensor:
@@ -229,10 +230,15 @@ class _Run:
                 )
             return normalized[normalize]
 
-        for trainer in self.trainers:
-            config = trainer.sae.config
-            x = rows_of(config.inputs, trainer.inputs)
-            trainer.step(x, rows_of(config.outputs, trainer.outputs))
+        company.step(
+            [
+                (
+                    rows_of(trainer.sae.config.inputs, trainer.inputs),
+                    rows_of(trainer.sae.config.outputs, trainer.outputs),
+                )
+                for trainer in self.trainers
+            ]
+        )
         self.done += 1
         rows = batch[self.hooks[0]].shape[0]
         self.tokens += rows
