@@ -11,7 +11,7 @@ _SIGNUM_SHARE = 1 / 8
 def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: float) -> float:
     """The learning rate at the top of the schedule.
 
-    0.085 · √(256 / d_in) · ∛(batch / (steps · features)), at most 8e-3 · √(256 / max(d_in, 256))
+    0.095 · √(256 / d_in) · ∛(batch / (steps · features)), at most 8e-3 · √(256 / max(d_in, 256))
     and at least 5e-5: the best rate falls with the length of the run and the width and rises with
     the batch, each by about the cube root. The usual rules were found on runs of 10⁵ steps and
     are too low for short ones. docs/architectures.md has the sweeps behind the
@@ -19,7 +19,7 @@ def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: floa
     """
     if config.lr is not None:
         return config.lr
-    rate = 0.085 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
+    rate = 0.095 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
     highest = 8e-3 * (256 / max(d_in, 256)) ** 0.5
     share = config.lr_share * (_SIGNUM_SHARE if config.optimizer == "signum" else 1.0)
     return share * max(min(rate, highest), 5e-5)
