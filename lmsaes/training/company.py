@@ -13,9 +13,9 @@ from lmsaes.training.trainer import SAETrainer
 class Company:
     """Trainers that step together: on a CPU each on its share of the cores.
 
-    Half of a step are products and selections that two cores do less than twice as fast as one,
-    so two SAEs side by side are done before one after the other. Those that are left over when
-    each core has its share take all cores, in turn, as on a GPU.
+    Two cores do a small step less than twice as fast as one, so two SAEs side by side are done
+    before one after the other (docs/experiments.md). Those that are left over when each core has
+    its share take all cores, in turn, as on a GPU.
     """
 
     def __init__(self, trainers: Sequence[SAETrainer], device: torch.device) -> None:

@@ -14,8 +14,7 @@ def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: floa
     0.095 · √(256 / d_in) · ∛(batch / (steps · features)), at most 8e-3 · √(256 / max(d_in, 256))
     and at least 5e-5: the best rate falls with the length of the run and the width and rises with
     the batch, each by about the cube root. The usual rules were found on runs of 10⁵ steps and
-    are too low for short ones. docs/architectures.md has the sweeps behind the
-    constants.
+    are too low for short ones. docs/architectures.md has the sweeps behind it.
     """
     if config.lr is not None:
         return config.lr
