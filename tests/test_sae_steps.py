@@ -54,7 +54,8 @@ def aux_k(sae: SAE, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
     if not len(dead):
         return torch.zeros((), dtype=pre.dtype)
     f = keep_largest(pre[:, dead].relu(), min(sae.aux_k, len(dead)))
-    return sae.aux_weight * mean_square(residual.detach() - f @ sae.W_dec[dead])
+    missed = residual.detach()
+    return sae.aux_weight * mean_square(missed - f @ sae.W_dec[dead]) / mean_square(missed)
 
 
 def ghost(sae: SAE, pre: Tensor, residual: Tensor, dead: Tensor) -> Tensor:
@@ -342,7 +343,7 @@ def test_a_step_never_waits_for_the_gpu(config: SAEConfig):
     trainer = SAETrainer(SAE.create(config, D).cuda(), 10, 1000, scale, scale)
     x = torch.randn(ROWS, D, device="cuda")
     trainer.step(x, x)  # compiles kernels, allocates
-    trainer.dead = torch.arange(0, FEATURES, 2, device="cuda")
+    trainer.silent = torch.arange(0, FEATURES, 2, device="cuda")
     torch.cuda.set_sync_debug_mode("error")
     try:
         trainer.step(x, x)

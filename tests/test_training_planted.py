@@ -22,7 +22,7 @@ from lmsaes.sae import (
 from lmsaes.training import SAETrainer
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import forget, make_optimizers
-from lmsaes.training.schedules import lr_factor, peak_lr
+from lmsaes.training.schedules import lr_factor, peak_lr, revive_after_tokens
 
 D, PLANTED, ACTIVE = 32, 64, 3
 DIRECTIONS = torch.nn.functional.normalize(
@@ -113,8 +113,55 @@ def test_silence_is_counted_in_tokens():
         trainer.step(x, x)
     _, dead = trainer.report()
     assert dead == 7 / 8
-    assert trainer.dead.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert trainer.silent.tolist() == [0, 1, 2, 4, 5, 6, 7]
     assert trainer.silent_for.tolist() == [120, 120, 120, 0, 120, 120, 120, 120]
+
+
+def test_what_is_revived_and_what_is_called_dead_are_two_things():
+    config = TopKConfig(features=8, k=1, revive_after=40, dead_after=100)
+    scale = Normalization(torch.zeros(4), torch.ones(4), 4.0)
+    trainer = SAETrainer(SAE.create(config, 4), 10, 400, scale, scale)
+    with torch.no_grad():
+        trainer.sae.b_enc[3] = 1000.0  # always the one that fires
+    x = torch.randn(40, 4)
+    trainer.step(x, x)
+    assert trainer.silent.tolist() == [0, 1, 2, 4, 5, 6, 7]
+    assert trainer.report()[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens"),
+    [
+        (TopKConfig(k=8), 40 * 1024 / 8),
+        (JumpReLUConfig(l0=64), 40 * 1024 / 64),
+        (ReLUConfig(), 40 * 1024 / 32),
+        (TopKConfig(k=8, dead_after=500), 500),
+        (TopKConfig(k=8, dead_after=500, revive_after=90), 90),
+    ],
+)
+def test_features_are_revived_when_an_average_one_would_have_fired_forty_times(
+    config: SAEConfig, tokens: float
+):
+    assert revive_after_tokens(config, 1024) == tokens
+
+
+def test_features_that_are_taken_up_soon_are_not_lost():
+    """Sixteen features a dimension on dense rows, in a short run."""
+    d, features, batch, steps = 64, 1024, 256, 400
+    spectrum = torch.arange(1, d + 1) ** -0.5
+    spectrum *= (d / spectrum.square().sum()).sqrt()
+    silent: list[float] = []
+    for after in (None, steps * batch):
+        config = TopKConfig(features=features, k=8, revive_after=after)
+        scale = Normalization(torch.zeros(d), torch.ones(d), float(d))
+        trainer = SAETrainer(SAE.create(config, d), steps, steps * batch, scale, scale)
+        generator = torch.Generator().manual_seed(6)
+        for _ in range(steps):
+            x = torch.randn(batch, d, generator=generator) * spectrum
+            trainer.step(x, x)
+        silent.append(float((trainer.silent_for > 40 * batch).float().mean()))
+    soon, never = silent
+    assert soon < never / 4
 
 
 def test_gradients_of_parts_add_up_to_those_of_the_batch():

@@ -113,7 +113,7 @@ class SAE(nn.Module, ABC):
         self.W_dec = nn.Parameter(torch.zeros(self.features, self.d_out))
         self.b_dec = nn.Parameter(torch.zeros(self.d_out))
         self.W_skip = nn.Parameter(torch.zeros(self.d_out, self.d_in)) if config.skip else None
-        self.aux_k = config.aux_k or max(self.d_in // 2, 1)
+        self.aux_k = config.aux_k or max(1, min(round(2 * config.active), self.d_in // 2))
         self.aux_weight, self.ghost_weight = config.aux_weight, config.ghost_weight
         self.precision = torch.bfloat16 if config.precision == "bfloat16" else None
         # Parts of a row that are brought to mean 0 and variance 1, each by itself.

@@ -60,6 +60,14 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
             " (default: 10M, or an eighth of a shorter run)",
         ),
     ] = None
+    revive_after: Annotated[
+        int | None,
+        Field(
+            gt=0,
+            description="tokens without firing after which auxiliary losses take a feature up"
+            " (default: dead_after where given, else 40 · features / L0)",
+        ),
+    ] = None
     normalize: Annotated[
         NormalizationKind,
         Field(
@@ -84,7 +92,10 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     ] = "float32"
     aux_k: Annotated[
         int | None,
-        Field(gt=0, description="dead features that explain the error (default: half of d_model)"),
+        Field(
+            gt=0,
+            description="silent features that explain the error (default: 2·L0, at most d_in/2)",
+        ),
     ] = None
     aux_weight: Annotated[
         float, Field(ge=0, description="weight of that auxiliary loss, which revives dead features")
@@ -121,6 +132,11 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
         if self.features is not None:
             return self.features
         return round((16 if self.expansion is None else self.expansion) * d_in)
+
+    @property
+    def active(self) -> float:
+        """About how many features will fire on a row."""
+        return 32.0
 
     @property
     def inputs(self) -> tuple[str, ...]:

@@ -23,8 +23,10 @@ def aux_k_loss(
 ) -> Tensor:
     """How badly the dead features alone would explain what the SAE misses (Gao et al. 2024, A.2).
 
-        ê = Σ over the k largest dead pre-activations of relu(z)·d,   loss = mean ‖e − ê‖² / d
+        ê = Σ over the k largest dead pre-activations of relu(z)·d
+        loss = mean ‖e − ê‖² / mean ‖e‖²
 
+    Divided by the residual, so that it means the same however much the live ones explain.
     `residual` e [rows, d_out] is taken as given: live features get no gradient from it. `pre`
     [rows, features] holds the pre-activations of `x`; `dead` int64 [n] the dead features' ids.
     """
@@ -35,11 +37,12 @@ def aux_k_loss(
             values = values * torch.zeros_like(values).scatter_(1, kept, 1.0)
         explained = values @ W_dec[dead]
     else:
-        top, indices = pre[:, dead].topk(k, dim=1, sorted=False)
+        top, indices = pre.index_select(1, dead).topk(k, dim=1, sorted=False)
         entries = SparseRows.from_topk(top, dead[indices], pre.shape[1]).ordered()
         values = linear_at(entries, x, W_enc, b_enc).relu()
         explained = sparse_decode(entries.with_values(values), W_dec)
-    return (residual - explained).square().sum() / residual.numel()
+    scale = residual.square().sum().clamp(min=_TINY)
+    return (residual - explained).square().sum() / scale
 
 
 def ghost_loss(

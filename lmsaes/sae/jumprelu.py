@@ -52,6 +52,10 @@ class JumpReLUConfig(SAEConfig, frozen=True):
     ] = 3e-6
 
     @property
+    def active(self) -> float:
+        return self.l0
+
+    @property
     def penalty_weight(self) -> float:
         """The weight given, or the default of this kind of penalty."""
         return _WEIGHTS[self.sparsity] if self.weight is None else self.weight

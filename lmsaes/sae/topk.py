@@ -20,7 +20,11 @@ class TopKConfig(SAEConfig, frozen=True):
     k: Annotated[int, Field(gt=0, description="active features per row")] = 32
     aux_weight: Annotated[
         float, Field(ge=0, description="weight of the auxiliary loss that revives dead features")
-    ] = 1 / 32
+    ] = 0.1
+
+    @property
+    def active(self) -> float:
+        return self.k
 
     def _default_label(self) -> str:
         return f"{self.architecture}-{self.k}"

@@ -3,6 +3,8 @@
 from lmsaes.sae.config import SAEConfig
 
 DEAD_AFTER = 10_000_000
+# Firings that a feature of average frequency has meanwhile.
+_REVIVE_FIRINGS = 40
 WARMUP = 1000
 # By a sign every weight moves by the whole rate, where Adam's mostly move by less.
 _SIGNUM_SHARE = 1 / 8
@@ -37,6 +39,20 @@ def dead_after_tokens(config: SAEConfig, tokens: int) -> int:
     if config.dead_after is not None:
         return config.dead_after
     return max(1, min(DEAD_AFTER, tokens // 8))
+
+
+def revive_after_tokens(config: SAEConfig, features: int) -> int:
+    """Tokens of silence after which the auxiliary losses take a feature up.
+
+    40 · features / L0, in which a feature of average frequency fires forty times: one that has
+    to wait for millions of tokens is lost to a short run (docs/experiments.md). A `dead_after` that
+    was given is meant for this too.
+    """
+    if config.revive_after is not None:
+        return config.revive_after
+    if config.dead_after is not None:
+        return config.dead_after
+    return max(1, min(DEAD_AFTER, round(_REVIVE_FIRINGS * features / config.active)))
 
 
 def lr_factor(step: int, steps: int, warmup: int, decay: float) -> float:

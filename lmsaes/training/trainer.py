@@ -17,15 +17,24 @@ from lmsaes.training.optimizers import (
     optimizer_state,
 )
 from lmsaes.training.resampling import resample
-from lmsaes.training.schedules import dead_after_tokens, lr_factor, peak_lr, warmup_steps
+from lmsaes.training.schedules import (
+    dead_after_tokens,
+    lr_factor,
+    peak_lr,
+    revive_after_tokens,
+    warmup_steps,
+)
 
 _FINAL_SHARE = 0.1
+# Steps after which a GPU is asked anew which features are silent: the host waits for the answer.
+_ASKED_EVERY = 8
 
 
 class SAETrainer:
     """An SAE, its optimiser, its place in the schedule and its count of silent features.
 
-    `step` never waits for the device; `report` and `final_metrics` do.
+    `step` waits for the device once in eight steps, to ask which features are silent; `report`
+    and `final_metrics` do wait.
     """
 
     def __init__(
@@ -52,7 +61,8 @@ class SAETrainer:
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
-        self.dead = torch.zeros(0, dtype=torch.int64, device=self.device)
+        self.revive_after = revive_after_tokens(config, sae.features)
+        self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
 
@@ -78,6 +88,8 @@ class SAETrainer:
         self.done += 1
         if self.done in self.resample_at:
             self._resample(x, target)
+        if self.device.type == "cpu" or self.done % _ASKED_EVERY == 0:
+            self.silent = (self.silent_for >= self.revive_after).nonzero().squeeze(1)
         return output
 
     def _gradients(self, x: Tensor, target: Tensor) -> StepOutput:
@@ -86,7 +98,7 @@ class SAETrainer:
         size = self.sae.config.micro_batch or rows
         outputs: list[StepOutput] = []
         for part, wanted in zip(x.split(size), target.split(size), strict=True):
-            output = self.sae.step(part, wanted, dead=self.dead, progress=self.done / self.steps)
+            output = self.sae.step(part, wanted, dead=self.silent, progress=self.done / self.steps)
             share = part.shape[0] / rows
             (share * output.loss).backward()
             outputs.append(
@@ -116,14 +128,14 @@ class SAETrainer:
         generator = torch.Generator().manual_seed(self.sae.config.seed + self.done)
         resample(self.sae, self.optimizers, dead, x, target, generator)
         self.silent_for[dead] = 0
-        self.dead = self.dead[:0]
+        self.silent = self.silent[:0]
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
         return self.lr * lr_factor(step, self.steps, self.warmup, self.decay)
 
     def report(self) -> tuple[Averages, float]:
-        """Averages since the last report and the dead share; refreshes the set of dead features.
+        """Averages since the last report and the dead share.
 
         Raises ConfigError when the loss is no longer a number.
         """
@@ -134,14 +146,20 @@ class SAETrainer:
                 f"train it with a smaller lr than {self.lr:.2g}",
             )
         self.recent.reset()
-        self.dead = (self.silent_for >= self.dead_after).nonzero().squeeze(1)
-        return averages, self.dead.shape[0] / self.sae.features
+        return averages, self._dead_fraction()
 
     def final_metrics(self) -> Metrics:
         """Measured over the last tenth of the run."""
         averages = self.last.averages(self.outputs.variance)
-        dead = float((self.silent_for >= self.dead_after).float().mean())
-        return Metrics(fvu=averages.fvu, l0=averages.l0, dead_fraction=dead, rows=averages.rows)
+        return Metrics(
+            fvu=averages.fvu,
+            l0=averages.l0,
+            dead_fraction=self._dead_fraction(),
+            rows=averages.rows,
+        )
+
+    def _dead_fraction(self) -> float:
+        return float((self.silent_for >= self.dead_after).float().mean())
 
     def finished_sae(self) -> SAE:
         """A copy that takes raw activations."""
@@ -157,7 +175,7 @@ class SAETrainer:
         for key, value in optimizer_state(self.sae, self.optimizers).items():
             state[f"optimizer.{key}"] = value
         state["silent_for"] = self.silent_for
-        state["dead"] = self.dead
+        state["silent"] = self.silent
         state["metrics.recent"] = self.recent.state()
         state["metrics.last"] = self.last.state()
         return state
@@ -172,7 +190,7 @@ class SAETrainer:
         self.sae.load_state_dict(parts["weights"])
         load_optimizer_state(self.sae, self.optimizers, parts["optimizer"])
         self.silent_for.copy_(state["silent_for"])
-        self.dead = state["dead"].to(self.device)
+        self.silent = state["silent"].to(self.device)
         self.recent.load_state(state["metrics.recent"])
         self.last.load_state(state["metrics.last"])
 
