@@ -12,6 +12,10 @@ from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
 from lmsaes.sae.sparse_rows import SparseRows
 
+# Of the decoder's rows, which the encoder starts from: the k largest features overlap, and together
+# would say more than there is (docs/experiments.md).
+_FIRST_ENCODER = 0.8
+
 
 class TopKConfig(SAEConfig, frozen=True):
     """k features per row; dead ones are revived by an auxiliary loss."""
@@ -42,6 +46,11 @@ class TopK(SAE, architecture="topk"):
                 f"k = {config.k} is more than the {self.features} features", "choose a smaller k"
             )
         self.k = config.k
+
+    def initialize(self, generator: torch.Generator, directions: Tensor | None = None) -> None:
+        super().initialize(generator, directions)
+        with torch.no_grad():
+            self.W_enc.mul_(_FIRST_ENCODER)
 
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         return self.encode(x, features).dense()
