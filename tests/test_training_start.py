@@ -4,7 +4,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from lmsaes.sae import GatedConfig, JumpReLUConfig, ReLUConfig, SAEConfig, TopKConfig
+from lmsaes.sae import (
+    SAE,
+    BatchTopKConfig,
+    GatedConfig,
+    JumpReLUConfig,
+    ReLUConfig,
+    SAEConfig,
+    TopKConfig,
+)
 from lmsaes.sae.config import NormalizationKind
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.start import active_directions, geometric_median, new_sae
@@ -110,3 +118,18 @@ def test_an_sae_starts_from_the_centre_of_the_rows(config: SAEConfig, centre: st
     directions = active_directions(rows)
     inside = sae.W_enc @ directions.T @ directions
     torch.testing.assert_close(inside, sae.W_enc.detach(), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "share"),
+    [
+        (TopKConfig(features=16, k=2), 0.8),
+        (BatchTopKConfig(features=16, k=2), 0.8),
+        (JumpReLUConfig(features=16), 1.0),
+    ],
+    ids=lambda value: getattr(value, "architecture", None),
+)
+def test_decoder_rows_start_at_norm_one_and_the_encoder_along_them(config: SAEConfig, share: float):
+    sae = SAE.create(config, D)
+    torch.testing.assert_close(sae.W_dec.norm(dim=1), torch.ones(16))
+    torch.testing.assert_close(sae.W_enc, share * sae.W_dec)
