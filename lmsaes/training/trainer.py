@@ -33,8 +33,8 @@ _ASKED_EVERY = 8
 class SAETrainer:
     """An SAE, its optimiser, its place in the schedule and its count of silent features.
 
-    `step` waits for the device once in eight steps, to ask which features are silent; `report`
-    and `final_metrics` do wait.
+    `step` waits for the device once in eight steps, where silent features are revived: to ask which
+    they are. `report` and `final_metrics` do wait.
     """
 
     def __init__(
@@ -61,6 +61,7 @@ class SAETrainer:
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
+        self.revives = config.aux_weight > 0 or config.ghost_weight > 0
         self.revive_after = revive_after_tokens(config, sae.features)
         self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
@@ -88,7 +89,7 @@ class SAETrainer:
         self.done += 1
         if self.done in self.resample_at:
             self._resample(x, target)
-        if self.device.type == "cpu" or self.done % _ASKED_EVERY == 0:
+        if self.revives and (self.device.type == "cpu" or self.done % _ASKED_EVERY == 0):
             self.silent = (self.silent_for >= self.revive_after).nonzero().squeeze(1)
         return output
 
