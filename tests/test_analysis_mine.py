@@ -19,7 +19,7 @@ def mine(activations: torch.Tensor, top: int, chunk: int) -> FeatureMiner:
     miner = FeatureMiner(features, size, top, torch.device("cpu"))
     for start in range(0, contexts, chunk):
         rows = activations[start : start + chunk].reshape(-1, features)
-        miner.add(start, SparseRows.from_dense(rows))
+        miner.add(start, SparseRows.above(rows, 0.0))
     return miner
 
 

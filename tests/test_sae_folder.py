@@ -119,7 +119,7 @@ def test_decode_takes_sparse_and_dense(config: SAEConfig):
     sae = trained(config)
     f = sae.encode(torch.randn(9, D).double())
     torch.testing.assert_close(sae.decode(f), sae.decode(f.dense()))
-    empty = SparseRows.from_dense(torch.zeros(3, sae.features).double())
+    empty = SparseRows.above(torch.zeros(3, sae.features).double(), 0.0)
     torch.testing.assert_close(sae.decode(empty), sae.b_dec.expand(3, -1))
 
 

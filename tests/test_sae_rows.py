@@ -1,5 +1,6 @@
 """SparseRows: the same matrix as its dense form, whatever is in it."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ def sparse_matrices(draw: st.DrawFn) -> torch.Tensor:
 @settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_dense_and_sparse_hold_the_same(matrix: torch.Tensor):
-    rows = SparseRows.from_dense(matrix)
+    rows = SparseRows.above(matrix, 0.0)
     assert torch.equal(rows.dense(), matrix)
     assert rows.nnz == int((matrix > 0).sum())
     assert torch.equal(rows.counts(), (matrix > 0).sum(1))
@@ -28,7 +29,7 @@ def test_dense_and_sparse_hold_the_same(matrix: torch.Tensor):
 @settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_columns_of_a_row_ascend_and_row_ids_match(matrix: torch.Tensor):
-    rows = SparseRows.from_dense(matrix)
+    rows = SparseRows.above(matrix, 0.0)
     assert torch.equal(torch.stack([rows.row_ids(), rows.indices], 1), (matrix > 0).nonzero())
 
 
@@ -37,16 +38,41 @@ def test_columns_of_a_row_ascend_and_row_ids_match(matrix: torch.Tensor):
 def test_columns_are_the_dense_columns(matrix: torch.Tensor, data: st.DataObject):
     features = matrix.shape[1]
     ids = torch.tensor(data.draw(st.lists(st.integers(0, features - 1), unique=True)), dtype=int)
-    assert torch.equal(SparseRows.from_dense(matrix).columns(ids).dense(), matrix[:, ids])
-    assert torch.equal(SparseRows.from_dense(matrix).columns(slice(0, 2)).dense(), matrix[:, :2])
+    assert torch.equal(SparseRows.above(matrix, 0.0).columns(ids).dense(), matrix[:, ids])
+    assert torch.equal(SparseRows.above(matrix, 0.0).columns(slice(0, 2)).dense(), matrix[:, :2])
 
 
 @settings(deadline=None, max_examples=50)
 @given(sparse_matrices())
 def test_where_keeps_what_it_is_told(matrix: torch.Tensor):
-    rows = SparseRows.from_dense(matrix)
+    rows = SparseRows.above(matrix, 0.0)
     kept = rows.where(rows.values > 0.6)
     assert torch.equal(kept.dense(), torch.where(matrix > 0.6, matrix, 0.0))
+
+
+@settings(deadline=None, max_examples=50)
+@given(sparse_matrices(), st.sampled_from([torch.float32, torch.float64, torch.bfloat16]))
+def test_above_a_floor_of_each_feature(matrix: torch.Tensor, dtype: torch.dtype):
+    matrix = matrix.to(dtype)
+    floor = torch.linspace(-0.2, 1.2, matrix.shape[1], dtype=dtype)
+    above = matrix > floor
+    rows = SparseRows.above(matrix, floor)
+    assert torch.equal(torch.stack([rows.row_ids(), rows.indices], 1), above.nonzero())
+    assert torch.equal(rows.values, matrix[above])
+
+
+@pytest.mark.parametrize("features", [2**15 - 1, 2**15, 2**16 + 1])
+def test_the_order_by_feature_holds_for_wide_dictionaries(features: int):
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.rand(5, features, generator=generator)
+    matrix[:, -1] = matrix[2, 7] = 1.0
+    rows = SparseRows.above(matrix, 0.999).ordered()
+    order = rows.by_feature
+    assert order is not None
+    wanted = (matrix.T > 0.999).nonzero()
+    assert torch.equal(order.rows, wanted[:, 1])
+    assert torch.equal(order.offsets.diff(), (matrix > 0.999).sum(0))
+    assert torch.equal(rows.indices[order.places], wanted[:, 0])
 
 
 def test_from_topk_keeps_the_k_largest():

@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lmsaes.sae.sparse_ops import columns_product, linear_at, products_at, sparse_decode
+from lmsaes.sae.sparse_ops import (
+    columns_product,
+    linear_at,
+    products_at,
+    rows_of,
+    rows_product,
+    sparse_decode,
+)
 from lmsaes.sae.sparse_rows import SparseRows
 
 
@@ -25,8 +32,10 @@ def problems(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
     return normal(rows, features) * mask, normal(features, d), normal(rows, d)
 
 
-def entries_of(matrix: Tensor) -> SparseRows:
-    return SparseRows.from_mask(matrix, matrix != 0)
+def entries_of(matrix: Tensor, mask: Tensor | None = None) -> SparseRows:
+    """Those at which the mask is true; without one, those other than zero."""
+    mask = matrix != 0 if mask is None else mask
+    return SparseRows.above(mask.to(matrix.dtype), 0.5).with_values(matrix[mask])
 
 
 @settings(deadline=None, max_examples=50)
@@ -52,12 +61,37 @@ def test_linear_at_has_the_gradients_of_a_linear_layer(problem: tuple[Tensor, Te
     weight = weight.requires_grad_()
     bias = torch.zeros(weight.shape[0], dtype=torch.float64, requires_grad=True)
     dense = torch.nn.functional.linear(x, weight, bias)
-    entries = SparseRows.from_mask(dense.detach(), mask)
+    entries = entries_of(dense.detach(), mask)
     values = linear_at(entries, x, weight, bias)
     torch.testing.assert_close(values, dense[mask])
     fast = torch.autograd.grad(values.square().sum(), (weight, bias))
     plain = torch.autograd.grad(dense[mask].square().sum(), (weight, bias))
     torch.testing.assert_close(fast, plain)
+
+
+@settings(deadline=None, max_examples=50)
+@given(problems(), st.sampled_from([0.1, 0.5, 0.9]))
+def test_entries_of_value_zero_change_no_product(
+    problem: tuple[Tensor, Tensor, Tensor], share: float
+):
+    matrix, W_dec, x = problem
+    zeroed = torch.rand(matrix.shape, generator=torch.Generator().manual_seed(0)) < share
+    entries = entries_of(matrix.masked_fill(zeroed, 0.0), matrix != 0)
+    torch.testing.assert_close(rows_product(entries, W_dec), entries.dense() @ W_dec)
+    torch.testing.assert_close(columns_product(entries, x), entries.dense().T @ x)
+
+
+def test_gradients_of_chosen_rows_add_to_those_of_the_whole():
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(7, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    ids = torch.tensor([1, 4, 5])
+    for first in (weight.square().sum(), 0.0):
+        for last in (weight.exp().sum(), 0.0):
+            loss = first + rows_of(weight, ids).pow(3).sum() + last
+            plain = first + weight[ids].pow(3).sum() + last
+            (found,) = torch.autograd.grad(loss, weight, retain_graph=True)
+            (wanted,) = torch.autograd.grad(plain, weight, retain_graph=True)
+            torch.testing.assert_close(found.to_dense(), wanted)
 
 
 @settings(deadline=None, max_examples=50)

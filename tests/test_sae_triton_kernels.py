@@ -34,7 +34,8 @@ def problems(draw: st.DrawFn) -> tuple[SparseRows, Tensor, Tensor]:
     mask[0] = False
     W_dec = torch.randn(features, d, generator=generator, dtype=dtype)
     gradient = torch.randn(d, rows, generator=generator, dtype=dtype).T  # not contiguous
-    return SparseRows.from_mask(values, mask), W_dec, gradient
+    entries = SparseRows.above(mask.to(dtype), 0.5).with_values(values[mask])
+    return entries, W_dec, gradient
 
 
 @settings(max_examples=25)

@@ -139,7 +139,7 @@ class SAE(nn.Module, ABC):
         within the chosen ones. `dense` gives [rows, features] instead of SparseRows.
         """
         activations = self.activations(x, features)
-        return activations if dense else SparseRows.from_dense(activations)
+        return activations if dense else SparseRows.above(activations, 0.0)
 
     @abstractmethod
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:

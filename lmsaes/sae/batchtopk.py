@@ -87,7 +87,7 @@ def largest_by_bound(pre: Tensor, count: int) -> SparseRows:
     while True:
         rank = int(expected + 4 * expected**0.5) + 1  # four standard deviations to spare
         bound = max(0.0, float(sample.topk(rank).values[-1])) if rank < sample.shape[0] else 0.0
-        candidates = SparseRows.from_mask(pre, pre > bound)
+        candidates = SparseRows.above(pre, bound)
         if candidates.nnz >= count or bound == 0:
             break
         expected *= 2

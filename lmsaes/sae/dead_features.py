@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from lmsaes.sae.sparse_ops import linear_at, sparse_decode
+from lmsaes.sae.sparse_ops import linear_at, rows_of, sparse_decode, sum_of_squares
 from lmsaes.sae.sparse_rows import SparseRows
 
 # Up to so many dead features per one that may fire, multiplying by all of them is the cheaper way.
@@ -31,18 +31,18 @@ def aux_k_loss(
     [rows, features] holds the pre-activations of `x`; `dead` int64 [n] the dead features' ids.
     """
     if dead.shape[0] <= _DENSE_UP_TO * k:
-        values = torch.nn.functional.linear(x, W_enc[dead], b_enc[dead]).relu()
+        values = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead]).relu()
         if k < dead.shape[0]:
             kept = values.detach().topk(k, dim=1, sorted=False).indices
             values = values * torch.zeros_like(values).scatter_(1, kept, 1.0)
-        explained = values @ W_dec[dead]
+        explained = values @ rows_of(W_dec, dead)
     else:
         top, indices = pre.index_select(1, dead).topk(k, dim=1, sorted=False)
         entries = SparseRows.from_topk(top, dead[indices], pre.shape[1]).ordered()
         values = linear_at(entries, x, W_enc, b_enc).relu()
         explained = sparse_decode(entries.with_values(values), W_dec)
-    scale = residual.square().sum().clamp(min=_TINY)
-    return (residual - explained).square().sum() / scale
+    scale = sum_of_squares(residual).clamp(min=_TINY)
+    return sum_of_squares(residual - explained) / scale
 
 
 def ghost_loss(
@@ -56,9 +56,9 @@ def ghost_loss(
 
     `residual` e [rows, d_out] is taken as given, and so are both scales.
     """
-    pre = torch.nn.functional.linear(x, W_enc[dead], b_enc[dead])
+    pre = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead])
     # A row's common factor is undone by the scale, so the exponentials need not overflow.
-    ghost = (pre - pre.detach().amax(1, keepdim=True)).exp() @ W_dec[dead]
+    ghost = (pre - pre.detach().amax(1, keepdim=True)).exp() @ rows_of(W_dec, dead)
     norms = torch.linalg.vector_norm(ghost.detach(), dim=1, keepdim=True).clamp(min=_TINY)
     half = torch.linalg.vector_norm(residual, dim=1, keepdim=True) / 2
     loss = (residual - ghost * (half / norms)).square().mean()

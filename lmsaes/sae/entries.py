@@ -72,7 +72,7 @@ def entries_above(
     """
     limit = SPARSE_BELOW.get(pre.device.type, 0.0)
     if limit >= 1 or (limit > 0 and _share_above(floor, pre) <= limit):
-        rows = SparseRows.from_mask(pre, pre > floor).ordered()
+        rows = SparseRows.above(pre, floor).ordered()
         return SparseEntries(linear_at(rows, x, W_enc, b_enc), rows)
     return DenseEntries(linear_from(pre, x, W_enc, b_enc), pre.dtype)
 

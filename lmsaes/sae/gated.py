@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.entries import entries_above
-from lmsaes.sae.sparse_ops import row_norms
+from lmsaes.sae.sparse_ops import row_norms, sum_of_squares
 
 
 class GatedConfig(SAEConfig, frozen=True):
@@ -60,11 +60,11 @@ class Gated(SAE, architecture="gated"):
         projected = entries.values - entries.at(self.b_enc)
         magnitude = projected * entries.at(self.r_mag.exp()) + entries.at(self.b_mag)
         activations = magnitude.relu() * (entries.values.detach() > 0)
-        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
+        residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
         by_gate = entries.decode(gate, self.W_dec.detach()) + self.b_dec.detach()
-        squared_error = residual.square().sum()
+        squared_error = sum_of_squares(residual)
         penalty = entries.column_sums(gate) @ self.decoder_norms()
-        loss = squared_error + self.l1 * ramp * penalty + (target - by_gate).square().sum()
+        loss = squared_error + self.l1 * ramp * penalty + sum_of_squares(target - by_gate)
         loss = loss / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
         firings = entries.column_sums((activations.detach() > 0).float())
         return StepOutput(loss, squared_error.detach(), firings)

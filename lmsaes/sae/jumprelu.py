@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
+from lmsaes.sae.sparse_ops import sum_of_squares
 
 # At the end a batch's L0 lies above the target by what one more feature still explains, divided by
 # this weight: docs/experiments.md.
@@ -98,8 +99,8 @@ class JumpReLU(SAE, architecture="jumprelu"):
         entries = entries_above(floor, pre, x, self.W_enc, self.b_enc)
         threshold = entries.at(self.threshold).expand_as(entries.values)
         activations = jump(entries.values, threshold, self.bandwidth, self.sparsity == "tanh")
-        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
-        squared_error = residual.square().sum()
+        residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
+        squared_error = sum_of_squares(residual)
         firing = step(entries.values, threshold, self.bandwidth)
         firings = entries.column_sums(firing)
         sparsity = self._sparsity(entries, activations, firings, x, target)

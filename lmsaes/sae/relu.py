@@ -9,7 +9,7 @@ from torch import Tensor
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
-from lmsaes.sae.sparse_ops import row_norms
+from lmsaes.sae.sparse_ops import row_norms, sum_of_squares
 
 
 class ReLUConfig(SAEConfig, frozen=True):
@@ -65,8 +65,8 @@ class ReLU(SAE, architecture="relu"):
         pre = self.preactivations(x)
         entries = entries_above(0.0, pre, x, self.W_enc, self.b_enc)
         activations = entries.values.relu()
-        residual = target - entries.decode(activations, self.W_dec) - self.b_dec
-        squared_error = residual.square().sum()
+        residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
+        squared_error = sum_of_squares(residual)
         penalty = self.penalty(entries, activations, progress)
         loss = (squared_error + self.l1 * ramp * penalty) / target.numel()
         loss = loss + self.auxiliary_loss(x, residual, pre, dead)

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +30,9 @@ from lmsaes.sae.sparse_rows import SparseRows
 
 # torch says once per process that its CSR tensors are young; tests hold what is used of them.
 warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+
+# Share of entries other than zero above which they are all multiplied.
+_WORTH_KEEPING = 0.8
 
 _HAS_TRITON = find_spec("triton") is not None
 
@@ -66,6 +70,15 @@ def linear_from(pre: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return cast(Tensor, _LinearFrom.apply(*arguments))  # pyright: ignore[reportUnknownMemberType]
 
 
+def rows_of(weight: Tensor, ids: Tensor) -> Tensor:
+    """The rows `ids` int64 [n], distinct and ascending, of `weight` [features, d]: [n, d].
+
+    Its gradient is a sparse tensor, which autograd adds in place to what other parts of a loss have
+    for the same weight; indexing makes a [features, d] of zeros for it.
+    """
+    return cast(Tensor, _RowsOf.apply(weight, ids))  # pyright: ignore[reportUnknownMemberType]
+
+
 def product(left: Tensor, right: Tensor, precision: torch.dtype) -> Tensor:
     """left · right made in a precision, in left's dtype."""
     return (left.to(precision) @ right.to(precision)).to(left.dtype)
@@ -80,7 +93,7 @@ def columns_product(entries: SparseRows, dense: Tensor) -> Tensor:
     """Sᵀ · dense; dense [rows, d], result [features, d]."""
     order = entries.ordered().by_feature
     assert order is not None
-    return _segments(order.offsets, order.rows, entries.values[order.places], dense)
+    return _segments(order.offsets, order.rows, entries.values.index_select(0, order.places), dense)
 
 
 def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
@@ -116,8 +129,26 @@ def _segments(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -
         from lmsaes.sae import triton_kernels
 
         return triton_kernels.segments_product(offsets, indices, values, dense)
+    if values.device.type == "cpu":
+        offsets, indices, values = _without_zeros(offsets, indices, values)
+        if indices.shape[0] < 2**31:  # a tenth to a fifth faster in four bytes
+            offsets, indices = offsets.int(), indices.int()
     return torch.nn.functional.embedding_bag(
         indices, dense, offsets, mode="sum", per_sample_weights=values, include_last_offset=True
+    )
+
+
+def _without_zeros(
+    offsets: Tensor, indices: Tensor, values: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Without the entries that add nothing, where there are enough of them to save time."""
+    kept = torch.from_numpy(np.flatnonzero((values != 0).numpy()))
+    if kept.shape[0] > _WORTH_KEEPING * values.shape[0]:
+        return offsets, indices, values
+    return (
+        torch.searchsorted(kept, offsets),
+        indices.index_select(0, kept),
+        values.index_select(0, kept),
     )
 
 
@@ -131,6 +162,11 @@ def column_sums(indices: Tensor, values: Tensor, features: int) -> Tensor:
 def row_norms(weight: Tensor) -> Tensor:
     """The Euclidean norm along the last dimension."""
     return torch.linalg.vector_norm(weight, dim=-1)
+
+
+def sum_of_squares(residual: Tensor) -> Tensor:
+    """Over rows and dimensions; with its gradient two passes, where squares and a sum take five."""
+    return row_norms(residual).square().sum()
 
 
 class _Decode(torch.autograd.Function):
@@ -179,3 +215,20 @@ class _LinearFrom(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor):
         (x,) = ctx.saved_tensors
         return product(gradients[0].T, x, ctx.precision), gradients[0].sum(0), None, None
+
+
+class _RowsOf(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, weight: Tensor, ids: Tensor):
+        ctx.save_for_backward(ids)
+        ctx.shape = weight.shape
+        return weight.index_select(0, ids)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor):
+        (ids,) = ctx.saved_tensors
+        # Said to be coalesced, as it is: a GPU would make the host wait to find out.
+        sparse = torch.sparse_coo_tensor(
+            ids[None], gradients[0], ctx.shape, is_coalesced=True, check_invariants=False
+        )
+        return sparse, None

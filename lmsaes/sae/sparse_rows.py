@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+# Entries from which on to search in threads saves more than their making takes.
+_WORTH_THREADS = 2**22
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,12 @@ class SparseRows:
         return replace(cut, by_feature=replace(self.by_feature, rows=rows))
 
     def _sorted(self) -> FeatureOrder:
-        indices, places = self.indices.sort(stable=True)
-        features = torch.arange(self.features + 1, device=self.device)
-        return FeatureOrder(torch.searchsorted(indices, features), places, self.row_ids()[places])
+        # Two bytes are sorted in a third of the time that eight take.
+        ids = torch.int16 if self.features < 2**15 else torch.int32
+        indices, places = self.indices.to(ids).sort(stable=True)
+        features = torch.arange(self.features + 1, dtype=ids, device=self.device)
+        rows = self.row_ids().index_select(0, places)
+        return FeatureOrder(torch.searchsorted(indices, features), places, rows)
 
     def where(self, keep: Tensor) -> SparseRows:
         """Only the entries at which `keep`, bool [nnz], is true."""
@@ -113,22 +121,33 @@ class SparseRows:
         return SparseRows(offsets, indices.reshape(-1), values.reshape(-1), features)
 
     @staticmethod
-    def from_dense(dense: Tensor) -> SparseRows:
-        """The positive entries of a [rows, features] matrix."""
-        return SparseRows.from_mask(dense, dense > 0)
-
-    @staticmethod
-    def from_mask(dense: Tensor, mask: Tensor) -> SparseRows:
-        """The entries of `dense` at which `mask` is true, both [rows, features]."""
+    def above(dense: Tensor, floor: Tensor | float) -> SparseRows:
+        """The entries of `dense` [rows, features] above `floor`, a number or [features]."""
         rows, features = dense.shape
-        flat = _places(mask.reshape(-1))
+        flat = _places_above(dense.detach(), floor)
         starts = torch.arange(0, rows * features + 1, features, device=dense.device)
         values = dense.reshape(-1).index_select(0, flat)
         return SparseRows(torch.searchsorted(flat, starts), flat % features, values, features)
 
 
-def _places(mask: Tensor) -> Tensor:
-    """Where a flat mask is true, ascending; numpy takes half of torch's time for it on a CPU."""
-    if mask.device.type == "cpu":
-        return torch.from_numpy(np.flatnonzero(mask.numpy()))
-    return mask.nonzero().squeeze(1)
+def _places_above(dense: Tensor, floor: Tensor | float) -> Tensor:
+    """Where entries lie above the floor, counted row by row, ascending."""
+    if dense.device.type != "cpu":
+        return (dense > floor).flatten().nonzero().squeeze(1)
+    if dense.dtype == torch.bfloat16:  # which numpy doesn't have
+        return torch.from_numpy(np.flatnonzero((dense > floor).numpy()))
+    numbers, bound = dense.numpy(), floor.detach().numpy() if isinstance(floor, Tensor) else floor
+    rows, features = dense.shape
+
+    def places(start: int, end: int) -> NDArray[np.int64]:
+        # numpy takes a third of torch's time to compare, and half of it to find.
+        found = np.flatnonzero(np.greater(numbers[start:end], bound))
+        found += start * features
+        return found
+
+    workers = torch.get_num_threads() if dense.numel() >= _WORTH_THREADS else 1
+    if workers == 1:
+        return torch.from_numpy(places(0, rows))
+    cuts = [rows * worker // workers for worker in range(workers + 1)]
+    with ThreadPoolExecutor(workers) as pool:
+        return torch.from_numpy(np.concatenate(list(pool.map(places, cuts[:-1], cuts[1:]))))

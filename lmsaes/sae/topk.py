@@ -9,7 +9,7 @@ from torch import Tensor
 from lmsaes.errors import ConfigError
 from lmsaes.sae.autoencoder import SAE, StepOutput
 from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode
+from lmsaes.sae.sparse_ops import column_sums, linear_at, row_norms, sparse_decode, sum_of_squares
 from lmsaes.sae.sparse_rows import SparseRows
 
 # Of the decoder's rows, which the encoder starts from: the k largest features overlap, and together
@@ -85,8 +85,8 @@ class TopK(SAE, architecture="topk"):
         """The squared error, summed over rows and dimensions and averaged over the levels that the
         loss compares with the target, and what the whole SAE misses: [rows, d_out], no graph.
         """
-        residual = target - sparse_decode(fired, self.W_dec) - self.b_dec
-        return residual.square().sum(), residual.detach()
+        residual = target - (sparse_decode(fired, self.W_dec) + self.b_dec)
+        return sum_of_squares(residual), residual.detach()
 
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """loss = ‖y − x̂‖²/d, averaged over levels, + aux_weight · aux-k; means over rows."""
@@ -96,7 +96,7 @@ class TopK(SAE, architecture="topk"):
         error, residual = self.error_of(entries.with_values(values), target)
         loss = error / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
-        return StepOutput(loss, residual.square().sum(), firings)
+        return StepOutput(loss, sum_of_squares(residual), firings)
 
     def unit_decoder(self) -> None:
         # One factor for all rows: a factor of its own per row would change which k are largest.
