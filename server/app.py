@@ -5,6 +5,7 @@ uvicorn lmsaes.server.app:app              installed
 lmsaes serve                               the same, with the viewer's address printed
 """
 
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -14,6 +15,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from lmsaes.database import Database
 from lmsaes.documents import SCHEMA_VERSION
@@ -52,6 +54,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
     )
+    app.add_middleware(OneLineStartup)
     app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
     app.include_router(dictionaries.router)
     app.include_router(features.router)
@@ -59,6 +62,22 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     _answer_errors(app)
     mount_viewer(app)
     return app
+
+
+class OneLineStartup:
+    """Tells an ASGI server in one line why it can't start, where starlette hands it a traceback."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def told(message: Message) -> None:
+            error = sys.exception()  # what starlette is handling while it says so
+            if message["type"] == "lifespan.startup.failed" and isinstance(error, LmsaesError):
+                message["message"] = _told(error)
+            await send(message)
+
+        await self.app(scope, receive, told)
 
 
 def about(store: CurrentStore) -> About:
@@ -88,12 +107,16 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(LmsaesError)
     async def failed(_: Request, error: LmsaesError) -> JSONResponse:
-        return _problem(503, f"{error} ({error.hint})" if error.hint else str(error))
+        return _problem(503, _told(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         return _problem(422, f"{first['loc'][-1]}: {first['msg']}")
+
+
+def _told(error: LmsaesError) -> str:
+    return f"{error} ({error.hint})" if error.hint else str(error)
 
 
 def _problem(status: int, detail: str) -> JSONResponse:

@@ -296,3 +296,18 @@ def test_uvicorn_finds_the_application_in_the_repository(tmp_path: Path) -> None
     process.terminate()
     process.communicate()
     assert not (tmp_path / "server.json").exists()
+
+
+def test_uvicorn_says_in_one_line_that_no_database_answers() -> None:
+    nowhere = {**os.environ, "LMSAES_DB": f"mongodb://127.0.0.1:{free_port()}/x"}
+    found = subprocess.run(
+        [sys.executable, "-m", "uvicorn", "server.app:app", "--port", str(free_port())],
+        cwd=REPOSITORY,
+        env=nowhere,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert found.returncode != 0
+    assert "no database answers at 127.0.0.1" in found.stderr
+    assert "Traceback" not in found.stderr
