@@ -32,9 +32,9 @@ KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
     "jumprelu": ("l0", (15, 30, 62)),
     "matryoshka": ("k", (16, 32, 64)),
     "hierarchical": ("k", (16, 32, 64)),
-    "p-anneal": ("l1", (0.45, 0.8, 1.4)),
-    "relu": ("l1", (0.9, 1.8, 3.6)),
-    "gated": ("l1", (2, 4, 8)),
+    "p-anneal": ("l1", (0.38, 0.7, 1.2)),
+    "relu": ("l1", (0.7, 1.5, 3.2)),
+    "gated": ("l1", (1.5, 3.2, 6.5)),
 }
 LEVELS = (16, 32, 64)  # values of L0 that a table has
 Fronts = dict[str, dict[int, list[Score]]]  # by architecture and seed, by L0

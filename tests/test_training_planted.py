@@ -219,7 +219,16 @@ def test_the_default_rate_follows_the_run_and_a_given_one_stands():
 
 def test_the_default_rate_has_a_highest_value_that_falls_with_wide_inputs():
     rates = [peak_lr(TopKConfig(), 64, d_in, steps=10, batch=4096) for d_in in (32, 256, 1024)]
-    assert rates == pytest.approx([8e-3, 8e-3, 4e-3])
+    assert rates == pytest.approx([1.6e-2, 1.6e-2, 8e-3])
+
+
+@pytest.mark.parametrize("normalize", ["none", "mean_norm", "layer_norm"])
+def test_rows_that_keep_their_mean_and_l1_kinds_get_half_the_highest_rate(normalize: str):
+    config = TopKConfig.model_validate({"normalize": normalize})
+    assert peak_lr(ReLUConfig(), 64, 256, steps=10, batch=4096) == pytest.approx(8e-3)
+    assert peak_lr(config, 64, 256, steps=10, batch=4096) == pytest.approx(8e-3)
+    long = [peak_lr(each, 16384, 768, steps=10**5, batch=4096) for each in (config, TopKConfig())]
+    assert long[0] == long[1]
 
 
 OPTIMIZERS = ["adam", "muon", "schedule-free", "signum", "adam-8bit"]
@@ -256,7 +265,9 @@ def test_state_that_is_saved_and_loaded_continues_with_the_same_bits(optimizer: 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_an_optimizer_forgets_rows_that_start_again(optimizer: str):
-    config = TopKConfig.model_validate({"features": 2 * PLANTED, "k": 2, "optimizer": optimizer})
+    config = TopKConfig.model_validate(
+        {"features": 2 * PLANTED, "k": 2, "optimizer": optimizer, "weight_decay": 0.0}
+    )
     sae = SAE.create(config, D)  # encoder and decoder are large enough to be kept in eight bits
     optimizers = make_optimizers(sae, 1e-2)
     for _ in range(2):
@@ -275,6 +286,23 @@ def test_an_optimizer_forgets_rows_that_start_again(optimizer: str):
     # Muon mixes rows; of the others a row without a gradient or a past does not move.
     if optimizer != "muon":
         assert torch.equal(moved, ~forgotten)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_the_encoder_alone_decays_by_its_share_of_the_rate(optimizer: str):
+    config = TopKConfig.model_validate(
+        {"features": 2 * PLANTED, "k": 2, "optimizer": optimizer, "weight_decay": 0.5, "lr": 1e-2}
+    )
+    sae = SAE.create(config, D)
+    torch.nn.init.normal_(sae.b_enc)
+    before = {name: weight.detach().clone() for name, weight in sae.named_parameters()}
+    for parameter in sae.parameters():
+        parameter.grad = torch.zeros(parameter.shape)
+    for each in make_optimizers(sae, 1e-2):
+        each.step()
+    after = {name: weight.detach() for name, weight in sae.named_parameters()}
+    torch.testing.assert_close(after["W_enc"], before["W_enc"] * (1 - 0.5e-2))
+    assert [n for n in after if n != "W_enc" and not torch.equal(after[n], before[n])] == []
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch):

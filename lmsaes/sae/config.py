@@ -12,6 +12,8 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
 
     # Of the default learning rate; measured per architecture (docs/experiments.md).
     lr_share: ClassVar[float] = 1.0
+    # What that rate is never above where inputs have 256 dimensions, before the share.
+    highest_lr: ClassVar[float] = 8e-3
 
     architecture: str
     name: Annotated[str | None, Field(description="folder of the SAE inside the run")] = None
@@ -39,6 +41,10 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
         Field(description="muon is for encoder and decoder, with adam for the vectors"),
     ] = "adam"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's second-moment decay")] = 0.97
+    weight_decay: Annotated[
+        float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
+    ] = 0.3
     warmup: Annotated[
         int | None, Field(ge=0, description="steps until the peak (default: an eighth, ≤ 1000)")
     ] = None

@@ -24,6 +24,7 @@ class JumpReLUConfig(SAEConfig, frozen=True):
     """A learnt threshold per feature, under a penalty on how many fire."""
 
     lr_share: ClassVar[float] = 0.5
+    highest_lr: ClassVar[float] = 1.6e-2
 
     architecture: Literal["jumprelu"] = "jumprelu"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0

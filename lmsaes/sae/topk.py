@@ -1,6 +1,6 @@
 """TopK: the k largest pre-activations of each row fire (Gao et al. 2024, arXiv 2406.04093)."""
 
-from typing import Annotated, Literal, overload
+from typing import Annotated, ClassVar, Literal, overload
 
 import torch
 from pydantic import Field
@@ -19,6 +19,8 @@ _FIRST_ENCODER = 0.8
 
 class TopKConfig(SAEConfig, frozen=True):
     """k features per row; dead ones are revived by an auxiliary loss."""
+
+    highest_lr: ClassVar[float] = 1.6e-2
 
     architecture: Literal["topk"] = "topk"
     k: Annotated[int, Field(gt=0, description="active features per row")] = 32

@@ -21,46 +21,53 @@ _MUON_LR = 2e-2
 def make_optimizers(sae: SAE, lr: float) -> list[Optimizer]:
     """What updates an SAE's parameters; each group keeps its highest rate as `peak`.
 
-    adam           one fused Adam for all parameters
+    adam           one fused AdamW for all parameters (Loshchilov & Hutter 2019)
     muon           Muon for encoder and decoder, Adam for the vectors
     schedule-free  AdamW without a fall at the end (Defazio et al. 2024); see `averaged`
     signum         the sign of the momentum (Bernstein et al. 2018)
-    adam-8bit      Adam with its moments in eight bits (Dettmers et al. 2022)
+    adam-8bit      AdamW with its moments in eight bits (Dettmers et al. 2022)
 
     Raises ConfigError where the package or the torch that has it is not there.
     """
     config = sae.config
-    parameters = list(sae.parameters())
-    betas = (config.beta1, 0.999)
+    betas = (config.beta1, config.beta2)
+    others = [parameter for parameter in sae.parameters() if parameter is not sae.W_enc]
     optimizers: list[Optimizer]
     if config.optimizer == "schedule-free":
         # Its β weighs two sequences of weights and is not Adam's first moment, which may be 0.
         kind = _imported(config.optimizer, "schedulefree", "AdamWScheduleFree")
-        free = kind(parameters, lr=lr, betas=(0.9, 0.999), eps=_EPSILON)
+        free = kind(_groups(sae, others), lr=lr, betas=(0.9, config.beta2), eps=_EPSILON)
         free.train()
         optimizers = [free]
     elif config.optimizer == "signum":
         kind = _imported(config.optimizer, "pytorch_optimizer", "SignSGD")
-        optimizers = [kind(parameters, lr=lr, momentum=config.beta1)]
+        optimizers = [kind(_groups(sae, others), lr=lr, momentum=config.beta1)]
     elif config.optimizer == "adam-8bit":
-        kind = _imported(config.optimizer, "bitsandbytes.optim", "Adam8bit")
-        optimizers = [kind(parameters, lr=lr, betas=betas, eps=_EPSILON)]
+        kind = _imported(config.optimizer, "bitsandbytes.optim", "AdamW8bit")
+        optimizers = [kind(_groups(sae, others), lr=lr, betas=betas, eps=_EPSILON)]
     elif config.optimizer == "muon":
         if not hasattr(torch.optim, "Muon"):
             raise ConfigError(f"torch {torch.__version__} has no Muon", "use 2.9 or newer, or adam")
         rate = _MUON_LR if config.lr is None else config.lr
-        matrices = [p for p in parameters if p.dim() == 2]
-        vectors = [p for p in parameters if p.dim() != 2]
+        matrices = [parameter for parameter in others if parameter.dim() == 2]
+        vectors = [parameter for parameter in others if parameter.dim() != 2]
         optimizers = [
             torch.optim.Adam(vectors, lr=lr, betas=betas, eps=_EPSILON, fused=True),
-            torch.optim.Muon(matrices, lr=rate, weight_decay=0.0),
+            torch.optim.Muon(_groups(sae, matrices), lr=rate),
         ]
     else:
-        optimizers = [torch.optim.Adam(parameters, lr=lr, betas=betas, eps=_EPSILON, fused=True)]
+        groups = _groups(sae, others)
+        optimizers = [torch.optim.AdamW(groups, lr=lr, betas=betas, eps=_EPSILON, fused=True)]
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def _groups(sae: SAE, others: list[nn.Parameter]) -> list[dict[str, Any]]:
+    """Of the parameters the encoder alone decays."""
+    decay = sae.config.weight_decay
+    return [{"params": [sae.W_enc], "weight_decay": decay}, {"params": others, "weight_decay": 0.0}]
 
 
 def averaged(sae: SAE, optimizers: list[Optimizer]) -> SAE:

@@ -6,6 +6,8 @@ DEAD_AFTER = 10_000_000
 # Firings that a feature of average frequency has meanwhile.
 _REVIVE_FIRINGS = 40
 WARMUP = 1000
+_HIGHEST_UNCENTRED = 8e-3
+_UNCENTRED = ("none", "mean_norm", "layer_norm")
 # By a sign every weight moves by the whole rate, where Adam's mostly move by less.
 _SIGNUM_SHARE = 1 / 8
 
@@ -13,15 +15,19 @@ _SIGNUM_SHARE = 1 / 8
 def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: float) -> float:
     """The learning rate at the top of the schedule.
 
-    0.095 · √(256 / d_in) · ∛(batch / (steps · features)), at most 8e-3 · √(256 / max(d_in, 256))
-    and at least 5e-5: the best rate falls with the length of the run and the width and rises with
+    0.095 · √(256 / d_in) · ∛(batch / (steps · features)), at most h · √(256 / max(d_in, 256)) and
+    at least 5e-5; h is 1.6e-2 for topk kinds and jumprelu, 8e-3 for others and for rows that keep
+    their mean: the best rate falls with the length of the run and the width and rises with
     the batch, each by about the cube root. The usual rules were found on runs of 10⁵ steps and
     are too low for short ones. docs/architectures.md has the sweeps behind it.
     """
     if config.lr is not None:
         return config.lr
     rate = 0.095 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
-    highest = 8e-3 * (256 / max(d_in, 256)) ** 0.5
+    highest = config.highest_lr
+    if config.normalize in _UNCENTRED:
+        highest = min(highest, _HIGHEST_UNCENTRED)
+    highest *= (256 / max(d_in, 256)) ** 0.5
     share = config.lr_share * (_SIGNUM_SHARE if config.optimizer == "signum" else 1.0)
     return share * max(min(rate, highest), 5e-5)
 
