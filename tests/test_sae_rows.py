@@ -61,6 +61,19 @@ def test_above_a_floor_of_each_feature(matrix: torch.Tensor, dtype: torch.dtype)
     assert torch.equal(rows.values, matrix[above])
 
 
+@pytest.mark.parametrize("rows", [1, 7])
+def test_threads_find_what_one_finds(rows: int, monkeypatch: pytest.MonkeyPatch):
+    matrix = torch.rand(rows, 11, generator=torch.Generator().manual_seed(0))
+    floor = torch.linspace(0.2, 0.9, 11)
+    alone = SparseRows.above(matrix, floor)
+    monkeypatch.setattr("lmsaes.sae.sparse_rows._WORTH_A_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    found = SparseRows.above(matrix, floor)
+    assert torch.equal(found.dense(), alone.dense())
+    assert torch.equal(found.offsets, alone.offsets)
+    assert torch.equal(found.indices, alone.indices)
+
+
 @pytest.mark.parametrize("features", [2**15 - 1, 2**15, 2**16 + 1])
 def test_the_order_by_feature_holds_for_wide_dictionaries(features: int):
     generator = torch.Generator().manual_seed(0)

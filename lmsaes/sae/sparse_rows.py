@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Entries from which on to search in threads saves more than their making takes.
-_WORTH_THREADS = 2**22
+# Entries that are worth a thread of their own: to search them takes longer than to make it.
+_WORTH_A_THREAD = 2**21
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +145,8 @@ def _places_above(dense: Tensor, floor: Tensor | float) -> Tensor:
         found += start * features
         return found
 
-    workers = torch.get_num_threads() if dense.numel() >= _WORTH_THREADS else 1
-    if workers == 1:
+    workers = min(torch.get_num_threads(), dense.numel() // _WORTH_A_THREAD)
+    if workers <= 1:
         return torch.from_numpy(places(0, rows))
     cuts = [rows * worker // workers for worker in range(workers + 1)]
     with ThreadPoolExecutor(workers) as pool:
