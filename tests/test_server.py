@@ -299,7 +299,8 @@ def test_uvicorn_finds_the_application_in_the_repository(tmp_path: Path) -> None
 
 
 def test_uvicorn_says_in_one_line_that_no_database_answers() -> None:
-    nowhere = {**os.environ, "LMSAES_DB": f"mongodb://127.0.0.1:{free_port()}/x"}
+    address = f"mongodb://127.0.0.1:{free_port()}/x"
+    nowhere = {**os.environ, "LMSAES_DB": address, "LMSAES_DB_FOLDER": ""}
     found = subprocess.run(
         [sys.executable, "-m", "uvicorn", "server.app:app", "--port", str(free_port())],
         cwd=REPOSITORY,
