@@ -44,7 +44,7 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid"):
     beta2: Annotated[float, Field(ge=0, lt=1, description="Adam's second-moment decay")] = 0.97
     weight_decay: Annotated[
         float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
-    ] = 0.3
+    ] = 0.0
     warmup: Annotated[
         int | None, Field(ge=0, description="steps until the peak (default: an eighth, ≤ 1000)")
     ] = None

@@ -24,10 +24,13 @@ class JumpReLUConfig(SAEConfig, frozen=True):
     """A learnt threshold per feature, under a penalty on how many fire."""
 
     lr_share: ClassVar[float] = 0.5
-    highest_lr: ClassVar[float] = 1.6e-2
+    highest_lr: ClassVar[float] = 1.2e-2
 
     architecture: Literal["jumprelu"] = "jumprelu"
     beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0
+    weight_decay: Annotated[
+        float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
+    ] = 0.3
     sparsity: Annotated[
         Literal["target", "l0", "tanh"],
         Field(description="penalty: towards a target L0, on L0, or on tanh of the activations"),

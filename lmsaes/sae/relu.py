@@ -20,10 +20,6 @@ class ReLUConfig(SAEConfig, frozen=True):
     l1_warmup: Annotated[
         float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
     ] = 0.05
-    # Its penalty already holds the weights down (docs/experiments.md).
-    weight_decay: Annotated[
-        float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
-    ] = 0.0
     decoder: Annotated[
         Literal["free", "unit"],
         Field(

@@ -24,6 +24,9 @@ class TopKConfig(SAEConfig, frozen=True):
 
     architecture: Literal["topk"] = "topk"
     k: Annotated[int, Field(gt=0, description="active features per row")] = 32
+    weight_decay: Annotated[
+        float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
+    ] = 0.3
     aux_weight: Annotated[
         float, Field(ge=0, description="weight of the auxiliary loss that revives dead features")
     ] = 0.1

@@ -16,9 +16,9 @@ def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: floa
     """The learning rate at the top of the schedule.
 
     0.095 · √(256 / d_in) · ∛(batch / (steps · features)), at most h · √(256 / max(d_in, 256)) and
-    at least 5e-5; h is 1.6e-2 for topk kinds and jumprelu, 8e-3 for others and for rows that keep
-    their mean: the best rate falls with the length of the run and the width and rises with
-    the batch, each by about the cube root. The usual rules were found on runs of 10⁵ steps and
+    at least 5e-5; h is 1.6e-2 for topk kinds, 1.2e-2 for jumprelu, 8e-3 for others and for rows
+    that keep their mean: the best rate falls with the length of the run and the width and rises
+    with the batch, each by about the cube root. The usual rules were found on runs of 10⁵ steps and
     are too low for short ones. docs/architectures.md has the sweeps behind it.
     """
     if config.lr is not None:
