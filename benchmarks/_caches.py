@@ -6,9 +6,8 @@ from typing import Any
 from torch import Tensor
 
 from lmsaes import ActivationCache
-from lmsaes.cache.manifest import HookRecord, Manifest, TextPosition
-from lmsaes.cache.reader import ordinary_positions
-from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache import CacheWriter, HookRecord, Manifest, valid_positions
+from lmsaes.provenance import TextPosition
 
 
 def write_like(
@@ -33,13 +32,13 @@ def write_like(
             **changes,
         }
     )
-    ordinary = ordinary_positions(tokens, manifest.text.special_ids)
+    valid = valid_positions(tokens, manifest.text.special_ids)
     with CacheWriter(folder, manifest) as writer:
         done = 0
         while done < len(tokens):
             part = slice(done, done + min(manifest.compute.batch_size, writer.shard_room))
             rows = {hook: all_rows[part] for hook, all_rows in hooks.items()}
-            writer.write(tokens[part], rows, ordinary[part], TextPosition())
+            writer.write(tokens[part], rows, valid[part], TextPosition())
             done = min(part.stop, len(tokens))
         writer.finish()
     return ActivationCache.open(folder)

@@ -7,10 +7,10 @@ import torch
 from _scoring import Score, score
 from torch import Tensor
 
-from lmsaes import SAE, ActivationCache, generate
-from lmsaes.cache.manifest import StorageDtype
+from lmsaes import SAE, ActivationCache, cache_activations
+from lmsaes.cache import StorageDtype
 from lmsaes.demo import HELDOUT, MODEL, TEXT
-from lmsaes.quantities import parse_count
+from lmsaes.units import parse_count
 
 
 def add_options(parser: argparse.ArgumentParser, tokens: str, scored: str) -> None:
@@ -34,8 +34,8 @@ def training_cache(
 def heldout_rows(arguments: argparse.Namespace, out: Path) -> Tensor:
     """Ordinary rows of the held-out text, float32 [n, d], which were never rounded."""
     cache = _cache(arguments, arguments.heldout, arguments.score, out, "float32")
-    ordinary = cache.ordinary(cache.tokens(0, cache.contexts))
-    return cache.activations(arguments.hook, 0, cache.contexts)[ordinary]
+    valid = cache.valid(cache.tokens(0, cache.contexts))
+    return cache.activations(arguments.hook, 0, cache.contexts)[valid]
 
 
 def score_ours(sae: SAE, x: Tensor) -> Score:
@@ -51,7 +51,7 @@ def score_ours(sae: SAE, x: Tensor) -> Score:
 def _cache(
     arguments: argparse.Namespace, text: str, tokens: int, out: Path, dtype: StorageDtype
 ) -> ActivationCache:
-    return generate(
+    return cache_activations(
         arguments.model,
         text,
         [arguments.hook],

@@ -113,12 +113,12 @@ def both(
     import torch
     from transformers import AutoModelForCausalLM
 
-    from lmsaes.lm import LanguageModel
+    from lmsaes.model import LanguageModel
 
     lm = LanguageModel.load(source, arguments.device, arguments.dtype, weights=weights)
     last = arguments.layers - 1
     hooks = [f"blocks.{last // 2}.hook_resid_post", f"blocks.{last}.hook_resid_post"]
-    attention = lm.specialise(hooks)
+    attention = lm.specialize(hooks)
     batch = torch.randint(1, 1000, (arguments.batch, CONTEXT), device=arguments.device)
     if weights == "raw":
         bare = AutoModelForCausalLM.from_pretrained(
@@ -144,17 +144,10 @@ def write(
     """Stage one from token ids on, into a fresh cache."""
     import torch
 
-    from lmsaes.cache.manifest import (
-        ComputeRecord,
-        DatasetRecord,
-        HookRecord,
-        Manifest,
-        TextRecord,
-    )
-    from lmsaes.cache.writer import CacheWriter
-    from lmsaes.harvest import fill
-    from lmsaes.sources import TextSource
-    from lmsaes.text import ContextStream
+    from lmsaes.cache import CacheWriter, HookRecord, Manifest
+    from lmsaes.capture import fill
+    from lmsaes.provenance import ComputeRecord, DatasetRecord, TextRecord
+    from lmsaes.text import ContextStream, TextSource
 
     shutil.rmtree(out, ignore_errors=True)
     contexts = arguments.batch * arguments.batches

@@ -19,8 +19,8 @@ from pathlib import Path
 from _report import row, tell
 from _rows import add_options, training_cache
 
-from lmsaes import SAE, ActivationCache, train
-from lmsaes.sae import Metrics
+from lmsaes import ActivationCache, train
+from lmsaes.sae import CONFIGS, Metrics
 
 
 def main() -> None:
@@ -63,7 +63,7 @@ def sweep(
     cache: ActivationCache, arguments: argparse.Namespace, features: int, steps: int, out: Path
 ) -> dict[float, Metrics]:
     """What each value of the knob comes to."""
-    config_type = SAE.architectures[arguments.architecture].config_type
+    config_type = CONFIGS[arguments.architecture]
     shape = {"hook": arguments.hook, "features": features, "seed": arguments.seed}
     results = train(
         cache,

@@ -7,7 +7,7 @@
     python benchmarks/learning_rates.py --architecture gated --knob l1=2
 
 Every rate trains the same SAE on the same batches; its FVU is that of the run's last tenth. "Best"
-is the lowest point of a parabola through the best rate and its neighbours, in the logarithm of the
+is the lowest point of a parabola through the best rate and its neighbors, in the logarithm of the
 rate; at the end of the range it is the end. Ratios: the FVU with our rule over the lowest, and our
 rule's rate over the best one.
 """
@@ -22,8 +22,9 @@ from typing import Any
 from _report import row, tell
 from _rows import add_options, training_cache
 
-from lmsaes import SAE, ActivationCache, train
-from lmsaes.training.schedules import peak_lr
+from lmsaes import ActivationCache, train
+from lmsaes.sae import CONFIGS
+from lmsaes.training import peak_lr
 
 
 def main() -> None:
@@ -58,7 +59,7 @@ def sweep(
     out: Path,
 ) -> list[dict[str, Any]]:
     """A row for each rate, the rule's among them, and one for the best."""
-    config_type = SAE.architectures[arguments.architecture].config_type
+    config_type = CONFIGS[arguments.architecture]
     settings = {
         "hook": arguments.hook,
         "features": features,
@@ -103,7 +104,7 @@ def sweep(
 
 
 def vertex(fvu: dict[float, float]) -> float:
-    """The lowest point of the parabola through the best rate and its neighbours."""
+    """The lowest point of the parabola through the best rate and its neighbors."""
     rates = sorted(fvu)
     place = min(range(len(rates)), key=lambda i: fvu[rates[i]])
     if place in (0, len(rates) - 1):

@@ -28,19 +28,9 @@ from _report import row, tell
 from torch.utils.data import DataLoader, TensorDataset
 
 from lmsaes import ActivationCache, ShuffledLoader
-from lmsaes.cache.manifest import (
-    Compression,
-    ComputeRecord,
-    HookRecord,
-    Manifest,
-    ModelRecord,
-    StorageDtype,
-    StorageFormat,
-    TextPosition,
-    TextRecord,
-)
-from lmsaes.cache.shuffle_quality import shuffle_quality
-from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache import CacheWriter, Compression, HookRecord, Manifest, StorageDtype, StorageFormat
+from lmsaes.loader import shuffle_quality
+from lmsaes.provenance import ComputeRecord, ModelRecord, TextPosition, TextRecord
 
 CONTEXT, D_MODEL, BATCH = 128, 768, 4096
 ROW_BYTES = D_MODEL * 2
@@ -168,15 +158,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
         )
         for way in ways
     ]
-    return [*rows, companions(plain)]
+    return [*rows, same_context_rows(plain)]
 
 
-def companions(cache: ActivationCache) -> dict[str, Any]:
+def same_context_rows(cache: ActivationCache) -> dict[str, Any]:
     """What a pool of 2 GiB gives of 100 M rows."""
     with ShuffledLoader(cache, "hook", BATCH, "2GiB") as loader:
         quality = shuffle_quality(100_000_000, loader.pool_rows, BATCH, CONTEXT)
-    what = f"companions of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)"
-    return row(what, quality.companions, "rows", quality.companions, 1.0, 0.3)
+    what = f"same_context_rows of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)"
+    return row(what, quality.same_context_rows, "rows", quality.same_context_rows, 1.0, 0.3)
 
 
 def write_cache(
@@ -186,7 +176,7 @@ def write_cache(
     compression: Compression,
     dtype: StorageDtype,
 ) -> ActivationCache:
-    """A cache of noise; each context differs from its neighbours."""
+    """A cache of noise; each context differs from its neighbors."""
     manifest = Manifest(
         format=format,
         compression=compression,
@@ -210,14 +200,14 @@ def write_cache(
     )
     noise = torch.randn(128, CONTEXT, D_MODEL, generator=torch.Generator().manual_seed(0)).half()
     tokens = torch.ones(64, CONTEXT, dtype=torch.int32)
-    ordinary = torch.ones(64, CONTEXT, dtype=torch.bool)
+    valid = torch.ones(64, CONTEXT, dtype=torch.bool)
     with CacheWriter(folder, manifest) as writer:
         done = 0
         while done < contexts:
             count = min(64, writer.shard_room)
             start = done % 64
             rows = noise[start : start + count]
-            writer.write(tokens[:count], {"hook": rows}, ordinary[:count], TextPosition())
+            writer.write(tokens[:count], {"hook": rows}, valid[:count], TextPosition())
             done += count
         writer.finish()
     return ActivationCache.open(folder)

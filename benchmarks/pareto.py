@@ -24,7 +24,8 @@ from _rows import add_options, heldout_rows, score_ours, training_cache
 from _scoring import Score
 
 from lmsaes import SAE, train
-from lmsaes.quantities import parse_count
+from lmsaes.sae import CONFIGS
+from lmsaes.units import parse_count
 
 KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
     "batchtopk": ("k", (16, 32, 64)),
@@ -32,7 +33,7 @@ KNOBS: dict[str, tuple[str, tuple[float, ...]]] = {
     "jumprelu": ("l0", (15, 30, 62)),
     "matryoshka": ("k", (16, 32, 64)),
     "hierarchical": ("k", (16, 32, 64)),
-    "p-anneal": ("l1", (0.38, 0.7, 1.2)),
+    "p_annealing": ("l1", (0.38, 0.7, 1.2)),
     "relu": ("l1", (0.7, 1.5, 3.2)),
     "gated": ("l1", (1.5, 3.2, 6.5)),
 }
@@ -66,7 +67,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> Fronts:
     heldout = heldout_rows(arguments, folder / "heldout")
     cache = training_cache(arguments, folder / "cache")
     configs = [
-        SAE.architectures[architecture].config_type.model_validate(
+        CONFIGS[architecture].model_validate(
             {
                 "name": f"{architecture}_{seed}_{value:g}",
                 "hook": arguments.hook,

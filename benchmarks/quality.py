@@ -32,8 +32,8 @@ from lmsaes.cache_tools.shuffle import shuffle
 from safetensors.torch import save_file
 
 from lmsaes import SAE, BatchTopKConfig, TopKConfig, train
-from lmsaes.quantities import parse_count
 from lmsaes.sae import SAEConfig
+from lmsaes.units import parse_count
 
 KINDS = {"topk": TopKConfig, "batchtopk": BatchTopKConfig}
 PEERS = {
@@ -113,11 +113,11 @@ def peer_rates(features: int, steps: int) -> dict[str, dict[str, float]]:
     """Learning rate and schedule that each peer with Adam has by default."""
     ten_percent = steps // 10
     return {
-        "sae_lens": {"lr": 3e-4, "warmup": 0, "decay": 0},
+        "sae_lens": {"lr": 3e-4, "warmup": 0, "lr_decay_fraction": 0},
         "dictionary_learning": {
             "lr": 2e-4 / (features / 2**14) ** 0.5,
             "warmup": min(1000, ten_percent),
-            "decay": 0,
+            "lr_decay_fraction": 0,
         },
     }
 

@@ -25,10 +25,10 @@ from _caches import bytes_per_row, write_like
 from _report import row, tell
 from torch import Tensor
 
-from lmsaes import ActivationCache, ShuffledLoader, generate
-from lmsaes.cache.manifest import Manifest
+from lmsaes import ActivationCache, ShuffledLoader, cache_activations
+from lmsaes.cache import Manifest
 from lmsaes.demo import MODEL, TEXT
-from lmsaes.quantities import parse_count
+from lmsaes.units import parse_count
 
 DTYPES = ("float32", "float16", "bfloat16", "int8")
 LAYOUTS = (
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
-    source = generate(
+    source = cache_activations(
         arguments.model,
         arguments.dataset,
         [arguments.hook],

@@ -22,7 +22,7 @@ from _rows import add_options, heldout_rows, score_ours, training_cache
 from _scoring import Score
 
 from lmsaes import SAE, ActivationCache, TopKConfig, train
-from lmsaes.quantities import parse_count
+from lmsaes.units import parse_count
 
 DTYPES = ("float32", "float16", "bfloat16", "int8")
 MEMORY = "4GiB"  # holds every row, so that the order is the same whatever a row weighs
@@ -83,7 +83,7 @@ def trained(cache: ActivationCache, arguments: argparse.Namespace, out: Path) ->
         out=out,
         tokens=arguments.train,
         batch_size=arguments.batch,
-        shuffle_memory=MEMORY,
+        shuffle_buffer=MEMORY,
         device=arguments.device,
     )
     return [SAE.load(result.path) for result in results]

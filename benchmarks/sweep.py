@@ -5,7 +5,7 @@
     python benchmarks/sweep.py --device cuda --features 24576 --batch 8192 --train 20M --tokens 10M
 
 Both do the same steps on the same rows, with every report that `lmsaes train` makes; one run opens
-the cache, reads, gathers and normalises once instead of eight times. They take turns, a round of
+the cache, reads, gathers and normalizes once instead of eight times. They take turns, a round of
 each; ratios are medians of the rounds' ratios. The steps alone are those of the eight SAEs on a
 batch that is at hand.
 """
@@ -24,10 +24,9 @@ from _report import row, tell
 from _rows import add_options, training_cache
 
 from lmsaes import SAE, ActivationCache, TopKConfig, train
-from lmsaes.quantities import parse_count
-from lmsaes.training import SAETrainer
-from lmsaes.training.normalization import Normalization
-from lmsaes.training.resources import find_device
+from lmsaes.parallel import resolve_device
+from lmsaes.training import Normalization, SAETrainer
+from lmsaes.units import parse_count
 
 SAES = 8
 
@@ -105,11 +104,11 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, Any]]
 def steps_alone(
     cache: ActivationCache, configs: list[TopKConfig], steps: int, arguments: argparse.Namespace
 ) -> Callable[[], None]:
-    """The same steps on one batch, which is normalised already."""
+    """The same steps on one batch, which is normalized already."""
     record = cache.hooks[arguments.hook]
-    assert record.ordinary is not None
-    device = find_device(arguments.device)
-    scale = Normalization.of(record.ordinary, configs[0].normalize).to(device)
+    assert record.valid is not None
+    device = resolve_device(arguments.device)
+    scale = Normalization.of(record.valid, configs[0].normalize).to(device)
     contexts = -(-arguments.batch // cache.context_size)
     rows = cache.activations(arguments.hook, 0, contexts).flatten(0, 1)[: arguments.batch]
     x = scale(rows.to(device))

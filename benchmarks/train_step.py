@@ -13,7 +13,7 @@ OMP_NUM_THREADS=1 (waiting threads would count). On a GPU the TopK step is also 
 torch path, which our Triton kernels have to beat.
 
 A step is everything that training does with a batch that is at hand: loss, gradients, clipping,
-optimiser, decoder norms, counters. Inputs are random; biases and thresholds are set so that about
+optimizer, decoder norms, counters. Inputs are random; biases and thresholds are set so that about
 `--l0` features fire, since the cost of a step depends on how many do and not on which.
 
 Each round times the product and then every step once, so that a machine whose speed drifts drifts
@@ -34,7 +34,7 @@ from _peers import run_there
 from _report import row, tell
 from torch import Tensor
 
-# Must and aim against one encoder product (docs/experiments.md has the measurements).
+# Must and aim against one encoder product (docs/notes/experiments.md has the measurements).
 GOALS = {
     "topk": (2.0, 1.4),
     "batchtopk": (2.5, 1.7),
@@ -152,10 +152,10 @@ def our_steps(shape: Shape) -> dict[str, Callable[[], object]]:
     from lmsaes.sae import (
         BatchTopKConfig,
         GatedConfig,
-        HierarchicalConfig,
+        HierarchicalTopKConfig,
         JumpReLUConfig,
         MatryoshkaConfig,
-        PAnnealConfig,
+        PAnnealingConfig,
         ReLUConfig,
         TopKConfig,
     )
@@ -164,10 +164,10 @@ def our_steps(shape: Shape) -> dict[str, Callable[[], object]]:
     configs = [
         TopKConfig(features=features, k=shape.k),
         BatchTopKConfig(features=features, k=shape.l0),
-        HierarchicalConfig(features=features, k=shape.k),
+        HierarchicalTopKConfig(features=features, k=shape.k),
         MatryoshkaConfig(features=features, k=shape.l0),
         ReLUConfig(features=features),
-        PAnnealConfig(features=features),
+        PAnnealingConfig(features=features),
         JumpReLUConfig(features=features),
         GatedConfig(features=features),
     ]
@@ -182,22 +182,21 @@ def our_steps(shape: Shape) -> dict[str, Callable[[], object]]:
 
 
 def on_plain_torch(step: Callable[[], object]) -> Callable[[], object]:
-    from lmsaes.sae import sparse_ops
+    from lmsaes.sae.sparse import ops
 
     def plain() -> object:
-        usual, sparse_ops.uses_kernels = sparse_ops.uses_kernels, lambda tensor: False
+        usual, ops.uses_kernels = ops.uses_kernels, lambda tensor: False
         try:
             return step()
         finally:
-            sparse_ops.uses_kernels = usual
+            ops.uses_kernels = usual
 
     return plain
 
 
 def our_step(config: object, shape: Shape) -> Callable[[], object]:
     from lmsaes.sae import SAE, JumpReLU, SAEConfig
-    from lmsaes.training.normalization import Normalization
-    from lmsaes.training.trainer import SAETrainer
+    from lmsaes.training import Normalization, SAETrainer
 
     assert isinstance(config, SAEConfig)
     # A rate of zero for all practical purposes: the number of firing features is to stay.
@@ -209,7 +208,7 @@ def our_step(config: object, shape: Shape) -> Callable[[], object]:
         cut = pre.topk(256 * shape.l0).values[-1]
         if isinstance(sae, JumpReLU):
             sae.threshold.fill_(float(cut))
-        elif config.architecture in ("relu", "p-anneal", "gated"):
+        elif config.architecture in ("relu", "p_annealing", "gated"):
             sae.b_enc.fill_(-float(cut))
     here = torch.zeros(shape.d, device=shape.device)
     scale = Normalization(here, here + 1, float(shape.d))
@@ -285,7 +284,7 @@ def dictionary_learning_steps(shape: Shape) -> dict[str, Callable[[], object]]:
         "batchtopk": BatchTopKTrainer(k=shape.l0, **common),
         "matryoshka": MatryoshkaBatchTopKTrainer(k=shape.l0, group_fractions=groups, **common),
         "relu": StandardTrainerAprilUpdate(**common),
-        "p-anneal": PAnnealTrainer(**common),
+        "p_annealing": PAnnealTrainer(**common),
         "jumprelu": JumpReluTrainer(**common),
         "gated": GatedAnnealTrainer(**common),
     }

@@ -14,12 +14,10 @@ from pathlib import Path
 
 import torch
 
-from lmsaes.cache.blocks import Block, is_resident
-from lmsaes.cache.loader import ShuffledLoader
-from lmsaes.cache.reader import ActivationCache
-from lmsaes.cache.storage import shard_file
+from lmsaes.cache import ActivationCache, Block, is_resident, shard_file
 from lmsaes.errors import ConfigError
-from lmsaes.quantities import parse_bytes, parse_count
+from lmsaes.loader import ShuffledLoader
+from lmsaes.units import parse_bytes, parse_count
 
 STEP_COST = 1.4
 """A TopK step takes so many times its encoder's matrix product, 2 · d_model · features a row."""

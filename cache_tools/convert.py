@@ -1,8 +1,6 @@
 """The same cache in another format, dtype, compression, or size of shards and blocks."""
 
-from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache, Compression, Location, StorageDtype, StorageFormat
 
 from .copy import CopyReport, Run, copy, plan
 

@@ -19,24 +19,25 @@ from typing import Any, TypeVar
 from pydantic import BaseModel
 from torch import Tensor
 
-from lmsaes.cache.int8 import read_channels, write_channels
-from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import (
+from lmsaes.cache import (
+    ActivationCache,
+    CacheWriter,
     Compression,
     HookRecord,
+    Location,
     Manifest,
     SourceRecord,
     StorageDtype,
     StorageFormat,
-    TextPosition,
-    TextRecord,
+    array_specs,
+    bytes_per_value,
+    read_channels,
+    write_channels,
 )
-from lmsaes.cache.reader import ActivationCache
-from lmsaes.cache.storage import array_specs, bytes_per_value
-from lmsaes.cache.writer import CacheWriter
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.progress import progress
-from lmsaes.quantities import format_bytes, format_count, parse_bytes
+from lmsaes.provenance import TextPosition, TextRecord
+from lmsaes.units import format_bytes, format_count, parse_bytes
 
 from .target import check_apart, check_room, continue_or_start
 
@@ -140,7 +141,7 @@ def copy(runs: Sequence[Run], folder: Location, wanted: Manifest) -> CopyReport:
     ):
         for batch in _batches(runs, manifest):
             writer.write(
-                batch.tokens, batch.activations, batch.ordinary, batch.text_end, batch.documents
+                batch.tokens, batch.activations, batch.valid, batch.text_end, batch.documents
             )
             bar.advance(len(batch.tokens))
         writer.finish()
@@ -169,7 +170,7 @@ def _announce(folder: Location, manifest: Manifest) -> None:
 class _Batch:
     tokens: Tensor
     activations: dict[str, Tensor]
-    ordinary: Tensor
+    valid: Tensor
     text_end: TextPosition | None
     documents: Tensor | None
 
@@ -187,7 +188,7 @@ def _batches(runs: Sequence[Run], manifest: Manifest) -> Iterator[_Batch]:
         if manifest.documents:
             documents = cache.documents(start, stop)
             documents[documents >= 0] += before[index]
-        return _Batch(tokens, rows, cache.ordinary(tokens), _text_end(cache, stop), documents)
+        return _Batch(tokens, rows, cache.valid(tokens), _text_end(cache, stop), documents)
 
     pending: deque[Future[_Batch]] = deque()
     with ThreadPoolExecutor(_READ_AHEAD, "read source") as threads:

@@ -7,11 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.cache.ledger import shard_moments
-from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import ComputeRecord, HookRecord, Manifest
-from lmsaes.cache.reader import ActivationCache
-from lmsaes.cache.statistics import HookMoments
+from lmsaes.cache import ActivationCache, HookMoments, HookRecord, Location, Manifest, shard_moments
+from lmsaes.provenance import ComputeRecord
 
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 _SAMPLED_BYTES = 64 << 20  # of a hook, in whole blocks
@@ -92,7 +89,7 @@ def _hook(cache: ActivationCache, hook: str, sampled: list[tuple[int, int]]) -> 
         },
         "outlier_channels": _outliers(record),
     }
-    for group in ("statistics", "ordinary"):
+    for group in ("statistics", "valid"):
         statistics = getattr(record, group)
         if statistics is not None:
             described[group] = statistics.model_dump(exclude={"mean", "variance"})
@@ -108,8 +105,8 @@ def position_norms(folder: Location, cache: ActivationCache, hook: str) -> list[
 
 
 def channel_sizes(record: HookRecord) -> np.ndarray:
-    """Root mean square of each channel over ordinary rows, [d_model]."""
-    statistics = record.ordinary or record.statistics
+    """Root mean square of each channel over valid rows, [d_model]."""
+    statistics = record.valid or record.statistics
     assert statistics is not None
     return np.sqrt(np.square(statistics.mean) + np.array(statistics.variance))
 
@@ -122,7 +119,7 @@ def _outliers(record: HookRecord) -> dict[str, Any]:
     """
     sizes = channel_sizes(record)
     ratios = sizes / max(float(np.median(sizes)), 1e-30)
-    statistics = record.ordinary or record.statistics
+    statistics = record.valid or record.statistics
     assert statistics is not None
     largest = np.argsort(-ratios, kind="stable")[:_MOST_OUTLIERS]
     return {

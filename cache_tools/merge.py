@@ -2,15 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 
-from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import Manifest, ModelRecord, TextRecord
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache, Location, Manifest
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.provenance import ModelRecord, TextRecord
 
 from .copy import CopyReport, Run, copy, plan
 
 # The same weights may have been loaded under another name or from another folder, and text may be
-# any text, if it was tokenised and packed alike.
+# any text, if it was tokenized and packed alike.
 _MODEL_MAY_DIFFER = {"name", "revision"}
 _TEXT_MAY_DIFFER = {
     "dataset",

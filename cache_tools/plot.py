@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
 
 from .inspect import PERCENTILES, channel_sizes
 
 _BANDS = ((1, 99, 0.15), (5, 95, 0.3), (25, 75, 0.5))  # from, to, opacity
-_LABELLED = 5
+_LABELED = 5
 
 
 def check_plot(path: Path) -> None:
@@ -61,8 +61,8 @@ def _draw_norms(axes: Any, found: dict[str, Any]) -> None:
 
 def _draw_channels(axes: Any, sizes: np.ndarray, found: dict[str, Any]) -> None:
     axes.plot(np.sort(sizes)[::-1], color="C0")
-    axes.axhline(np.median(sizes), color="grey", linewidth=0.8)
-    for place, outlier in enumerate(found["outlier_channels"]["largest"][:_LABELLED]):
+    axes.axhline(np.median(sizes), color="gray", linewidth=0.8)
+    for place, outlier in enumerate(found["outlier_channels"]["largest"][:_LABELED]):
         at = (place, sizes[outlier["channel"]])
         axes.annotate(f" {outlier['channel']}", at, fontsize="small")
     axes.set(yscale="log", xlabel="channels, largest first", ylabel="root mean square")

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from lmsaes.cache.ledger import inside, remove_cache
-from lmsaes.cache.location import LOCK, Location, lock_cache
-from lmsaes.cache.manifest import read_manifest
+from lmsaes.cache import LOCK, Location, inside, lock_cache, read_manifest, remove_cache
 
 
 def remove(folder: Location) -> list[str]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
 
 from .selection import select_hooks
@@ -17,7 +17,7 @@ class Sample:
 
     context: int
     tokens: list[int]
-    ordinary: list[bool]
+    valid: list[bool]
     norms: dict[str, list[float]]
 
 
@@ -50,5 +50,5 @@ def _sample(cache: ActivationCache, context: int, hooks: Sequence[str]) -> Sampl
         hook: cache.activations(hook, context, context + 1)[0].float().norm(dim=-1).tolist()
         for hook in hooks
     }
-    ordinary = cache.ordinary(tokens)[0].tolist()
-    return Sample(context, tokens[0].tolist(), ordinary, norms)
+    valid = cache.valid(tokens)[0].tolist()
+    return Sample(context, tokens[0].tolist(), valid, norms)

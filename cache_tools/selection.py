@@ -3,7 +3,7 @@
 import fnmatch
 from collections.abc import Sequence
 
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
 
 

@@ -20,11 +20,11 @@ import torch
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from lmsaes.cache.manifest import replace_file
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.atomic import replace_file
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.progress import progress
-from lmsaes.quantities import format_bytes, format_count, parse_bytes
+from lmsaes.units import format_bytes, format_count, parse_bytes
 
 from .selection import select_hooks
 from .shuffled import BUCKETS, ROWS, describe, is_finished, write_readme, write_record
@@ -263,7 +263,7 @@ def _kept(cache: ActivationCache, keep_special: bool) -> np.ndarray:
     kept = np.empty(cache.rows, bool)
     for shard in cache.manifest.shards:
         start, stop = shard.first_context, shard.first_context + shard.contexts
-        part = cache.ordinary(cache.tokens(start, stop)).flatten().numpy()
+        part = cache.valid(cache.tokens(start, stop)).flatten().numpy()
         kept[start * cache.context_size : stop * cache.context_size] = part
     return kept
 

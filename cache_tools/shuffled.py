@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lmsaes.cache.manifest import replace_file
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.atomic import replace_file
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import CacheError
 
 RECORD = "shuffled.json"

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from lmsaes.cache.location import Location
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache, Location
 from lmsaes.errors import ConfigError
 
 from .copy import CopyReport, Run, copy, plan

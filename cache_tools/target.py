@@ -4,11 +4,9 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from lmsaes.cache.int8 import CHANNELS
-from lmsaes.cache.location import LOCK, Location
-from lmsaes.cache.manifest import MANIFEST, Manifest, read_manifest
+from lmsaes.cache import CHANNELS, LOCK, MANIFEST, Location, Manifest, read_manifest
 from lmsaes.errors import CacheError, ConfigError
-from lmsaes.quantities import format_bytes
+from lmsaes.units import format_bytes
 
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 

@@ -4,11 +4,21 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from lmsaes.cache.int8 import read_channels
-from lmsaes.cache.ledger import data_files, named_files, recount_statistics, remove_leftovers
-from lmsaes.cache.location import Location, lock_cache, sha256
-from lmsaes.cache.manifest import Manifest, ShardRecord, read_manifest, write_manifest
-from lmsaes.cache.reader import check_files
+from lmsaes.cache import (
+    Location,
+    Manifest,
+    ShardRecord,
+    check_files,
+    data_files,
+    lock_cache,
+    named_files,
+    read_channels,
+    read_manifest,
+    recount_statistics,
+    remove_leftovers,
+    sha256,
+    write_manifest,
+)
 from lmsaes.errors import CacheError
 
 

@@ -33,12 +33,12 @@ def analyze(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
     any_model: Annotated[
-        bool, typer.Option("--any-model", help="analyse SAEs of another model than the cache's")
+        bool, typer.Option("--any-model", help="analyze SAEs of another model than the cache's")
     ] = False,
 ) -> None:
     """Find each feature's top contexts and numbers, for any number of SAEs in one pass."""
     from lmsaes.analysis import analyze as run
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache
     from lmsaes.database import Database
 
     chosen = _features(features)

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from lmsaes.cache.manifest import Compression, Packing, StorageDtype, StorageFormat
+from lmsaes.cache import Compression, StorageDtype, StorageFormat
+from lmsaes.provenance import Packing
 
 
 def cache(
@@ -106,10 +107,10 @@ def cache(
     allow_nonfinite: Annotated[
         bool, typer.Option("--allow-nonfinite", help="keep NaN and infinite values")
     ] = False,
-    other_rounding: Annotated[
+    allow_compute_change: Annotated[
         bool,
         typer.Option(
-            "--other-rounding",
+            "--allow-compute-change",
             help="go on with a cache that was begun under another batch size, device, attention or "
             "--compile: its rows differ by rounding, and each shard says what made it",
         ),
@@ -120,10 +121,10 @@ def cache(
     Run it again to continue an unfinished cache; with more --tokens or another --hook, to add
     them to one that is there. Under torchrun --no-python, all processes write one cache.
     """
-    from lmsaes.distributed import is_first_rank
-    from lmsaes.harvest import generate
+    from lmsaes.capture import cache_activations
+    from lmsaes.parallel import is_first_rank
 
-    done = generate(
+    done = cache_activations(
         model=model,
         dataset=dataset,
         hooks=hook,
@@ -153,7 +154,7 @@ def cache(
         shard_size=shard_size,
         block_size=block_size,
         allow_nonfinite=allow_nonfinite,
-        other_rounding=other_rounding,
+        allow_compute_change=allow_compute_change,
     )
     if not is_first_rank():
         return

@@ -42,7 +42,7 @@ def serve(
     ):
         app = create_app(database=database)
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
-        typer.echo(f"database  {database.address}, {len(database.dictionaries())} SAEs")
+        typer.echo(f"database  {database.address}, {len(database.saes())} SAEs")
         typer.echo(f"viewer    {address}   (Ctrl-C stops)")
         if not (BUILT / "index.html").is_file():
             typer.echo(

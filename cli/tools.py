@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmsaes.quantities import format_bytes
+from lmsaes.units import format_bytes
 
 if TYPE_CHECKING:
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache
 
 Cache = Annotated[
     str, typer.Argument(help="folder of the cache, or s3://bucket/prefix", metavar="CACHE")
@@ -32,7 +32,7 @@ def inspect_cache(
     from lmsaes.cache_tools.plot import check_plot
     from lmsaes.cache_tools.plot import plot as draw
 
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache
 
     if plot is not None:
         check_plot(plot)
@@ -78,11 +78,11 @@ def _print_hook(hook: str, found: dict[str, Any]) -> None:
     )
     if found["storage_error"] is not None:
         typer.echo(f"  storing it lost {found['storage_error']:.2g} of its variance")
-    ordinary = found.get("ordinary") or found["statistics"]
-    typer.echo(f"  values from {ordinary['min']:.4g} to {ordinary['max']:.4g}")
+    valid = found.get("valid") or found["statistics"]
+    typer.echo(f"  values from {valid['min']:.4g} to {valid['max']:.4g}")
     first = found["first_position"]
     typer.echo(
-        f"  norm {ordinary['mean_norm']:.4g} on average; {first['mean_norm']:.4g} at the first "
+        f"  norm {valid['mean_norm']:.4g} on average; {first['mean_norm']:.4g} at the first "
         f"position, {first['times_the_others']:.3g} times the others"
     )
     outliers = found["outlier_channels"]
@@ -118,7 +118,7 @@ def sample(
     """Print contexts, token by token, with the norm of each hook's activation."""
     from lmsaes.cache_tools.sample import sample as tool
 
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache
 
     opened = ActivationCache.open(cache)
     drawn = tool(opened, count, context or (), hook or (), seed)
@@ -138,15 +138,15 @@ def sample(
                 f"  {norm[position]:>{max(12, len(name))}.4g}" for name, norm in each.norms.items()
             )
             text = "" if names is None else json.dumps(names[token], ensure_ascii=False)
-            mark = "" if each.ordinary[position] else "  (special)"
+            mark = "" if each.valid[position] else "  (special)"
             typer.echo(f"{position:>8}{norms}  {token:>6}  {text}{mark}")
 
 
 def _token_names(cache: "ActivationCache", size: int) -> list[str] | None:
     """Each token's text, or None, and a line that says why, when they can't be had."""
     from lmsaes.errors import ModelError
-    from lmsaes.lm import load_tokenizer
-    from lmsaes.tokenizer import token_strings, tokenizer_facts
+    from lmsaes.model import load_tokenizer
+    from lmsaes.text import token_strings, tokenizer_facts
 
     model = cache.manifest.model
     try:
@@ -167,8 +167,7 @@ def remove(
     """Delete a cache; a folder that holds none is refused."""
     from lmsaes.cache_tools.remove import remove as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.manifest import read_manifest
+    from lmsaes.cache import locate, read_manifest
     from lmsaes.errors import ConfigError
 
     place = locate(cache)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from lmsaes.cli.tools import Cache, Json
 
-from lmsaes.quantities import format_bytes, format_count
+from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
     from lmsaes.cache_tools.bench import Rate
@@ -36,7 +36,7 @@ def bench(
     """
     from lmsaes.cache_tools.bench import bench as tool
 
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache
 
     found = tool(ActivationCache.open(cache), hook, memory, seconds, flops)
     if as_json:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from lmsaes.cli.tools import Cache
 
-from lmsaes.cache.manifest import Compression, StorageDtype, StorageFormat
+from lmsaes.cache import Compression, StorageDtype, StorageFormat
 
 if TYPE_CHECKING:
     from lmsaes.cache_tools.copy import CopyReport
@@ -39,8 +39,7 @@ def convert(
     """
     from lmsaes.cache_tools.convert import convert as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache, locate
 
     source = ActivationCache.open(cache)
     _tell(tool(source, locate(out), format, dtype, compression, shard_size, block_size))
@@ -65,8 +64,7 @@ def shuffle(
     """Write a fully shuffled copy of a cache's rows as plain safetensors, for other trainers."""
     from lmsaes.cache_tools.shuffle import shuffle as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache, locate
     from lmsaes.errors import ConfigError
 
     folder = locate(out)
@@ -93,8 +91,7 @@ def cut_out(
     """Write some hooks, or a range of contexts, of a cache as a cache of their own."""
     from lmsaes.cache_tools.slice import cut_out as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache, locate
 
     _tell(tool(ActivationCache.open(cache), locate(out), hook or (), contexts))
 
@@ -109,8 +106,7 @@ def merge(
     """Write several caches of one model, the same hooks and packing as one cache."""
     from lmsaes.cache_tools.merge import merge as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache, locate
 
     _tell(tool([ActivationCache.open(cache) for cache in caches], locate(out)))
 

@@ -10,7 +10,7 @@ from lmsaes.cli.tools import Cache, Json
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:
-    from lmsaes.recheck import Recheck
+    from lmsaes.capture import Verification
 
 
 def verify(
@@ -39,9 +39,7 @@ def verify(
     """Check a cache against its manifest, or its model; exit code 1 on any fault."""
     from lmsaes.cache_tools import verify as tool
 
-    from lmsaes.cache.location import locate
-    from lmsaes.cache.manifest import read_manifest
-    from lmsaes.cache.reader import ActivationCache
+    from lmsaes.cache import ActivationCache, locate, read_manifest
     from lmsaes.progress import progress
 
     place = locate(cache)
@@ -64,9 +62,11 @@ def verify(
         faults = tool.verify(place, deep, bar.advance)
     checked = None
     if against_model is not None and not faults:
-        from lmsaes.recheck import recheck
+        from lmsaes.capture import verify_against_model
 
-        checked = recheck(ActivationCache.open(place), against_model, seed, model, device)
+        checked = verify_against_model(
+            ActivationCache.open(place), against_model, seed, model, device
+        )
         faults = checked.faults
     if as_json:
         found = {"path": cache, "deep": deep, "faults": faults}
@@ -85,13 +85,13 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print_recheck(checked: "Recheck") -> None:
+def _print_recheck(checked: "Verification") -> None:
     typer.echo(
         f"{len(checked.contexts)} contexts again through {checked.model} ({checked.weights} "
         f"weights, {checked.dtype}, {checked.attention}, {checked.device})"
     )
     if checked.tokens_compared:
-        typer.echo(f"  tokens: {checked.tokens_compared:,} tokenised again from the text")
+        typer.echo(f"  tokens: {checked.tokens_compared:,} tokenized again from the text")
     for note in checked.notes:
         typer.echo(f"  {note}")
     width = max(34, *(len(hook) for hook in checked.hooks))

@@ -8,11 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, JumpReLUConfig, ReLUConfig, SAEConfig, TopKConfig
-from lmsaes.training import TrainedSAE
-from lmsaes.training.sweep import Sweep, make_sweep
+from lmsaes.sae import CONFIGS, JumpReLUConfig, ReLUConfig, SAEConfig, TopKConfig
+from lmsaes.training import Sweep, TrainedSAE, make_sweep
 
-_ARCHITECTURES = ", ".join(sorted(SAE.architectures))
+_ARCHITECTURES = ", ".join(CONFIGS)
 
 
 def _of_run(name: str) -> str:
@@ -52,8 +51,8 @@ def train(
     batch_size: Annotated[
         str | None, typer.Option(help=_of_run("batch_size") + " (default: 4096)")
     ] = None,
-    shuffle_memory: Annotated[
-        str | None, typer.Option(help=_of_run("shuffle_memory") + " (default: 4GiB)")
+    shuffle_buffer: Annotated[
+        str | None, typer.Option(help=_of_run("shuffle_buffer") + " (default: 4GiB)")
     ] = None,
     allow_poor_shuffle: Annotated[
         bool, typer.Option("--allow-poor-shuffle", help=_of_run("allow_poor_shuffle"))
@@ -88,7 +87,7 @@ def train(
         "out": out,
         "tokens": tokens,
         "batch_size": batch_size,
-        "shuffle_memory": shuffle_memory,
+        "shuffle_buffer": shuffle_buffer,
         "allow_poor_shuffle": allow_poor_shuffle or None,
         "pool_device": pool_device,
         "max_norm": max_norm,

@@ -48,3 +48,8 @@ class DatabaseError(LmsaesError):
 
 class RankError(LmsaesError):
     """Another process of the same run that has failed or can't be reached."""
+
+
+def first_line(error: BaseException) -> str:
+    """What another library's exception says, in one line without a final period."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")

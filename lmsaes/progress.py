@@ -16,7 +16,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from lmsaes.quantities import format_count
+from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
 _SECONDS_BETWEEN_LINES = 20.0

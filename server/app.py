@@ -17,11 +17,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lmsaes.database import Database
-from lmsaes.documents import SCHEMA_VERSION
+from lmsaes.database import SCHEMA_VERSION, Database
 from lmsaes.errors import LmsaesError
 
-from . import dictionaries, features
+from . import features, saes
 from .dependencies import CurrentStore
 from .schemas import About, Problem
 from .settings import Settings
@@ -56,7 +55,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     )
     app.add_middleware(OneLineStartup)
     app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
-    app.include_router(dictionaries.router)
+    app.include_router(saes.router)
     app.include_router(features.router)
     app.get("/about", tags=["about"])(about)
     _answer_errors(app)

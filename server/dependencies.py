@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import Depends, Path, Request
 
-from lmsaes.documents import DictionaryRecord
+from lmsaes.database import SAERecord
 
 from .store import Store
 
@@ -18,8 +18,8 @@ CurrentStore = Annotated[Store, Depends(_store)]
 
 def _dictionary(
     name: Annotated[str, Path(description="Name of the SAE, `run:sae`")], store: CurrentStore
-) -> DictionaryRecord:
-    return store.dictionary(name)
+) -> SAERecord:
+    return store.sae(name)
 
 
-CurrentDictionary = Annotated[DictionaryRecord, Depends(_dictionary)]
+CurrentDictionary = Annotated[SAERecord, Depends(_dictionary)]

@@ -6,7 +6,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from lmsaes.documents import DictionaryRecord, FeatureRecord, SampleRecord
+from lmsaes.database import FeatureRecord, SAERecord, SampleRecord
 
 from .dependencies import CurrentDictionary, CurrentStore
 from .schemas import (
@@ -101,7 +101,7 @@ def contexts(
     )
 
 
-def _feature(store: Store, record: DictionaryRecord, index: int) -> Feature:
+def _feature(store: Store, record: SAERecord, index: int) -> Feature:
     columns = store.features(record)
     columns.check(index)
     found = store.database.features(record.name, record.analysis, [index]).get(index)
@@ -115,7 +115,7 @@ def _feature(store: Store, record: DictionaryRecord, index: int) -> Feature:
         density=found.density,
         maximum=found.maximum,
         mean=found.mean,
-        tokens_analysed=record.tokens_analysed,
+        tokens_analyzed=record.tokens_analyzed,
         histogram=_histogram(found),
         promotes=_weights(store, record, found.promotes),
         suppresses=_weights(store, record, found.suppresses),
@@ -127,7 +127,7 @@ def _feature(store: Store, record: DictionaryRecord, index: int) -> Feature:
 
 def _row(
     store: Store,
-    record: DictionaryRecord,
+    record: SAERecord,
     found: FeatureRecord,
     sample: SampleRecord | None,
     contexts: dict[int, np.ndarray],
@@ -156,7 +156,7 @@ def _row(
 
 
 def _context(
-    store: Store, record: DictionaryRecord, sample: SampleRecord, row: int, tokens: np.ndarray
+    store: Store, record: SAERecord, sample: SampleRecord, row: int, tokens: np.ndarray
 ) -> Context:
     activations = _rounded(sample.activations[row])
     position = int(sample.positions[row])
@@ -174,7 +174,7 @@ def _histogram(found: FeatureRecord) -> Histogram:
 
 
 def _weights(
-    store: Store, record: DictionaryRecord, weights: Sequence[tuple[int, float]]
+    store: Store, record: SAERecord, weights: Sequence[tuple[int, float]]
 ) -> list[TokenWeight]:
     names = store.tokens(record, [token for token, _ in weights])
     return [

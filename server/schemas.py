@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field
 
 Kind = Literal["ordinary", "dense", "dead"]
-"""How often a feature fires: dense on more than a tenth of the tokens analysed, dead on none."""
+"""How often a feature fires: dense on more than a tenth of the tokens analyzed, dead on none."""
 
 Filter = Literal["all", "ordinary", "dense", "dead"]
 Sort = Literal["index", "density", "maximum", "mean"]
@@ -40,7 +40,7 @@ class DictionarySummary(BaseModel):
     dead_fraction: float
     ce_recovered: float | None
     tokens_trained: int
-    tokens_analysed: int
+    tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
 
 
@@ -67,8 +67,8 @@ class Dictionary(DictionarySummary):
     sae_path: str
     cache_path: str
     config: Annotated[dict[str, Any], Field(description="What it was trained with")]
-    first_feature: Annotated[int, Field(description="Index of the first feature analysed")]
-    features_analysed: int
+    first_feature: Annotated[int, Field(description="Index of the first feature analyzed")]
+    features_analyzed: int
     kinds: KindCounts
     density: DensityHistogram
 
@@ -121,10 +121,10 @@ class Feature(BaseModel):
     index: int
     kind: Kind
     firings: Annotated[int, Field(description="Tokens on which it was active")]
-    density: Annotated[float, Field(description="Share of the tokens analysed")]
+    density: Annotated[float, Field(description="Share of the tokens analyzed")]
     maximum: float
     mean: Annotated[float, Field(description="Over the tokens on which it was active")]
-    tokens_analysed: int
+    tokens_analyzed: int
     histogram: Histogram
     promotes: list[TokenWeight]
     suppresses: list[TokenWeight]

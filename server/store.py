@@ -7,8 +7,7 @@ from threading import Lock
 
 import numpy as np
 
-from lmsaes.database import Database
-from lmsaes.documents import DictionaryRecord
+from lmsaes.database import Database, SAERecord
 
 from .schemas import Filter, Kind, Order, Sort
 
@@ -30,12 +29,12 @@ class BeingReplacedError(Exception):
 class Features:
     """Columns over the features of one analysis, and the questions that need all of them."""
 
-    record: DictionaryRecord
-    columns: dict[str, np.ndarray]  # each [features analysed]
+    record: SAERecord
+    columns: dict[str, np.ndarray]  # each [features analyzed]
 
     @cached_property
     def kinds(self) -> np.ndarray:
-        """Positions in (ordinary, dense, dead), uint8 [features analysed]."""
+        """Positions in (ordinary, dense, dead), uint8 [features analyzed]."""
         dense = self.columns["density"] > DENSE_FROM
         dead = self.columns["firings"] == 0
         return np.where(dead, 2, np.where(dense, 1, 0)).astype(np.uint8)
@@ -59,7 +58,7 @@ class Features:
         if not self.start <= index < self.stop:
             raise NotThereError(
                 f"'{self.record.name}' has no feature {index}: "
-                f"those analysed are {self.start} to {self.stop - 1}"
+                f"those analyzed are {self.start} to {self.stop - 1}"
             )
 
     def select(self, chosen: Filter, sort: Sort, order: Order) -> np.ndarray:
@@ -85,7 +84,7 @@ class Features:
     @cached_property
     def density_histogram(self) -> tuple[list[float], list[int]]:
         """Edges of log10 density and the number of features between them."""
-        lowest = np.log10(1 / max(self.record.tokens_analysed, 10))
+        lowest = np.log10(1 / max(self.record.tokens_analyzed, 10))
         first = int(np.floor(lowest * _BINS_PER_DECADE))
         edges = np.arange(first, 1) / _BINS_PER_DECADE
         alive = self.columns["density"][self.kinds != 2].astype(np.float64)
@@ -103,11 +102,11 @@ class Store:
         self._contexts: dict[tuple[str, int], np.ndarray] = {}  # oldest first
         self._contexts_lock = Lock()
 
-    def dictionary(self, name: str) -> DictionaryRecord:
+    def sae(self, name: str) -> SAERecord:
         """The SAE as it is now. Raises NotThereError that names those that exist."""
-        record = self.database.dictionary(name)
+        record = self.database.sae(name)
         if record is None:
-            names = [record.name for record in self.database.dictionaries()]
+            names = [record.name for record in self.database.saes()]
             if not names:
                 raise NotThereError(f"no SAE '{name}': the database is empty")
             nearest = difflib.get_close_matches(name, names, n=5, cutoff=0) or names[:5]
@@ -115,7 +114,7 @@ class Store:
             raise NotThereError(f"no SAE '{name}': there are {', '.join(nearest)}{more}")
         return record
 
-    def features(self, record: DictionaryRecord) -> Features:
+    def features(self, record: SAERecord) -> Features:
         """The columns of the SAE's analysis, read again when another was published."""
         kept = self._features.get(record.name)
         if kept is None or kept.record.analysis != record.analysis:
@@ -125,7 +124,7 @@ class Store:
             kept = self._features[record.name] = Features(record, columns)
         return kept
 
-    def contexts(self, record: DictionaryRecord, ids: list[int]) -> dict[int, np.ndarray]:
+    def contexts(self, record: SAERecord, ids: list[int]) -> dict[int, np.ndarray]:
         """Token ids of contexts. Features share them and they never change, so they are kept."""
         cache = record.cache
         with self._contexts_lock:
@@ -142,7 +141,7 @@ class Store:
             found |= read
         return found
 
-    def tokens(self, record: DictionaryRecord, ids: list[int]) -> list[str]:
+    def tokens(self, record: SAERecord, ids: list[int]) -> list[str]:
         """Display strings of token ids; an id that the vocabulary lacks is shown as a number."""
         key = record.vocabulary
         if key not in self._vocabularies:

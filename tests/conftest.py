@@ -17,7 +17,7 @@ import pytest
 from hypothesis import settings
 
 from lmsaes.demo import MODEL
-from lmsaes.lm import LanguageModel
+from lmsaes.model.language_model import LanguageModel
 
 # Shells let what they start in the background ignore Ctrl-C, and children inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -55,7 +55,7 @@ def main(
     torch.manual_seed(SEED)
     for source, texts in sorted(documents.items()):
         start = torch.tensor([[tokenizer.bos_token_id, *texts[0][:PROMPT]]])
-        sample = model.generate(
+        sample = model.cache_activations(
             start,
             attention_mask=torch.ones_like(start),
             max_new_tokens=100,

@@ -28,7 +28,7 @@ def main(
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[END_OF_TEXT],
-        # every byte has an entry, so any text can be tokenised
+        # every byte has an entry, so any text can be tokenized
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator((json.loads(line)["text"] for line in lines), trainer)

@@ -1,5 +1,9 @@
-"""Stage three: mining a cache for what each feature fires on."""
+"""Stage three: one read of a cache for many SAEs, and what was found into the database.
 
-from lmsaes.analysis.analyze import analyze, find_saes
+config.py ──► run.py ──► top_contexts.py (per-feature state that doesn't grow with the cache)
+                 └─────► logits.py (tokens that features promote and suppress) ──► database
+"""
 
-__all__ = ["analyze", "find_saes"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,9 +19,7 @@ import numpy as np
 import torch
 from numcodecs import get_codec
 
-from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import Manifest
-from lmsaes.cache.storage import (
+from lmsaes.cache.arrays import (
     CHECKSUM_BYTES,
     ArraySpec,
     chunk_table,
@@ -30,10 +28,12 @@ from lmsaes.cache.storage import (
     only_zarr,
     shard_file,
 )
+from lmsaes.cache.location import Location
+from lmsaes.cache.manifest import Manifest
 from lmsaes.errors import CacheError
 
 if TYPE_CHECKING:
-    from lmsaes.cache.objects import ObjectPath
+    from lmsaes.cache.object_store import ObjectPath
 
 # Small enough for a core's own cache: a block that is only read to be checked, or to have it in
 # the page cache, goes through a buffer of this size.

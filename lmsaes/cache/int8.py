@@ -1,4 +1,4 @@
-"""Eight bits a value: rows centred and scaled per channel, then rounded with one scale per row.
+"""Eight bits a value: rows centerd and scaled per channel, then rounded with one scale per row.
 
     value = round((x − mean) / deviation / scale)        x ≈ mean + deviation · scale · value
 
@@ -15,7 +15,8 @@ from safetensors.torch import load as load_bytes
 from safetensors.torch import save as save_bytes
 from torch import Tensor
 
-from lmsaes.cache.location import Location, replace_file
+from lmsaes.atomic import replace_file
+from lmsaes.cache.location import Location
 from lmsaes.errors import CacheError
 
 CHANNELS = "channels.safetensors"
@@ -36,15 +37,15 @@ class Channels:
         self._on_device = {mean.device: (mean, deviation)}
 
     @staticmethod
-    def of(activations: Tensor, ordinary: Tensor) -> "Channels":
+    def of(activations: Tensor, valid: Tensor) -> "Channels":
         """Those of a first batch [contexts, context_size, d_model].
 
-        Its ordinary rows count (bool [contexts, context_size]), or all where there are none: the
+        Its valid rows count (bool [contexts, context_size]), or all where there are none: the
         first positions of some models are hundreds of times larger than all others. Rows that
         are not finite do not count; `quantize` will refuse them.
         """
         finite = activations.isfinite().all(-1)
-        kept = finite & ordinary.to(activations.device)
+        kept = finite & valid.to(activations.device)
         rows = activations[kept if kept.any() else finite].double()
         if len(rows) == 0:
             rows = rows.new_zeros(1, activations.shape[-1])

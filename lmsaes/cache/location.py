@@ -1,7 +1,6 @@
 """Where a cache lives: a folder, or a prefix in an object store."""
 
 import hashlib
-import os
 from abc import ABC, abstractmethod
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +11,7 @@ import filelock
 from lmsaes.errors import CacheError, ConfigError
 
 if TYPE_CHECKING:
-    from lmsaes.cache.objects import ObjectPath
+    from lmsaes.cache.object_store import ObjectPath
 
 # obstore is an extra: nobody with a local disk needs it
 Location: TypeAlias = "Path | ObjectPath"
@@ -72,40 +71,13 @@ def locate(where: "str | Location") -> Location:
     if "://" not in where:
         return Path(where)
     try:
-        from lmsaes.cache.objects import open_url
+        from lmsaes.cache.object_store import open_url
     except ImportError:
         raise ConfigError(
             f"'{where}' is in an object store, and obstore is not installed",
             "install it with: pip install 'lmsaes[s3]'",
         ) from None
     return open_url(where)
-
-
-def replace_file(path: Location, content: bytes | memoryview) -> None:
-    """Puts `content` at `path` in one step that survives a crash at any instant."""
-    if not isinstance(path, Path):
-        path.write_bytes(content)  # an object appears whole or not at all
-        return
-    temporary = path.with_name(path.name + ".tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-    except OSError:
-        temporary.unlink(missing_ok=True)  # a full disk needs the room
-        raise
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes renames inside `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sha256(path: Location) -> str:

@@ -10,10 +10,12 @@ import re
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
-from lmsaes.cache.location import Location, replace_file
+from lmsaes.atomic import replace_file
+from lmsaes.cache.location import Location
 from lmsaes.errors import CacheError
+from lmsaes.provenance import ComputeRecord, ModelRecord, Record, TextPosition, TextRecord
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
@@ -23,74 +25,7 @@ Compression = Literal["none", "zstd", "lz4", "blosc"]
 StorageDtype = Literal["float32", "float16", "bfloat16", "int8"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ModelRecord(_Record):
-    """The language model the activations come from."""
-
-    name: str
-    revision: str | None = None
-    config_hash: str
-    weights_hash: str
-    weights: Literal["raw", "processed"] = "raw"
-    dtype: str = "float32"
-
-
-Packing = Literal["packed", "truncate", "split"]
-"""How documents fill contexts: one after the other; or each in a context of its own, where a
-longer one is cut off (`truncate`) or goes on in further contexts (`split`)."""
-
-
-class DatasetRecord(_Record):
-    """A dataset, and the share of all tokens that it gives to a mixture."""
-
-    dataset: str
-    config: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    text_column: str = "text"
-    fingerprint: str
-    share: float = Field(default=1.0, gt=0, le=1)
-
-
-class TextRecord(_Record):
-    """The text and how it was packed into contexts.
-
-    Of a mixture, `mixture` names the datasets; `dataset` and `fingerprint` then stand for all of
-    them together. Short contexts are filled up with `padding_id`, which is a special token.
-    """
-
-    dataset: str
-    config: str | None = None
-    split: str = "train"
-    revision: str | None = None
-    text_column: str = "text"
-    fingerprint: str
-    tokenizer_hash: str
-    context_size: int = Field(gt=0)
-    bos: bool
-    bos_id: int | None
-    separator_id: int | None
-    special_ids: tuple[int, ...]
-    shuffled: bool = False
-    seed: int = 0
-    packing: Packing = "packed"
-    padding_id: int | None = None
-    mixture: tuple[DatasetRecord, ...] = ()
-
-
-class ComputeRecord(_Record):
-    """What only changes rounding: how the forward pass was computed."""
-
-    batch_size: int = Field(gt=0)
-    attention: str
-    device: str
-    compiled: bool = False
-
-
-class Statistics(_Record):
+class Statistics(Record):
     """Running statistics of one hook's rows, in the activations' own units."""
 
     count: int
@@ -102,11 +37,11 @@ class Statistics(_Record):
     max: float
 
 
-class HookRecord(_Record):
+class HookRecord(Record):
     """One hook point: its width, how it is stored, and the statistics of what is committed.
 
-    `statistics` covers every row; `ordinary` leaves out special tokens and each context's first
-    position, as training does by default. `storage_error` is the share of the ordinary rows'
+    `statistics` covers every row; `valid` leaves out special tokens and each context's first
+    position, as training does by default. `storage_error` is the share of the valid rows'
     variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
@@ -117,10 +52,12 @@ class HookRecord(_Record):
     channels: str | None = None
     storage_error: float | None = None
     statistics: Statistics | None = None
-    ordinary: Statistics | None = None
+    valid: Statistics | None = Field(
+        default=None, validation_alias=AliasChoices("valid", "ordinary")
+    )
 
 
-class FileRecord(_Record):
+class FileRecord(Record):
     """A committed file: its size, whole digest, and one crc32c per block as it is stored.
 
     `blocks` is empty for files without blocks, and in older zarr caches.
@@ -131,30 +68,12 @@ class FileRecord(_Record):
     blocks: tuple[int, ...] = ()
 
 
-class DatasetPosition(_Record):
-    """How much of one dataset of a mixture is used up: whole documents, and their tokens."""
-
-    documents: int = 0
-    tokens: int = 0
-
-
-class TextPosition(_Record):
-    """Where the text stream stands: tokens of `document` before `token` have been packed.
-
-    `mixture` says where each dataset of one stood before that document.
-    """
-
-    document: int = 0
-    token: int = 0
-    mixture: tuple[DatasetPosition, ...] = ()
-
-
-class ShardRecord(_Record):
+class ShardRecord(Record):
     """A committed shard: which contexts it holds, and its files by path inside the cache.
 
     `text_end` is where the text stood after it; None where a copy's shard ends elsewhere than
     those of the cache it was copied from. `compute` is how it was computed where that is not what
-    the manifest says (`--other-rounding`).
+    the manifest says (`--allow-compute-change`).
     """
 
     index: int
@@ -165,7 +84,7 @@ class ShardRecord(_Record):
     files: dict[str, FileRecord]
 
 
-class Part(_Record):
+class Part(Record):
     """Shards that are committed and not in the manifest yet.
 
     Several ranks write one each; so does one that adds hooks. `hooks` are those its shards hold;
@@ -178,7 +97,7 @@ class Part(_Record):
     shards: tuple[ShardRecord, ...]
 
 
-class SourceRecord(_Record):
+class SourceRecord(Record):
     """Consecutive contexts of another cache that were copied into this one."""
 
     content: str

@@ -6,25 +6,20 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from lmsaes.cache.blocks import Block, BlockFiles
-from lmsaes.cache.int8 import read_channels
-from lmsaes.cache.location import Location, locate
-from lmsaes.cache.manifest import (
-    HookRecord,
-    Manifest,
-    ShardRecord,
-    read_manifest,
-)
-from lmsaes.cache.storage import (
+from lmsaes.cache.arrays import (
     ArraySpec,
     array_specs,
     hook_specs,
     shard_file,
 )
+from lmsaes.cache.blocks import Block, BlockFiles
+from lmsaes.cache.int8 import read_channels
+from lmsaes.cache.location import Location, locate
+from lmsaes.cache.manifest import HookRecord, Manifest, ShardRecord, read_manifest
 from lmsaes.errors import CacheError, ConfigError
 
 
-class Units(Protocol):
+class Dequantizer(Protocol):
     """Turns what is stored of a hook into its activations."""
 
     def restore(self, *stored: torch.Tensor) -> torch.Tensor:
@@ -129,7 +124,7 @@ class ActivationCache:
         """The arrays that hold a hook: its activations, and in int8 their scales too."""
         return hook_specs(self.manifest, hook, self.hooks[self.check_hook(hook)])
 
-    def units(self, hook: str) -> Units:
+    def units(self, hook: str) -> Dequantizer:
         """How the stored values of a hook become its activations."""
         return self._channels.get(self.check_hook(hook), _AS_STORED)
 
@@ -142,13 +137,13 @@ class ActivationCache:
             )
         return hook
 
-    def ordinary(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Which positions of `tokens` [contexts, context_size] are ordinary, as bool.
+    def valid(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Which positions of `tokens` [contexts, context_size] are valid, as bool.
 
         Special tokens and each context's first position are not: their activations can be
         hundreds of times larger than all others, and SAEs are trained without them.
         """
-        return ordinary_positions(tokens, self.manifest.text.special_ids)
+        return valid_positions(tokens, self.manifest.text.special_ids)
 
     def blocks(self) -> list[Block]:
         """All committed blocks in order."""
@@ -208,12 +203,12 @@ class ActivationCache:
         return self.manifest.shards[low]
 
 
-def ordinary_positions(tokens: torch.Tensor, special_ids: tuple[int, ...]) -> torch.Tensor:
+def valid_positions(tokens: torch.Tensor, special_ids: tuple[int, ...]) -> torch.Tensor:
     """True where a token is neither special nor first in its context, like `tokens`."""
     special = torch.tensor(special_ids, dtype=tokens.dtype, device=tokens.device)
-    ordinary = ~torch.isin(tokens, special)
-    ordinary[:, 0] = False
-    return ordinary
+    valid = ~torch.isin(tokens, special)
+    valid[:, 0] = False
+    return valid
 
 
 def check_files(folder: Location, manifest: Manifest, shard: ShardRecord) -> None:

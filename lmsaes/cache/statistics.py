@@ -70,12 +70,12 @@ class Moments:
 
 @dataclass
 class HookMoments:
-    """Moments of all rows, of the ordinary ones, the mean norm by position, and what was lost."""
+    """Moments of all rows, of the valid ones, the mean norm by position, and what was lost."""
 
     every: Moments
-    ordinary: Moments
+    valid: Moments
     position_norms: np.ndarray  # [context_size], sums over contexts
-    squared_error: np.ndarray  # [], of storing the ordinary rows; NaN where not measured
+    squared_error: np.ndarray  # [], of storing the valid rows; NaN where not measured
 
     @staticmethod
     def zero(context_size: int, d_model: int) -> "HookMoments":
@@ -85,15 +85,15 @@ class HookMoments:
     def __add__(self, other: "HookMoments") -> "HookMoments":
         return HookMoments(
             self.every + other.every,
-            self.ordinary + other.ordinary,
+            self.valid + other.valid,
             self.position_norms + other.position_norms,
             self.squared_error + other.squared_error,
         )
 
     @property
     def storage_error(self) -> float | None:
-        """Share of the ordinary rows' variance that storing lost; None where not measured."""
-        moments = self.ordinary
+        """Share of the valid rows' variance that storing lost; None where not measured."""
+        moments = self.valid
         if moments.count == 0:
             return None
         deviations = float((moments.sum_squares - moments.sum**2 / moments.count).sum())
@@ -103,7 +103,7 @@ class HookMoments:
     def to_bytes(self) -> bytes:
         """A safetensors file's content."""
         tensors = {"position_norms": self.position_norms, "squared_error": self.squared_error}
-        for group in ("every", "ordinary"):
+        for group in ("every", "valid"):
             moments: Moments = getattr(self, group)
             tensors |= {f"{group}.{f.name}": getattr(moments, f.name) for f in fields(Moments)}
         return save_bytes({name: np.atleast_1d(value) for name, value in tensors.items()})
@@ -119,21 +119,22 @@ class HookMoments:
 
         # caches of before it was measured lack it
         error = tensors.get("squared_error", np.array(np.nan)).reshape(())
-        return HookMoments(group("every"), group("ordinary"), tensors["position_norms"], error)
+        valid = "valid" if "valid.count" in tensors else "ordinary"  # as it once was called
+        return HookMoments(group("every"), group(valid), tensors["position_norms"], error)
 
 
 def batch_moments(
     stored: Mapping[str, torch.Tensor],
-    ordinary: torch.Tensor,
+    valid: torch.Tensor,
     original: Mapping[str, torch.Tensor],
 ) -> dict[str, HookMoments]:
     """Moments of one batch of activations as they are stored, by hook.
 
     stored, original: [contexts, context_size, d_model], any float dtype, one device; what readers
-    will be given, and what the model gave. ordinary: bool [contexts, context_size] on the host,
+    will be given, and what the model gave. valid: bool [contexts, context_size] on the host,
     rows that training uses by default. The host waits for the device once for all hooks.
     """
-    sums = {hook: _sums(rows, ordinary, original[hook]) for hook, rows in stored.items()}
+    sums = {hook: _sums(rows, valid, original[hook]) for hook, rows in stored.items()}
     found = iter(_on_host(*itertools.chain.from_iterable(sums.values())))
     moments: dict[str, HookMoments] = {}
     for hook, tensors in sums.items():
@@ -143,14 +144,14 @@ def batch_moments(
 
 
 def _sums(
-    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
+    stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Of one hook, on its device: seven sums of all rows, seven of the ordinary ones, norms by
+    """Of one hook, on its device: seven sums of all rows, seven of the valid ones, norms by
     position, and the squared error.
     """
     contexts, size, _ = stored.shape
     rows = stored.float()
-    kept = _to_device(ordinary, rows.device)
+    kept = _to_device(valid, rows.device)
     squares = rows.square()
     squared_norms = squares.sum(-1).double()
     norms = squared_norms.sqrt()
@@ -159,7 +160,7 @@ def _sums(
     # time. Rows left out are few but can be huge: they are summed apart, not subtracted again.
     weights = kept.float().unsqueeze(1)  # [contexts, 1, context_size]
     # the host knows where they are; to ask the device would be to wait for it
-    places = tuple(_to_device(place, rows.device) for place in (~ordinary).nonzero(as_tuple=True))
+    places = tuple(_to_device(place, rows.device) for place in (~valid).nonzero(as_tuple=True))
     left_out = (rows[places].double(), squares[places].double())
     sums, square_sums = (torch.bmm(weights, x).double().sum((0, 1)) for x in (rows, squares))
     squared_error = torch.zeros((), device=rows.device)
@@ -187,7 +188,7 @@ def _sums(
 
 
 def finite_moments(
-    stored: torch.Tensor, ordinary: torch.Tensor, original: torch.Tensor
+    stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> HookMoments:
     """The same of one hook, of the rows alone whose values and squares are finite."""
     _, size, d_model = stored.shape
@@ -196,10 +197,10 @@ def finite_moments(
     if not finite.any():
         return HookMoments.zero(size, d_model)
     rows = stored[finite].unsqueeze(1)
-    kept = ordinary[finite.cpu()].unsqueeze(1)
+    kept = valid[finite.cpu()].unsqueeze(1)
     moments = batch_moments({"": rows}, kept, {"": original[finite].unsqueeze(1)})[""]
     (position_norms,) = _on_host(torch.where(finite, norms, 0).sum(0))
-    return HookMoments(moments.every, moments.ordinary, position_norms, moments.squared_error)
+    return HookMoments(moments.every, moments.valid, position_norms, moments.squared_error)
 
 
 def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -17,23 +17,16 @@ from types import TracebackType
 import numpy as np
 import torch
 
-from lmsaes.cache.host import HostCopy
+from lmsaes.cache.arrays import ArraySpec, ShardWriter, hook_specs, only_zarr, open_shard
+from lmsaes.cache.commits import Commits
+from lmsaes.cache.gpu_copy import GpuCopy
 from lmsaes.cache.int8 import Channels, read_channels, write_channels
-from lmsaes.cache.ledger import Ledger
 from lmsaes.cache.location import Location, Lock, lock_cache
-from lmsaes.cache.manifest import (
-    ComputeRecord,
-    FileRecord,
-    HookRecord,
-    Manifest,
-    ShardRecord,
-    StorageDtype,
-    TextPosition,
-)
+from lmsaes.cache.manifest import FileRecord, HookRecord, Manifest, ShardRecord, StorageDtype
 from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments
-from lmsaes.cache.storage import ArraySpec, ShardWriter, hook_specs, only_zarr, open_shard
-from lmsaes.distributed import OneRank, Ranks
 from lmsaes.errors import CacheError
+from lmsaes.parallel import OneRank, Ranks
+from lmsaes.provenance import ComputeRecord, TextPosition
 
 _QUEUED_BATCHES = 4
 _TORCH_DTYPES = {
@@ -76,21 +69,21 @@ class CacheWriter:
             self._lock = self._own_lock = lock_cache(folder)
         self._allow_nonfinite = allow_nonfinite
         try:
-            self._ledger = Ledger(folder, manifest, self.ranks)
+            self._commits = Commits(folder, manifest, self.ranks)
         except OSError as error:
             self._release()
             raise _write_error(folder, error) from None
         except BaseException:
             self._release()
             raise
-        self._specs = self._ledger.specs
+        self._specs = self._commits.specs
         self._channels = read_channels(folder, self.manifest.channel_digests)
         self._shard_moments: dict[str, HookMoments] = {}
         self._failure: BaseException | None = None
         self._commit_lock = threading.Lock()
         self._finished: dict[int, dict[str, FileRecord]] = {}
         self._sealed: dict[int, tuple[TextPosition | None, int, dict[str, HookMoments]]] = {}
-        self.shards = tuple(self._ledger.todo)
+        self.shards = tuple(self._commits.todo)
         self._turn = 0  # which of these shards is in hand
         self._written = 0
         self._queues: dict[str, Queue[_Batch | _End]] = {}
@@ -106,16 +99,16 @@ class CacheWriter:
 
     @property
     def manifest(self) -> Manifest:
-        return self._ledger.manifest
+        return self._commits.manifest
 
     @property
     def text_ends(self) -> Mapping[int, TextPosition | None]:
         """Where the text stood after each whole shard that was committed before."""
-        return self._ledger.ends
+        return self._commits.ends
 
     def span(self, shard: int) -> tuple[int, int]:
         """First context and number of contexts of one of `shards`."""
-        return self._ledger.span(shard)
+        return self._commits.span(shard)
 
     @property
     def shard_room(self) -> int:
@@ -128,7 +121,7 @@ class CacheWriter:
         self,
         tokens: torch.Tensor,
         activations: Mapping[str, torch.Tensor],
-        ordinary: torch.Tensor,
+        valid: torch.Tensor,
         text_end: TextPosition | None,
         documents: torch.Tensor | None = None,
     ) -> None:
@@ -136,7 +129,7 @@ class CacheWriter:
 
         tokens: int [contexts, context_size]. activations: by hook
         [contexts, context_size, d_model], any device, not to be changed afterwards: they may still
-        be on their way to the host. ordinary: bool [contexts, context_size],
+        be on their way to the host. valid: bool [contexts, context_size],
         false for special tokens and first positions. text_end: where the text stands after it,
         None where that is not known. documents: int [contexts, context_size], each position's
         document, where the manifest keeps them.
@@ -159,15 +152,15 @@ class CacheWriter:
         rows: dict[str, torch.Tensor] = {}
         hooks = self.manifest.hooks_to_write
         for hook, record in hooks.items():
-            arrays, rows[hook] = self._to_store(hook, record, activations[hook], ordinary)
+            arrays, rows[hook] = self._to_store(hook, record, activations[hook], valid)
             stored |= arrays
-        for hook, moments in batch_moments(rows, ordinary, activations).items():
+        for hook, moments in batch_moments(rows, valid, activations).items():
             if not np.isfinite(moments.every.sum_squares).all():
                 # int8 has no way to write such a value down
                 dtype, original = hooks[hook].dtype, activations[hook]
                 if dtype == "int8" or not self._allow_nonfinite:
                     raise _nonfinite(hook, first, original, rows[hook], dtype)
-                moments = finite_moments(rows[hook], ordinary, original)
+                moments = finite_moments(rows[hook], valid, original)
             if moments.every.min == moments.every.max:
                 raise CacheError(
                     f"hook '{hook}' gave the same value {moments.every.min:g} everywhere in "
@@ -182,7 +175,7 @@ class CacheWriter:
         if last:
             self._seal(text_end)
         for path in self._specs:
-            self._put(path, _Batch(shard, HostCopy(stored[path]), last))
+            self._put(path, _Batch(shard, GpuCopy(stored[path]), last))
         if last:
             self._turn, self._written = self._turn + 1, 0
 
@@ -194,20 +187,20 @@ class CacheWriter:
             for hook, record in self.manifest.hooks_to_write.items()
         )
 
-    def fix_channels(self, activations: Mapping[str, torch.Tensor], ordinary: torch.Tensor) -> None:
+    def fix_channels(self, activations: Mapping[str, torch.Tensor], valid: torch.Tensor) -> None:
         """Fixes int8 hooks' channels by the cache's first batch, given like to `write`."""
         for hook, record in self.manifest.hooks_to_write.items():
             if record.dtype == "int8" and hook not in self._channels:
-                self._channels[hook] = Channels.of(activations[hook], ordinary)
+                self._channels[hook] = Channels.of(activations[hook], valid)
         self._keep_channels()
 
     def _to_store(
-        self, hook: str, record: HookRecord, original: torch.Tensor, ordinary: torch.Tensor
+        self, hook: str, record: HookRecord, original: torch.Tensor, valid: torch.Tensor
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """What goes into each of the hook's arrays, and the rows that readers will be given."""
         if record.dtype == "int8":
             if hook not in self._channels:
-                self._channels[hook] = Channels.of(original, ordinary)
+                self._channels[hook] = Channels.of(original, valid)
             parts = self._channels[hook].quantize(original)
             rows = self._channels[hook].restore(*parts)
         else:
@@ -226,7 +219,7 @@ class CacheWriter:
             hooks[hook] = hooks[hook].model_copy(update={"channels": self._channels[hook].digest})
         try:
             write_channels(self.folder, self._channels)
-            self._ledger.channels_fixed()
+            self._commits.channels_fixed()
         except OSError as error:
             raise _write_error(self.folder, error) from None
 
@@ -234,7 +227,7 @@ class CacheWriter:
         """Waits for all ranks, then goes by what rank 0 has fixed."""
         self.ranks.wait()
         if self.ranks.rank > 0:
-            self._ledger.reread()
+            self._commits.reread()
             self._channels = read_channels(self.folder, self.manifest.channel_digests)
 
     def finish(self, text_end: TextPosition | None = None, exhausted: bool = False) -> None:
@@ -251,7 +244,7 @@ class CacheWriter:
         self._stop_threads()
         self._raise_failure()
         try:
-            self._ledger.finish(exhausted)
+            self._commits.finish(exhausted)
         except OSError as error:
             raise _write_error(self.folder, error) from None
 
@@ -309,7 +302,7 @@ class CacheWriter:
                     shard.append(spec.to_numpy(item.copy.wait()))
                 if item.last:
                     with self._commit_lock:
-                        self._ledger.withdraw(item.shard)
+                        self._commits.withdraw(item.shard)
                     name, record = shard.finish()
                     shard = None
                     self._file_finished(item.shard, name, record)
@@ -342,11 +335,11 @@ class CacheWriter:
             compute=None if self.compute == self.manifest.compute else self.compute,
             files=files,
         )
-        self._ledger.commit(record, moments)
+        self._commits.commit(record, moments)
 
 
 class _Batch:
-    def __init__(self, shard: int, copy: HostCopy | None, last: bool) -> None:
+    def __init__(self, shard: int, copy: GpuCopy | None, last: bool) -> None:
         self.shard, self.copy, self.last = shard, copy, last
 
 

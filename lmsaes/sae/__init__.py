@@ -1,55 +1,15 @@
-"""Sparse autoencoders: one file per architecture, one contract (`autoencoder.py`)."""
+"""Sparse autoencoders: one contract, one file per architecture. A feature is also called a latent.
 
-from typing import Annotated
+    config.py   every kind's settings       autoencoder.py ─┬─ relu.py ── p_annealing.py
+    origin.py   where an SAE comes from                     ├─ gated.py
+    io.py       the folder on disk                          ├─ jumprelu.py
+    row_norm.py, auxiliary_losses.py                        └─ topk_family.py
+    sparse/     products that touch                             ├─ topk.py ── hierarchical_topk.py
+                active features alone                           └─ batchtopk.py ── matryoshka.py
 
-from pydantic import Discriminator
+Imports torch, numpy, safetensors and pydantic, and nothing heavier.
+"""
 
-from lmsaes.sae.autoencoder import SAE, Metrics, Provenance, StepOutput
-from lmsaes.sae.batchtopk import BatchTopK, BatchTopKConfig
-from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.gated import Gated, GatedConfig
-from lmsaes.sae.hierarchical import Hierarchical, HierarchicalConfig
-from lmsaes.sae.jumprelu import JumpReLU, JumpReLUConfig
-from lmsaes.sae.matryoshka import Matryoshka, MatryoshkaConfig
-from lmsaes.sae.p_anneal import PAnneal, PAnnealConfig
-from lmsaes.sae.relu import ReLU, ReLUConfig
-from lmsaes.sae.sparse_rows import SparseRows
-from lmsaes.sae.topk import TopK, TopKConfig
+import lazy_loader
 
-AnyConfig = Annotated[
-    ReLUConfig
-    | GatedConfig
-    | TopKConfig
-    | BatchTopKConfig
-    | HierarchicalConfig
-    | JumpReLUConfig
-    | MatryoshkaConfig
-    | PAnnealConfig,
-    Discriminator("architecture"),
-]
-
-__all__ = [
-    "SAE",
-    "AnyConfig",
-    "BatchTopK",
-    "BatchTopKConfig",
-    "Gated",
-    "GatedConfig",
-    "Hierarchical",
-    "HierarchicalConfig",
-    "JumpReLU",
-    "JumpReLUConfig",
-    "Matryoshka",
-    "MatryoshkaConfig",
-    "Metrics",
-    "PAnneal",
-    "PAnnealConfig",
-    "Provenance",
-    "ReLU",
-    "ReLUConfig",
-    "SAEConfig",
-    "SparseRows",
-    "StepOutput",
-    "TopK",
-    "TopKConfig",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

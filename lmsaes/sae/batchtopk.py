@@ -1,13 +1,11 @@
 """BatchTopK: k features per row on average, chosen over the whole batch (Bussmann et al. 2024)."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
-from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.sparse_rows import SparseRows
-from lmsaes.sae.topk import TopK, TopKConfig
+from lmsaes.sae.config import BatchTopKConfig
+from lmsaes.sae.sparse.rows import SparseRows
+from lmsaes.sae.topk_family import TopKFamily
 
 # How fast the threshold follows the batches' cuts. A cut is a quantile of millions of numbers and
 # hardly noisy, so twenty batches are plenty; a hundred lag behind in a short run.
@@ -15,13 +13,7 @@ _FOLLOW = 0.05
 _SAMPLE = 1 << 16
 
 
-class BatchTopKConfig(TopKConfig, frozen=True):
-    """k·batch features per batch; a threshold takes their place after training."""
-
-    architecture: Literal["batchtopk"] = "batchtopk"  # pyright: ignore[reportIncompatibleVariableOverride]
-
-
-class BatchTopK(TopK, architecture="batchtopk"):
+class BatchTopK(TopKFamily):
     """Training: f = relu(z) where z is among the k·rows largest of the batch.
 
     Inference: f = z·1[z ≥ threshold], which depends on no other row; the threshold is a running
@@ -38,9 +30,6 @@ class BatchTopK(TopK, architecture="batchtopk"):
     def activations(self, x: Tensor, features: slice | Tensor | None = None) -> Tensor:
         pre = self.linear(x, features)
         return pre.relu() * (pre >= self.threshold)
-
-    # A feature's activation does not depend on the others here, so a subset is cheap again.
-    encode = SAE.encode
 
     def select(self, pre: Tensor) -> SparseRows:
         entries = largest(pre, self.k * pre.shape[0])

@@ -1,33 +1,15 @@
 """Gated: which features fire and how strongly are two questions (Rajamanoharan et al. 2024a)."""
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from lmsaes.sae.autoencoder import SAE, StepOutput
-from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.entries import entries_above
-from lmsaes.sae.sparse_ops import row_norms, sum_of_squares
+from lmsaes.sae.config import GatedConfig
+from lmsaes.sae.sparse.active_set import select_active
+from lmsaes.sae.sparse.ops import row_norms, sum_of_squares
 
 
-class GatedConfig(SAEConfig, frozen=True):
-    """A gate under an L1 penalty, a magnitude without one."""
-
-    architecture: Literal["gated"] = "gated"
-    # As in the paper, and by far the better here too: docs/experiments.md.
-    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0
-    l1: Annotated[float, Field(ge=0, description="weight of the gate's sparsity penalty")] = 4.0
-    l1_warmup: Annotated[
-        float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
-    ] = 0.05
-
-    def _default_label(self) -> str:
-        return f"gated-{self.l1:g}"
-
-
-class Gated(SAE, architecture="gated"):
+class Gated(SAE):
     """π = W_enc·x + b_enc,  f = 1[π > 0] · relu(exp(r_mag) ∘ (W_enc·x) + b_mag),
 
     x̂ = W_decᵀ·f + b_dec with unit decoder rows. `b_enc` is the gate's bias.
@@ -55,7 +37,7 @@ class Gated(SAE, architecture="gated"):
         """
         ramp = min(1.0, progress / self.l1_warmup) if self.l1_warmup else 1.0
         pre = self.preactivations(x)
-        entries = entries_above(0.0, pre, x, self.W_enc, self.b_enc)
+        entries = select_active(0.0, pre, x, self.W_enc, self.b_enc)
         gate = entries.values.relu()
         projected = entries.values - entries.at(self.b_enc)
         magnitude = projected * entries.at(self.r_mag.exp()) + entries.at(self.b_mag)

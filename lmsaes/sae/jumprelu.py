@@ -1,77 +1,21 @@
-"""JumpReLU: a threshold per feature, learnt through a straight-through estimator.
+"""JumpReLU: a threshold per feature, learned through a straight-through estimator.
 
 Rajamanoharan et al. 2024 (arXiv 2407.14435); the target L0 after Gemma Scope 2 (McDougall et al.
 2025); the tanh penalty and the pre-activation loss after Anthropic's January 2025 update.
 """
 
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import Any, cast
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from lmsaes.sae.autoencoder import SAE, StepOutput
-from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
-from lmsaes.sae.sparse_ops import sum_of_squares
-
-# At the end a batch's L0 lies above the target by what one more feature still explains, divided by
-# this weight: docs/experiments.md.
-_WEIGHTS = {"target": 1e-2, "l0": 1e-3, "tanh": 20.0}
+from lmsaes.sae.config import JumpReLUConfig
+from lmsaes.sae.sparse.active_set import DenseActiveSet, SparseActiveSet, select_active
+from lmsaes.sae.sparse.ops import sum_of_squares
 
 
-class JumpReLUConfig(SAEConfig, frozen=True):
-    """A learnt threshold per feature, under a penalty on how many fire."""
-
-    lr_share: ClassVar[float] = 0.5
-    highest_lr: ClassVar[float] = 1.2e-2
-
-    architecture: Literal["jumprelu"] = "jumprelu"
-    beta1: Annotated[float, Field(ge=0, lt=1, description="Adam's first-moment decay")] = 0.0
-    weight_decay: Annotated[
-        float, Field(ge=0, description="decoupled decay of the encoder, times the learning rate")
-    ] = 0.3
-    sparsity: Annotated[
-        Literal["target", "l0", "tanh"],
-        Field(description="penalty: towards a target L0, on L0, or on tanh of the activations"),
-    ] = "target"
-    l0: Annotated[float, Field(gt=0, description="target L0")] = 32.0
-    weight: Annotated[
-        float | None,
-        Field(ge=0, description="weight of the penalty (default: 1e-2, 1e-3 or 20 by its kind)"),
-    ] = None
-    weight_warmup: Annotated[
-        float, Field(ge=0, le=1, description="share of the run over which weight grows from zero")
-    ] = 0.1
-    threshold: Annotated[float, Field(ge=0, description="first threshold, training units")] = 1.0
-    bandwidth: Annotated[
-        float, Field(gt=0, description="width of the window around a threshold that moves it")
-    ] = 0.5
-    max_frequency: Annotated[
-        float, Field(gt=0, le=1, description="share of rows above which firing is penalised")
-    ] = 0.1
-    frequency_weight: Annotated[float, Field(ge=0, description="weight of that penalty")] = 0.0
-    tanh_scale: Annotated[float, Field(gt=0, description="c of the tanh penalty")] = 4.0
-    pre_weight: Annotated[
-        float, Field(ge=0, description="weight of silent pre-activations beside the tanh penalty")
-    ] = 3e-6
-
-    @property
-    def active(self) -> float:
-        return self.l0
-
-    @property
-    def penalty_weight(self) -> float:
-        """The weight given, or the default of this kind of penalty."""
-        return _WEIGHTS[self.sparsity] if self.weight is None else self.weight
-
-    def _default_label(self) -> str:
-        if self.sparsity == "target":
-            return f"jumprelu-{self.l0:g}"
-        return f"jumprelu-{self.sparsity}-{self.penalty_weight:g}"
-
-
-class JumpReLU(SAE, architecture="jumprelu"):
+class JumpReLU(SAE):
     """f = z·1[z > θ] with z = W_enc·x + b_enc,  x̂ = W_decᵀ·f + b_dec."""
 
     config_type = JumpReLUConfig
@@ -100,7 +44,7 @@ class JumpReLU(SAE, architecture="jumprelu"):
         ramp = min(1.0, progress / self.weight_warmup) if self.weight_warmup else 1.0
         pre = self.preactivations(x)
         floor = self.threshold.detach() - self.bandwidth / 2
-        entries = entries_above(floor, pre, x, self.W_enc, self.b_enc)
+        entries = select_active(floor, pre, x, self.W_enc, self.b_enc)
         threshold = entries.at(self.threshold).expand_as(entries.values)
         activations = jump(entries.values, threshold, self.bandwidth, self.sparsity == "tanh")
         residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
@@ -114,7 +58,7 @@ class JumpReLU(SAE, architecture="jumprelu"):
 
     def _sparsity(
         self,
-        entries: SparseEntries | DenseEntries,
+        entries: SparseActiveSet | DenseActiveSet,
         activations: Tensor,
         firings: Tensor,
         x: Tensor,
@@ -144,7 +88,9 @@ class JumpReLU(SAE, architecture="jumprelu"):
             penalty = penalty + self.frequency_weight * excess
         return penalty
 
-    def _silent(self, entries: SparseEntries | DenseEntries, x: Tensor, norms: Tensor) -> Tensor:
+    def _silent(
+        self, entries: SparseActiveSet | DenseActiveSet, x: Tensor, norms: Tensor
+    ) -> Tensor:
         """Σ over rows and features of relu(θ − z)·‖d‖, from the few entries that are not silent.
 
         relu(u) = u + relu(−u), and the sum of u = θ − z over all entries is linear in Σ x.
@@ -160,6 +106,11 @@ class JumpReLU(SAE, architecture="jumprelu"):
 
     @torch.no_grad()
     def after_update(self) -> None:
+        self.threshold.clamp_(min=0)
+
+    @torch.no_grad()
+    def after_load(self) -> None:
+        # Below 0, a negative pre-activation would fire in the dense form and not in the sparse one.
         self.threshold.clamp_(min=0)
 
 

@@ -1,35 +1,16 @@
 """Matryoshka: nested dictionaries, each good by itself (Bussmann et al. 2025, arXiv 2503.17547)."""
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 
 from lmsaes.errors import ConfigError
-from lmsaes.sae.batchtopk import BatchTopK, BatchTopKConfig
-from lmsaes.sae.nested import nested_error
-from lmsaes.sae.sparse_rows import SparseRows
+from lmsaes.sae.batchtopk import BatchTopK
+from lmsaes.sae.config import MatryoshkaConfig
+from lmsaes.sae.sparse.nested_loss import nested_error
+from lmsaes.sae.sparse.rows import SparseRows
 
 
-class MatryoshkaConfig(BatchTopKConfig, frozen=True):
-    """BatchTopK whose first features must do without the later ones."""
-
-    architecture: Literal["matryoshka"] = "matryoshka"  # pyright: ignore[reportIncompatibleVariableOverride]
-    prefixes: Annotated[
-        tuple[float, ...],
-        Field(description="shares of the features that the nested dictionaries add, summing to 1"),
-    ] = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 17 / 32)
-
-    @field_validator("prefixes")
-    @classmethod
-    def _shares(cls, prefixes: tuple[float, ...]) -> tuple[float, ...]:
-        if not prefixes or min(prefixes) <= 0 or abs(sum(prefixes) - 1) > 1e-6:
-            raise ValueError("prefixes must be positive and sum to 1")
-        return prefixes
-
-
-class Matryoshka(BatchTopK, architecture="matryoshka"):
+class Matryoshka(BatchTopK):
     """loss = mean over prefixes of ‖y − x̂_prefix‖²/d + aux-k on the whole dictionary's error."""
 
     config_type = MatryoshkaConfig

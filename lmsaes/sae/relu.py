@@ -1,38 +1,15 @@
 """ReLU with an L1 penalty (Bricken et al. 2023; Conerly et al. 2024)."""
 
-from typing import Annotated, Literal
-
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from lmsaes.sae.autoencoder import SAE, StepOutput
-from lmsaes.sae.config import SAEConfig
-from lmsaes.sae.entries import DenseEntries, SparseEntries, entries_above
-from lmsaes.sae.sparse_ops import row_norms, sum_of_squares
+from lmsaes.sae.config import ReLUConfig
+from lmsaes.sae.sparse.active_set import DenseActiveSet, SparseActiveSet, select_active
+from lmsaes.sae.sparse.ops import row_norms, sum_of_squares
 
 
-class ReLUConfig(SAEConfig, frozen=True):
-    """Sparsity by an L1 penalty on the activations."""
-
-    architecture: Literal["relu"] = "relu"
-    l1: Annotated[float, Field(ge=0, description="weight of the sparsity penalty")] = 2.0
-    l1_warmup: Annotated[
-        float, Field(ge=0, le=1, description="share of the run over which l1 grows from zero")
-    ] = 0.05
-    decoder: Annotated[
-        Literal["free", "unit"],
-        Field(
-            description="free rows, whose norms weigh the penalty, or unit rows with their"
-            " gradients projected"
-        ),
-    ] = "free"
-
-    def _default_label(self) -> str:
-        return f"relu-{self.l1:g}"
-
-
-class ReLU(SAE, architecture="relu"):
+class ReLU(SAE):
     """f = relu(W_enc·x + b_enc),  x̂ = W_decᵀ·f + b_dec."""
 
     config_type = ReLUConfig
@@ -63,7 +40,7 @@ class ReLU(SAE, architecture="relu"):
         """
         ramp = min(1.0, progress / self.l1_warmup) if self.l1_warmup else 1.0
         pre = self.preactivations(x)
-        entries = entries_above(0.0, pre, x, self.W_enc, self.b_enc)
+        entries = select_active(0.0, pre, x, self.W_enc, self.b_enc)
         activations = entries.values.relu()
         residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
         squared_error = sum_of_squares(residual)
@@ -74,7 +51,7 @@ class ReLU(SAE, architecture="relu"):
         return StepOutput(loss, squared_error.detach(), firings)
 
     def penalty(
-        self, entries: SparseEntries | DenseEntries, activations: Tensor, progress: float
+        self, entries: SparseActiveSet | DenseActiveSet, activations: Tensor, progress: float
     ) -> Tensor:
         """Σ over rows and features of f·‖d‖."""
         return entries.column_sums(activations) @ self.decoder_norms()

@@ -1,6 +1,12 @@
-"""Stage two: many SAEs trained on one read of a cache."""
+"""Stage two: many SAEs trained on one read of a cache.
 
-from lmsaes.training.run import TrainedSAE, train
-from lmsaes.training.trainer import SAETrainer
+config.py ──► run.py ──► ShuffledLoader ──► normalization.py ──► parallel_steps.py
+                                                                      └─► trainer.py
+run_folder.py, checkpoint.py, metrics.py: what is kept                      ▲
+initialization.py: where an SAE starts       schedules.py, optimizers.py, resampling.py
+allocator.py, interrupts.py, resources.py: the process
+"""
 
-__all__ = ["SAETrainer", "TrainedSAE", "train"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

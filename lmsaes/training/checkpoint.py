@@ -1,7 +1,7 @@
 """Checkpoints of a run: safetensors and JSON, named by step, complete or not there.
 
 RUN/checkpoints/step-00001000/
-  state.safetensors     weights, optimiser, counters of every SAE, as `name/key`
+  state.safetensors     weights, optimizer, counters of every SAE, as `name/key`
   state.json            the step, the loader's place
 """
 

@@ -1,17 +1,16 @@
-"""Inputs are centred and scaled while training, so that one learning rate suits every hook."""
+"""Inputs are centerd and scaled while training, so that one learning rate suits every hook."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lmsaes.errors import ConfigError
-from lmsaes.sae.config import NormalizationKind
-from lmsaes.sae.layer_norm import standard_rows
+from lmsaes.sae import NormalizationKind, normalize_rows
 
 # Kinds that the cache's statistics don't suffice for.
 FROM_ROWS = ("layer_norm", "whiten")
@@ -38,19 +37,25 @@ class Normalization:
     mean: Tensor  # float32 [d]
     scale: Tensor  # float32 [d], or symmetric [d, d]
     variance: float  # expected squared distance of a row from the mean, in training units
-    centre: Tensor | None = None  # float32 [d]: rows' mean in training units, where it isn't zero
+    center: Tensor | None = None  # float32 [d]: rows' mean in training units, where it isn't zero
     parts: int = 0  # parts of a row that are brought to mean 0 and variance 1, each by itself
+    eps: float = 0.0  # of that, as `normalize_rows` takes them
+    ddof: int = 0
 
     @staticmethod
     def of(
-        statistics: HookStatistics, kind: NormalizationKind, rows: Tensor | None = None
+        statistics: HookStatistics,
+        kind: NormalizationKind,
+        rows: Tensor | None = None,
+        eps: float = 0.0,
+        ddof: int = 0,
     ) -> Normalization:
         """For one hook; `rows` float32 [n, d] are a sample, for the kinds in FROM_ROWS.
 
-        mean_square  centred, and scaled so that E‖x − mean‖² = d
-        mean_norm    scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centred
+        mean_square  centerd, and scaled so that E‖x − mean‖² = d
+        mean_norm    scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centerd
         layer_norm   each row to mean 0 and variance 1
-        whiten       centred, and turned so that the covariance is the identity (ZCA)
+        whiten       centerd, and turned so that the covariance is the identity (ZCA)
         none         left as it is
 
         Raises ConfigError where the rows are constant.
@@ -59,7 +64,7 @@ class Normalization:
         variance = float(torch.tensor(statistics.variance, dtype=torch.float64).sum())
         d = mean.shape[0]
         if variance <= 0:
-            raise ConfigError("the cached activations are constant", "nothing can be learnt here")
+            raise ConfigError("the cached activations are constant", "nothing can be learned here")
         if kind == "mean_square":
             scale = (d / variance) ** 0.5
             return Normalization(mean.float(), torch.full((d,), scale), float(d))
@@ -69,45 +74,47 @@ class Normalization:
         here, ones = torch.zeros(d), torch.ones(d)
         if kind == "layer_norm":
             assert rows is not None
-            rows = standard_rows(rows.double(), 1).rows
-            centre = rows.mean(0)
-            variance = float((rows - centre).square().sum(1).mean())
-            return Normalization(here, ones, variance, centre.float(), parts=1)
+            rows = normalize_rows(rows.double(), 1, eps, ddof).rows
+            center = rows.mean(0)
+            variance = float((rows - center).square().sum(1).mean())
+            return Normalization(here, ones, variance, center.float(), 1, eps, ddof)
         scale = d**0.5 / statistics.mean_norm if kind == "mean_norm" else 1.0
         return Normalization(here, ones * scale, variance * scale**2, (mean * scale).float())
 
     @staticmethod
     def joined(parts: Sequence[Normalization]) -> Normalization:
-        """For several hooks side by side, each normalised on its own."""
+        """For several hooks side by side, each normalized on its own."""
         if len(parts) == 1:
             return parts[0]
         scales = [part.scale for part in parts]
-        centres = [part.centre for part in parts if part.centre is not None]
+        centers = [part.center for part in parts if part.center is not None]
         return Normalization(
             torch.cat([part.mean for part in parts]),
             torch.cat(scales) if scales[0].dim() == 1 else torch.block_diag(*scales),
             sum(part.variance for part in parts),
-            torch.cat(centres) if centres else None,
+            torch.cat(centers) if centers else None,
             sum(part.parts for part in parts),
+            parts[0].eps,
+            parts[0].ddof,
         )
 
     def to(self, device: torch.device | str) -> Normalization:
-        centre = None if self.centre is None else self.centre.to(device)
+        center = None if self.center is None else self.center.to(device)
         mean, scale = self.mean.to(device), self.scale.to(device)
-        return Normalization(mean, scale, self.variance, centre, self.parts)
+        return replace(self, mean=mean, scale=scale, center=center)
 
     def __call__(self, x: Tensor) -> Tensor:
         """float32 [rows, d] in training units, from raw rows of any float dtype."""
         x = x.float()
         if self.parts:
-            x = standard_rows(x, self.parts).rows
-        centred = x.sub(self.mean)
-        return centred.mul_(self.scale) if self.scale.dim() == 1 else centred @ self.scale
+            x = normalize_rows(x, self.parts, self.eps, self.ddof).rows
+        centerd = x.sub(self.mean)
+        return centerd.mul_(self.scale) if self.scale.dim() == 1 else centerd @ self.scale
 
 
 def _whitening(mean: Tensor, rows: Tensor) -> Normalization:
-    centred = rows.double() - mean
-    variances, directions = torch.linalg.eigh(centred.T @ centred / centred.shape[0])
+    centerd = rows.double() - mean
+    variances, directions = torch.linalg.eigh(centerd.T @ centerd / centerd.shape[0])
     variances = variances.clamp(min=0)
     floored = variances + _WHITENING_FLOOR * variances.mean()
     scale = directions / floored.sqrt() @ directions.T

@@ -1,4 +1,4 @@
-"""The optimisers one may choose, from torch and from packages of their own."""
+"""The optimizers one may choose, from torch and from packages of their own."""
 
 import copy
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def _groups(sae: SAE, others: list[nn.Parameter]) -> list[dict[str, Any]]:
 
 
 def averaged(sae: SAE, optimizers: list[Optimizer]) -> SAE:
-    """The SAE that the optimiser means: `sae`, or with schedule-free a copy of averaged weights."""
+    """The SAE that the optimizer means: `sae`, or with schedule-free a copy of averaged weights."""
     if sae.config.optimizer != "schedule-free":
         return sae
     (free,) = optimizers

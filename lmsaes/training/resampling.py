@@ -8,8 +8,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from lmsaes.sae import SAE
-from lmsaes.sae.sparse_ops import row_norms
+from lmsaes.sae import SAE, row_norms
 from lmsaes.training.optimizers import forget
 
 _ENCODER_SHARE = 0.2
@@ -28,13 +27,13 @@ def resample(
 
     Rows are drawn with probability proportional to their squared loss. The decoder row becomes
     the target's direction, as long as live ones are on average; the encoder row the input's, a
-    fifth as long as live ones; the bias zero. The optimiser forgets what it knew of them.
+    fifth as long as live ones; the bias zero. The optimizer forgets what it knew of them.
     """
     alive = torch.ones(sae.features, dtype=torch.bool, device=x.device)
     alive[dead] = False
     if dead.shape[0] == 0 or not alive.any():
         return
-    loss = sae.error(x, target).square().sum(1)
+    loss = sae.residual(x, target).square().sum(1)
     chances = loss.square().double().cpu()
     rows = torch.multinomial(chances, dead.shape[0], replacement=True, generator=generator)
     inputs, outputs = x[rows.to(x.device)], target[rows.to(x.device)]

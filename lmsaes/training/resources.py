@@ -1,27 +1,14 @@
 """Which device a run uses, how much memory it takes, and whether that is there."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import torch
 
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
-from lmsaes.quantities import format_bytes
+from lmsaes.parallel import free_memory
 from lmsaes.sae import SAEConfig
-
-
-def find_device(name: str) -> torch.device:
-    """`auto` is the GPU where there is one. Raises ConfigError for one that isn't there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise ConfigError(f"'{name}' is not a device", "use auto, cpu, cuda or cuda:1") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("there is no CUDA device here", "use --device cpu")
-    return device
+from lmsaes.units import format_bytes
 
 
 def memory_needed(
@@ -49,18 +36,5 @@ def check_memory(needed: int, pool: int, device: torch.device) -> None:
     if free is not None and needed > free:
         raise ConfigError(
             f"training needs about {format_bytes(needed)} of memory, {format_bytes(free)} are free",
-            "use fewer features, a smaller --batch-size or --shuffle-memory, or fewer SAEs",
+            "use fewer features, a smaller --batch-size or --shuffle-buffer, or fewer SAEs",
         )
-
-
-def free_memory(device: torch.device) -> int | None:
-    """Bytes that can be had, page cache included; None where the system doesn't say."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    facts = Path("/proc/meminfo")
-    if not facts.is_file():
-        return None
-    for line in facts.read_text().splitlines():
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
-    return None

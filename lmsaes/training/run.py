@@ -1,6 +1,6 @@
 """Stage two: one read of the cache, many SAEs.
 
-cache ──► loader ──► batch ──► normalised once ──┬──► SAE 1: step
+cache ──► loader ──► batch ──► normalized once ──┬──► SAE 1: step
                                                  ├──► SAE 2: step
                                                  └──► …
 """
@@ -17,30 +17,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmsaes.cache.loader import ENOUGH_BLOCKS, ShuffledLoader
-from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
+from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
+from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
-from lmsaes.quantities import format_bytes, format_count, parse_count
-from lmsaes.sae import Provenance, SAEConfig
-from lmsaes.sae.config import NormalizationKind
+from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
-from lmsaes.training.company import Company
-from lmsaes.training.folder import (
+from lmsaes.training.initialization import new_sae, sample_rows
+from lmsaes.training.interrupts import interruptible
+from lmsaes.training.normalization import FROM_ROWS, Normalization
+from lmsaes.training.parallel_steps import ParallelSteps
+from lmsaes.training.resources import check_memory, memory_needed
+from lmsaes.training.run_folder import (
     TrainedSAE,
     check_folder,
     finished,
     forget_later_metrics,
     remove_run,
 )
-from lmsaes.training.interrupts import interruptible
-from lmsaes.training.normalization import FROM_ROWS, Normalization
-from lmsaes.training.resources import check_memory, find_device, memory_needed
-from lmsaes.training.schedules import DEAD_AFTER
+from lmsaes.training.schedules import DEAD_WINDOW
 from lmsaes.training.settings import RUN_FILE, RunSettings
-from lmsaes.training.start import new_sae, sample_rows
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
+from lmsaes.units import format_bytes, format_count, parse_count
 
 _log = logging.getLogger("lmsaes")
 
@@ -53,7 +53,7 @@ def train(
     hook: str | None = None,
     tokens: int | str = 200_000_000,
     batch_size: int | str = 4096,
-    shuffle_memory: int | str = "4GiB",
+    shuffle_buffer: int | str = "4GiB",
     seed: int = 0,
     device: str = "auto",
     checkpoint_every: int = 1000,
@@ -73,7 +73,7 @@ def train(
     the metrics as well. What is left out and where rows
     are mixed is as `ShuffledLoader` says; a pool of so few blocks that the order of the text
     shows is refused unless `allow_poor_shuffle`. Called again with the same arguments it continues
-    an unfinished run, and returns a finished one's results; `shuffle_memory` may then be another
+    an unfinished run, and returns a finished one's results; `shuffle_buffer` may then be another
     one, if it holds the run's pool.
 
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
@@ -103,12 +103,12 @@ def train(
     if results is not None:
         _log.info("%s is finished: nothing to do", run)
         return results
-    place = find_device(device)
+    place = resolve_device(device)
     loader = ShuffledLoader(
         cache,
         hooks=list(dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))),
         batch_size=asked["batch_size"],
-        memory=shuffle_memory,
+        memory=shuffle_buffer,
         seed=seed,
         device=place,
         pool_device=pool_device,
@@ -149,42 +149,45 @@ class _Run:
         self.loader.last_epoch = (self.steps - 1) // len(self.loader)
         self.tokens = 0
         self.done = 0
-        self.normalizations: dict[tuple[tuple[str, ...], str], Normalization] = {}
+        self.normalizations: dict[tuple[tuple[str, ...], str, float, int], Normalization] = {}
         self.trainers = [self._trainer(config) for config in saes]
         self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
 
     def _trainer(self, config: SAEConfig) -> SAETrainer:
-        inputs = self._normalization(config.inputs, config.normalize)
-        outputs = self._normalization(config.outputs, config.target_normalize)
+        inputs = self._normalization(config.inputs, config.normalize, config)
+        outputs = self._normalization(config.outputs, config.target_normalize, config)
         rows_in = rows_out = None
-        if config.init == "active" or config.centre == "geometric_median":
+        if config.init == "active" or config.center == "geometric_median":
             rows_in = inputs(self._sample(config.inputs).to(self.device)).cpu()
             rows_out = outputs(self._sample(config.outputs).to(self.device)).cpu()
         sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out)
         tokens = self.settings.tokens
         return SAETrainer(sae.to(self.device), self.steps, tokens, inputs, outputs)
 
-    def _normalization(self, hooks: tuple[str, ...], kind: NormalizationKind) -> Normalization:
-        """The one of these hooks, made once: SAEs that share it share the normalised batches."""
-        if (hooks, kind) not in self.normalizations:
+    def _normalization(
+        self, hooks: tuple[str, ...], kind: NormalizationKind, config: SAEConfig
+    ) -> Normalization:
+        """The one of these hooks, made once: SAEs that share it share the normalized batches."""
+        key = (hooks, kind, config.layer_norm_eps, config.layer_norm_ddof)
+        if key not in self.normalizations:
             parts: list[Normalization] = []
             for hook in hooks:
                 record = self.cache.hooks[hook]
-                statistics = record.ordinary if self.settings.drop_special else record.statistics
+                statistics = record.valid if self.settings.drop_special else record.statistics
                 if statistics is None:
                     raise ConfigError(
                         f"the cache holds no rows of {hook}", "run `lmsaes cache` first"
                     )
                 rows = self._sample((hook,)) if kind in FROM_ROWS else None
-                parts.append(Normalization.of(statistics, kind, rows))
-            self.normalizations[hooks, kind] = Normalization.joined(parts).to(self.device)
-        return self.normalizations[hooks, kind]
+                parts.append(Normalization.of(statistics, kind, rows, *key[2:]))
+            self.normalizations[key] = Normalization.joined(parts).to(self.device)
+        return self.normalizations[key]
 
     def _sample(self, hooks: tuple[str, ...]) -> Tensor:
         return sample_rows(self.cache, hooks, self.settings.drop_special)
 
     def train(self) -> list[TrainedSAE]:
-        with interruptible() as interrupted, Company(self.trainers, self.device) as company:
+        with interruptible() as interrupted, ParallelSteps(self.trainers, self.device) as company:
             self._restore()
             self._announce()
             total = self.steps * self.settings.batch_size
@@ -219,7 +222,7 @@ class _Run:
                 if self.done >= self.steps:
                     return
 
-    def _step(self, batch: dict[str, Tensor], company: Company) -> int:
+    def _step(self, batch: dict[str, Tensor], company: ParallelSteps) -> int:
         normalized: dict[Normalization, Tensor] = {}
 
         def rows_of(hooks: tuple[str, ...], normalize: Normalization) -> Tensor:
@@ -263,15 +266,15 @@ class _Run:
             with self._metrics_file(trainer).open("a") as file:
                 file.write(json.dumps(record) + "\n")
             if self.wandb is not None:
-                self.wandb.write(trainer.sae.config.label, record)
+                self.wandb.write(trainer.sae.config.name, record)
             notes.append(
-                f"{trainer.sae.config.label}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
+                f"{trainer.sae.config.name}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
                 f" dead {100 * dead:.0f} %"
             )
         return " · ".join(notes) if len(notes) <= 2 else f"{notes[0]} · and {len(notes) - 1} more"
 
     def _metrics_file(self, trainer: SAETrainer) -> Path:
-        folder = self.folder / trainer.sae.config.label
+        folder = self.folder / trainer.sae.config.name
         folder.mkdir(parents=True, exist_ok=True)
         return folder / "metrics.jsonl"
 
@@ -279,7 +282,7 @@ class _Run:
 
     def _save_state(self) -> None:
         tensors = {
-            f"{trainer.sae.config.label}/{key}": value
+            f"{trainer.sae.config.name}/{key}": value
             for trainer in self.trainers
             for key, value in trainer.state_tensors().items()
         }
@@ -293,7 +296,7 @@ class _Run:
             self.tokens = state["tokens"]
             self.loader.load_state_dict(state["loader"])
             for trainer in self.trainers:
-                prefix = trainer.sae.config.label + "/"
+                prefix = trainer.sae.config.name + "/"
                 mine = {
                     k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)
                 }
@@ -318,16 +321,16 @@ class _Run:
                 tokens=self.tokens,
                 steps=self.steps,
                 batch_size=self.settings.batch_size,
-                shuffle_memory=self.loader.memory_for(self.loader.pool_rows),
+                shuffle_buffer=self.loader.memory_for(self.loader.pool_rows),
                 seed=self.settings.seed,
                 lr=trainer.lr,
                 warmup=trainer.warmup,
-                dead_after=trainer.dead_after,
+                dead_window=trainer.dead_window,
                 metrics=metrics,
             )
-            path = self.folder / config.label
+            path = self.folder / config.name
             sae.save(path)
-            results.append(TrainedSAE(config.label, path, metrics))
+            results.append(TrainedSAE(config.name, path, metrics))
         remove_checkpoints(self.folder)
         return results
 
@@ -350,7 +353,7 @@ class _Run:
             parameters = sum(p.numel() for p in trainer.sae.parameters())
             _log.info(
                 "%s: %d features on %s, %s parameters, lr %.2g, warm-up %d steps",
-                trainer.sae.config.label,
+                trainer.sae.config.name,
                 trainer.sae.features,
                 " + ".join(trainer.sae.config.inputs),
                 format_count(parameters),
@@ -358,22 +361,22 @@ class _Run:
                 trainer.warmup,
             )
         shortened = {
-            t.dead_after
+            t.dead_window
             for t in self.trainers
-            if t.dead_after < DEAD_AFTER and not t.sae.config.dead_after
+            if t.dead_window < DEAD_WINDOW and not t.sae.config.dead_window
         }
         for tokens in shortened:
             _log.info(
                 "short run: a feature counts as dead after %s silent tokens, not %s",
                 format_count(tokens),
-                format_count(DEAD_AFTER),
+                format_count(DEAD_WINDOW),
             )
         _log.info("memory: %s", format_bytes(self.memory))
         quality = self.loader.shuffle_quality
         _log.info(
             "shuffle: a row meets %.2g rows of its own context in its batch (%.2g if all rows were"
             " permuted); it draws from %s rows, which take %s",
-            quality.companions,
+            quality.same_context_rows,
             quality.perfect,
             format_count(self.loader.pool_rows),
             format_bytes(self.loader.memory_for(self.loader.pool_rows)),
@@ -392,7 +395,7 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
     cache.check_hook(config.outputs[0])
     if len(widths) > 1:
         raise ConfigError(
-            f"{config.label}: the hooks of a crosscoder have different widths: {sorted(widths)}"
+            f"{config.name}: the hooks of a crosscoder have different widths: {sorted(widths)}"
         )
     return config
 
@@ -400,7 +403,7 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
 def _check_names(configs: Sequence[SAEConfig]) -> None:
     if not configs:
         raise ConfigError("there is no SAE to train", "give at least one configuration")
-    labels = [config.label for config in configs]
+    labels = [config.name for config in configs]
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
@@ -415,7 +418,7 @@ def _check_shuffle(loader: ShuffledLoader) -> None:
     raise ConfigError(
         f"this shuffle memory mixes rows of {loader.pool_blocks:.0f} blocks at a time, and the"
         f" order of the text would show; {ENOUGH_BLOCKS} are enough",
-        f"give --shuffle-memory {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
+        f"give --shuffle-buffer {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
         " --allow-poor-shuffle",
     )
 

@@ -1,13 +1,13 @@
 """Learning rates, and the settings that only make sense relative to a run's length."""
 
-from lmsaes.sae.config import SAEConfig
+from lmsaes.sae import SAEConfig
 
-DEAD_AFTER = 10_000_000
+DEAD_WINDOW = 10_000_000
 # Firings that a feature of average frequency has meanwhile.
-_REVIVE_FIRINGS = 40
+_AUX_FIRINGS = 40
 WARMUP = 1000
-_HIGHEST_UNCENTRED = 8e-3
-_UNCENTRED = ("none", "mean_norm", "layer_norm")
+_HIGHEST_UNCENTERED = 8e-3
+_UNCENTERED = ("none", "mean_norm", "layer_norm")
 # By a sign every weight moves by the whole rate, where Adam's mostly move by less.
 _SIGNUM_SHARE = 1 / 8
 
@@ -25,8 +25,8 @@ def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: floa
         return config.lr
     rate = 0.095 * (256 / d_in) ** 0.5 * (batch / (max(steps, 1) * features)) ** (1 / 3)
     highest = config.highest_lr
-    if config.normalize in _UNCENTRED:
-        highest = min(highest, _HIGHEST_UNCENTRED)
+    if config.normalize in _UNCENTERED:
+        highest = min(highest, _HIGHEST_UNCENTERED)
     highest *= (256 / max(d_in, 256)) ** 0.5
     share = config.lr_share * (_SIGNUM_SHARE if config.optimizer == "signum" else 1.0)
     return share * max(min(rate, highest), 5e-5)
@@ -37,33 +37,33 @@ def warmup_steps(config: SAEConfig, steps: int) -> int:
     return min(WARMUP, steps // 8) if config.warmup is None else config.warmup
 
 
-def dead_after_tokens(config: SAEConfig, tokens: int) -> int:
+def dead_window_tokens(config: SAEConfig, tokens: int) -> int:
     """Tokens of silence after which a feature counts as dead.
 
     Ten million (Gao et al. 2024) unless the run is shorter than eight times that.
     """
-    if config.dead_after is not None:
-        return config.dead_after
-    return max(1, min(DEAD_AFTER, tokens // 8))
+    if config.dead_window is not None:
+        return config.dead_window
+    return max(1, min(DEAD_WINDOW, tokens // 8))
 
 
-def revive_after_tokens(config: SAEConfig, features: int) -> int:
+def aux_after_tokens(config: SAEConfig, features: int) -> int:
     """Tokens of silence after which the auxiliary losses take a feature up.
 
     40 · features / L0, in which a feature of average frequency fires forty times: one that has
-    to wait for millions of tokens is lost to a short run (docs/experiments.md). A `dead_after` that
-    was given is meant for this too.
+    to wait for millions of tokens is lost to a short run (docs/notes/experiments.md). A
+    `dead_window` that was given is meant for this too.
     """
-    if config.revive_after is not None:
-        return config.revive_after
-    if config.dead_after is not None:
-        return config.dead_after
-    return max(1, min(DEAD_AFTER, round(_REVIVE_FIRINGS * features / config.active)))
+    if config.aux_after is not None:
+        return config.aux_after
+    if config.dead_window is not None:
+        return config.dead_window
+    return max(1, min(DEAD_WINDOW, round(_AUX_FIRINGS * features / config.active)))
 
 
-def lr_factor(step: int, steps: int, warmup: int, decay: float) -> float:
+def lr_factor(step: int, steps: int, warmup: int, lr_decay_fraction: float) -> float:
     """What the peak is multiplied by at `step` (from 0): up, level, and down to zero at the end."""
     up = (step + 1) / warmup if step < warmup else 1.0
-    falling = decay * steps
+    falling = lr_decay_fraction * steps
     down = (steps - step) / falling if falling > 0 else 1.0
     return min(up, 1.0, down)

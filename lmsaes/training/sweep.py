@@ -23,9 +23,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError
 
 from lmsaes.errors import ConfigError
-from lmsaes.quantities import parse_bytes, parse_count
-from lmsaes.sae import SAE, AnyConfig
+from lmsaes.sae import CONFIGS, AnyConfig
 from lmsaes.training.run import TrainedSAE, train
+from lmsaes.units import parse_bytes, parse_count
 
 Count = Annotated[int, BeforeValidator(parse_count)]
 Bytes = Annotated[int, BeforeValidator(parse_bytes)]
@@ -41,7 +41,7 @@ class Sweep(BaseModel, frozen=True, extra="forbid"):
     ] = None
     tokens: Annotated[Count, Field(gt=0, description="tokens to train on")] = 200_000_000
     batch_size: Annotated[Count, Field(gt=0, description="tokens per step")] = 4096
-    shuffle_memory: Annotated[
+    shuffle_buffer: Annotated[
         Bytes, Field(gt=0, description="memory for shuffling the cache's rows")
     ] = 4 * 2**30
     seed: Annotated[int, Field(description="seed of the order of rows")] = 0
@@ -109,7 +109,7 @@ def _explained(error: ValidationError, source: str) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"{source}{setting} is not said", f"give --{setting}")
     if first["type"] == "extra_forbidden":
-        fields = SAE.architectures[place[1]].config_type.model_fields if len(place) > 2 else {}
+        fields = CONFIGS[place[1]].model_fields if len(place) > 2 else {}
         known = sorted(fields or Sweep.model_fields)
         owner = place[1] if fields else "train"
         nearest = difflib.get_close_matches(place[-1], known, 3) or known
@@ -119,6 +119,6 @@ def _explained(error: ValidationError, source: str) -> ConfigError:
     if first["type"] in ("union_tag_invalid", "union_tag_not_found"):
         return ConfigError(
             f"{source}an SAE's architecture is not known: {first['input']}",
-            "known: " + ", ".join(sorted(SAE.architectures)),
+            "known: " + ", ".join(CONFIGS),
         )
     return ConfigError(f"{source}{'.'.join(place)}: {first['msg']}")

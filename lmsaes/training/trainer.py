@@ -6,9 +6,8 @@ import torch
 from torch import Tensor
 
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, Metrics, StepOutput
-from lmsaes.sae.sparse_ops import row_norms
-from lmsaes.training.heap import keep_freed_memory
+from lmsaes.sae import SAE, Metrics, StepOutput, row_norms
+from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import (
@@ -19,10 +18,10 @@ from lmsaes.training.optimizers import (
 )
 from lmsaes.training.resampling import resample
 from lmsaes.training.schedules import (
-    dead_after_tokens,
+    aux_after_tokens,
+    dead_window_tokens,
     lr_factor,
     peak_lr,
-    revive_after_tokens,
     warmup_steps,
 )
 
@@ -32,7 +31,7 @@ _ASKED_EVERY = 8
 
 
 class SAETrainer:
-    """An SAE, its optimiser, its place in the schedule and its count of silent features.
+    """An SAE, its optimizer, its place in the schedule and its count of silent features.
 
     `step` waits for the device once in eight steps, where silent features are revived: to ask which
     they are. `report` and `final_metrics` do wait.
@@ -54,8 +53,10 @@ class SAETrainer:
         self.lr = peak_lr(config, sae.features, sae.d_in, steps, tokens / max(steps, 1))
         self.warmup = warmup_steps(config, steps)
         # Schedule-free averages instead of falling.
-        self.decay = 0.0 if config.optimizer == "schedule-free" else config.decay
-        self.dead_after = dead_after_tokens(config, tokens)
+        self.lr_decay_fraction = (
+            0.0 if config.optimizer == "schedule-free" else config.lr_decay_fraction
+        )
+        self.dead_window = dead_window_tokens(config, tokens)
         self.device = sae.W_enc.device
         if self.device.type == "cpu":
             keep_freed_memory()
@@ -63,7 +64,7 @@ class SAETrainer:
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
         self.revives = config.aux_weight > 0 or config.ghost_weight > 0
-        self.revive_after = revive_after_tokens(config, sae.features)
+        self.aux_after = aux_after_tokens(config, sae.features)
         self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
@@ -76,7 +77,7 @@ class SAETrainer:
         output = self._gradients(x, target)
         self.sae.before_update()
         self._scale_gradient()
-        factor = lr_factor(self.done, self.steps, self.warmup, self.decay)
+        factor = lr_factor(self.done, self.steps, self.warmup, self.lr_decay_fraction)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak"]
@@ -91,7 +92,7 @@ class SAETrainer:
         if self.done in self.resample_at:
             self._resample(x, target)
         if self.revives and (self.device.type == "cpu" or self.done % _ASKED_EVERY == 0):
-            self.silent = (self.silent_for >= self.revive_after).nonzero().squeeze(1)
+            self.silent = (self.silent_for >= self.aux_after).nonzero().squeeze(1)
         return output
 
     def _gradients(self, x: Tensor, target: Tensor) -> StepOutput:
@@ -100,7 +101,9 @@ class SAETrainer:
         size = self.sae.config.micro_batch or rows
         outputs: list[StepOutput] = []
         for part, wanted in zip(x.split(size), target.split(size), strict=True):
-            output = self.sae.step(part, wanted, dead=self.silent, progress=self.done / self.steps)
+            output = self.sae.training_loss(
+                part, wanted, dead=self.silent, progress=self.done / self.steps
+            )
             share = part.shape[0] / rows
             (share * output.loss).backward()
             outputs.append(
@@ -112,22 +115,23 @@ class SAETrainer:
         """By default gradients all have norm 1: errors shrink faster than Adam's second moment
         forgets, so that without it the steps of a short run would be too small.
         """
-        limit = self.sae.config.clip
+        config = self.sae.config
         parameters = list(self.sae.parameters())
         gradients = [p.grad for p in parameters if p.grad is not None]
         # By rows first: twice as fast as over all of a matrix at once.
         norms = torch.cat([row_norms(gradient).flatten() for gradient in gradients])
         norm = torch.linalg.vector_norm(norms)
-        if limit is None:
+        if config.gradient == "unit":
             for gradient in gradients:
                 gradient.div_(norm.clamp(min=1e-30))
             return
+        limit = 1.0 if config.clip is None else config.clip
         # A GPU multiplies by one where nothing is to be clipped, so that the host need not ask.
         if norm.is_cuda or norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
 
     def _resample(self, x: Tensor, target: Tensor) -> None:
-        dead = (self.silent_for >= self.dead_after).nonzero().squeeze(1)
+        dead = (self.silent_for >= self.dead_window).nonzero().squeeze(1)
         # A generator of this step's own: a run that was stopped draws the same rows.
         generator = torch.Generator().manual_seed(self.sae.config.seed + self.done)
         resample(self.sae, self.optimizers, dead, x, target, generator)
@@ -136,7 +140,7 @@ class SAETrainer:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
-        return self.lr * lr_factor(step, self.steps, self.warmup, self.decay)
+        return self.lr * lr_factor(step, self.steps, self.warmup, self.lr_decay_fraction)
 
     def report(self) -> tuple[Averages, float]:
         """Averages since the last report and the dead share.
@@ -146,7 +150,7 @@ class SAETrainer:
         averages = self.recent.averages(self.outputs.variance)
         if not math.isfinite(averages.loss):
             raise ConfigError(
-                f"{self.sae.config.label}: the loss is {averages.loss} before step {self.done}",
+                f"{self.sae.config.name}: the loss is {averages.loss} before step {self.done}",
                 f"train it with a smaller lr than {self.lr:.2g}",
             )
         self.recent.reset()
@@ -163,11 +167,11 @@ class SAETrainer:
         )
 
     def _dead_fraction(self) -> float:
-        return float((self.silent_for >= self.dead_after).float().mean())
+        return float((self.silent_for >= self.dead_window).float().mean())
 
     def finished_sae(self) -> SAE:
         """A copy that takes raw activations."""
-        return averaged(self.sae, self.optimizers).folded(
+        return averaged(self.sae, self.optimizers).fold_normalization(
             self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
         )
 

@@ -26,12 +26,12 @@ class WandbLog:
         run.mkdir(parents=True, exist_ok=True)
         self._runs: dict[str, Any] = {}
         for config in saes:
-            place = f"{run.resolve()}/{config.label}"
-            self._runs[config.label] = wandb.init(
+            place = f"{run.resolve()}/{config.name}"
+            self._runs[config.name] = wandb.init(
                 project=project,
                 dir=run,
                 group=run.name,
-                name=config.label,
+                name=config.name,
                 id=hashlib.sha256(place.encode()).hexdigest()[:16],
                 resume="allow",
                 config=config.model_dump(mode="json", exclude_none=True),

@@ -251,8 +251,8 @@ export interface components {
             ce_recovered: number | null;
             /** Tokens Trained */
             tokens_trained: number;
-            /** Tokens Analysed */
-            tokens_analysed: number;
+            /** Tokens Analyzed */
+            tokens_analyzed: number;
             /**
              * Created
              * @description When the analysis was made, ISO 8601
@@ -273,11 +273,11 @@ export interface components {
             };
             /**
              * First Feature
-             * @description Index of the first feature analysed
+             * @description Index of the first feature analyzed
              */
             first_feature: number;
-            /** Features Analysed */
-            features_analysed: number;
+            /** Features Analyzed */
+            features_analyzed: number;
             kinds: components["schemas"]["KindCounts"];
             density: components["schemas"]["DensityHistogram"];
         };
@@ -318,8 +318,8 @@ export interface components {
             ce_recovered: number | null;
             /** Tokens Trained */
             tokens_trained: number;
-            /** Tokens Analysed */
-            tokens_analysed: number;
+            /** Tokens Analyzed */
+            tokens_analyzed: number;
             /**
              * Created
              * @description When the analysis was made, ISO 8601
@@ -347,7 +347,7 @@ export interface components {
             firings: number;
             /**
              * Density
-             * @description Share of the tokens analysed
+             * @description Share of the tokens analyzed
              */
             density: number;
             /** Maximum */
@@ -357,8 +357,8 @@ export interface components {
              * @description Over the tokens on which it was active
              */
             mean: number;
-            /** Tokens Analysed */
-            tokens_analysed: number;
+            /** Tokens Analyzed */
+            tokens_analyzed: number;
             histogram: components["schemas"]["Histogram"];
             /** Promotes */
             promotes: components["schemas"]["TokenWeight"][];

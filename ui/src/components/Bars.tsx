@@ -4,7 +4,7 @@ interface BarsProps {
   describe: (bar: number) => string;
   /** What the whole says to those who don't see it. */
   label: string;
-  /** Bars drawn in a colour of their own, by number. */
+  /** Bars drawn in a color of their own, by number. */
   tone?: (bar: number) => "dead" | "dense" | undefined;
   /** Height by the logarithm of the count, so that rare bars stay visible. */
   logarithmic?: boolean;

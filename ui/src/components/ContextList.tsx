@@ -15,12 +15,12 @@ interface Tip {
 
 interface ContextListProps {
   contexts: Context[];
-  /** The feature's maximum, to which all colours refer. */
+  /** The feature's maximum, to which all colors refer. */
   maximum: number;
   whole: boolean;
 }
 
-/** Contexts, one a line, with each token's activation as colour and, on hover or focus, as figure. */
+/** Contexts, one a line, with each token's activation as color and, on hover or focus, as figure. */
 export function ContextList({ contexts, maximum, whole }: ContextListProps) {
   const [tip, setTip] = useState<Tip>();
 

@@ -2,7 +2,7 @@ import type { Dictionary } from "../api/client";
 import { count, percent, powerOfTen } from "../format";
 import { Bars } from "./Bars";
 
-/** Features by how often they fire, on a logarithmic scale; dead and dense ends in their colours. */
+/** Features by how often they fire, on a logarithmic scale; dead and dense ends in their colors. */
 export function DensityChart({ dictionary }: { dictionary: Dictionary | undefined }) {
   if (!dictionary) return <div className="density" />;
   const { density, kinds } = dictionary;

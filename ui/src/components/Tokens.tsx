@@ -6,11 +6,11 @@ interface TokensProps {
   activations: number[];
   /** Number, among these tokens, of the strongest. */
   position: number;
-  /** The feature's maximum, to which all colours refer. */
+  /** The feature's maximum, to which all colors refer. */
   maximum: number;
 }
 
-/** Running text with every token coloured by its activation, for tables. */
+/** Running text with every token colored by its activation, for tables. */
 export function Tokens({ tokens, activations, position, maximum }: TokensProps) {
   return tokens.map((token, i) => (
     // oxlint-disable-next-line react/no-array-index-key
@@ -20,7 +20,7 @@ export function Tokens({ tokens, activations, position, maximum }: TokensProps) 
   ));
 }
 
-/** Class and colour of one token. */
+/** Class and color of one token. */
 export function tokenLook(
   token: string,
   activation: number,

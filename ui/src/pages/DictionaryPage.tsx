@@ -93,18 +93,18 @@ function numbers(dictionary: Dictionary): [string, string][] {
       ? []
       : [[fraction(dictionary.ce_recovered), "CE recovered"] as [string, string]]),
     [percent(dictionary.dead_fraction), "dead"],
-    [percent(dictionary.kinds.dense / dictionary.features_analysed), "dense"],
-    [compact(dictionary.tokens_analysed), "tokens analysed"],
+    [percent(dictionary.kinds.dense / dictionary.features_analyzed), "dense"],
+    [compact(dictionary.tokens_analyzed), "tokens analyzed"],
     [compact(dictionary.tokens_trained), "tokens trained"],
   ];
 }
 
-function chips({ kinds, features_analysed }: Dictionary): [TableState["filter"], number][] {
+function chips({ kinds, features_analyzed }: Dictionary): [TableState["filter"], number][] {
   return [
     ["ordinary", kinds.ordinary],
     ["dense", kinds.dense],
     ["dead", kinds.dead],
-    ["all", features_analysed],
+    ["all", features_analyzed],
   ];
 }
 

@@ -78,7 +78,7 @@ export function FeaturePage() {
           [percent(feature.density), "of tokens"],
           [activation(feature.maximum), "maximum"],
           [activation(feature.mean), "mean when firing"],
-          [count(feature.firings), `firings in ${compact(feature.tokens_analysed)}`],
+          [count(feature.firings), `firings in ${compact(feature.tokens_analyzed)}`],
           [feature.kind, "density class"],
         ]}
       />
@@ -103,7 +103,7 @@ export function FeaturePage() {
         </div>
         {contexts.total === 0 ? (
           <p className="quiet">
-            Not active on any of the {compact(feature.tokens_analysed)} tokens analysed.
+            Not active on any of the {compact(feature.tokens_analyzed)} tokens analyzed.
           </p>
         ) : (
           <ContextList

@@ -92,7 +92,7 @@ function Place({ members }: { members: DictionarySummary[] }) {
           <DensityChart dictionary={detail} />
           <p className="quiet">
             {count(summary.features)} features, trained on {compact(summary.tokens_trained)} tokens,
-            analysed on {compact(summary.tokens_analysed)} · {day(summary.created)} ·{" "}
+            analyzed on {compact(summary.tokens_analyzed)} · {day(summary.created)} ·{" "}
             <Link to={featurePath(summary.name, "random")}>random feature</Link>
           </p>
         </section>
@@ -111,8 +111,8 @@ function Place({ members }: { members: DictionarySummary[] }) {
               {evaluated && <th scope="col">CE recovered</th>}
               <th scope="col">dead</th>
               <th scope="col">trained on</th>
-              <th scope="col">analysed on</th>
-              <th scope="col">analysed</th>
+              <th scope="col">analyzed on</th>
+              <th scope="col">analyzed</th>
             </tr>
           </thead>
           <tbody>
@@ -139,7 +139,7 @@ function Place({ members }: { members: DictionarySummary[] }) {
                 )}
                 <td>{percent(each.dead_fraction)}</td>
                 <td>{compact(each.tokens_trained)}</td>
-                <td>{compact(each.tokens_analysed)}</td>
+                <td>{compact(each.tokens_analyzed)}</td>
                 <td>{day(each.created)}</td>
               </tr>
             ))}

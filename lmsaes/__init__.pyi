@@ -1,0 +1,39 @@
+from .analysis import analyze
+from .cache import ActivationCache
+from .capture import cache_activations
+from .database import Database
+from .loader import ShuffledLoader
+from .model import LanguageModel
+from .sae import (
+    SAE,
+    BatchTopKConfig,
+    GatedConfig,
+    HierarchicalTopKConfig,
+    JumpReLUConfig,
+    MatryoshkaConfig,
+    PAnnealingConfig,
+    ReLUConfig,
+    SparseRows,
+    TopKConfig,
+)
+from .training import train
+
+__all__ = [
+    "SAE",
+    "ActivationCache",
+    "BatchTopKConfig",
+    "Database",
+    "GatedConfig",
+    "HierarchicalTopKConfig",
+    "JumpReLUConfig",
+    "LanguageModel",
+    "MatryoshkaConfig",
+    "PAnnealingConfig",
+    "ReLUConfig",
+    "ShuffledLoader",
+    "SparseRows",
+    "TopKConfig",
+    "analyze",
+    "cache_activations",
+    "train",
+]

@@ -1,0 +1,387 @@
+"""Stage three: one pass over the cache for many SAEs, then what was found goes into MongoDB.
+
+cache ─► chunk of contexts ─► each SAE's encoder ─► its miner ─┐
+language model ─► unembedding, token strings ──────────────────┴─► database
+"""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
+from lmsaes.analysis.top_contexts import FeatureStatistics
+from lmsaes.cache import ActivationCache
+from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
+from lmsaes.errors import ConfigError, SAEError
+from lmsaes.model import LanguageModel
+from lmsaes.parallel import resolve_device
+from lmsaes.progress import progress
+from lmsaes.sae import SAE
+from lmsaes.text import token_strings
+from lmsaes.units import format_bytes, format_count
+
+_log = logging.getLogger("lmsaes")
+_VERSION = 1  # of what an analysis computes: a new one makes old analyses stale
+_ROWS_PER_CHUNK = 4096
+_VALUES_PER_CHUNK = 1 << 26  # an encoder may hold all of a chunk's activations at once
+_LOGITS = 10
+
+
+def analyze(
+    saes: Sequence[str | Path],
+    cache: ActivationCache,
+    database: Database,
+    features: slice | None = None,
+    top: int = 40,
+    name: str | None = None,
+    model: str | None = None,
+    device: str = "auto",
+    any_model: bool = False,
+) -> list[SAERecord]:
+    """Mines every feature of `saes` over the whole cache and publishes what it finds.
+
+    saes: SAE folders, or runs that hold some. features: mine these alone. top: contexts kept per
+    feature. name: what a single SAE is called in the database, by default `run:sae`. model: where
+    the language model is, if not where the cache's manifest says. any_model: analyze an SAE that
+    was trained on another model than the cache's.
+
+    Special tokens and first positions are left out, as in training. An analysis that is in the
+    database already is left as it is. Raises SAEError or ConfigError when an SAE does not fit the
+    cache, ModelError when the model can't be loaded, DatabaseError when the database fails.
+    """
+    if top < 1:
+        raise ConfigError("at least one context per feature must be kept", "use --top 40")
+    folders = find_saes(saes)
+    if name is not None and len(folders) != 1:
+        raise ConfigError(f"a name for {len(folders)} SAEs is one too few", "analyze one at a time")
+    where = resolve_device(device)
+    jobs = [_job(f, cache, features, top, name, where, any_model) for f in folders]
+    _check_names(jobs, database)
+    finished = {r.name: r for r in database.saes()}
+    todo = [j for j in jobs if finished.get(j.name) is None or finished[j.name].analysis != j.id]
+    for job in jobs:
+        if job not in todo:
+            _log.info("analyze: %s is in the database already: nothing to do", job.name)
+    if todo:
+        lm = LanguageModel.load(
+            model or cache.manifest.model.name,
+            "cpu",
+            dtype=cache.manifest.model.dtype,
+            revision=None if model else cache.manifest.model.revision,
+        )
+        _announce(todo, cache, database, where)
+        _mine(todo, cache, where)
+        _store(todo, cache, database, lm)
+        finished = {r.name: r for r in database.saes()}
+    return [finished[job.name] for job in jobs]
+
+
+@dataclass
+class _Job:
+    """One SAE on its way through the analysis."""
+
+    folder: Path
+    name: str
+    id: str
+    sae: SAE
+    sae_hash: str
+    hooks: tuple[str, ...]
+    target: str | None
+    features: slice
+    miner: FeatureStatistics
+    squared_error: float = 0.0
+    active: int = 0
+    rows: int = 0
+    record: SAERecord | None = field(default=None)
+
+    @property
+    def count(self) -> int:
+        return self.features.stop - self.features.start
+
+    @property
+    def whole(self) -> bool:
+        return self.count == self.sae.features
+
+
+def find_saes(paths: Sequence[str | Path]) -> list[Path]:
+    """The SAE folders among `paths`, and those inside the runs among them.
+
+    Raises SAEError for a path that is neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if (path / "config.json").is_file() or not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p.parent for p in path.glob("*/config.json"))
+        if not inside:
+            raise SAEError(
+                f"'{path}' holds no finished SAE", "train one with: lmsaes train --out " + str(path)
+            )
+        found.extend(inside)
+    unique = list(dict.fromkeys(p.resolve() for p in found))
+    if not unique:
+        raise SAEError("no SAE was given", "name an SAE folder or a run")
+    return unique
+
+
+def _job(
+    folder: Path,
+    cache: ActivationCache,
+    features: slice | None,
+    top: int,
+    name: str | None,
+    device: torch.device,
+    any_model: bool,
+) -> _Job:
+    sae = SAE.load(folder, device)
+    origin = sae.provenance
+    if origin is None:
+        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    hooks, target = origin.hooks, origin.target
+    for hook in (*hooks, *([target] if target else [])):
+        cache.check_hook(hook)
+    for what, width, names in (
+        ("reads", sae.d_in, hooks),
+        ("gives", sae.d_out, (target,) if target else hooks),
+    ):
+        there = sum(cache.hooks[n].d_model for n in names)
+        if there != width:
+            raise SAEError(
+                f"{folder} {what} vectors of {width}, and {', '.join(names)} of {cache.path} has "
+                f"{there}",
+                "give the cache of the model it was trained on",
+            )
+    here = cache.manifest.model.name
+    if origin.model != here and origin.cache_identity != cache.identity and not any_model:
+        raise SAEError(
+            f"{folder} was trained on {origin.model}, and {cache.path} is of {here}",
+            "give the cache of that model, or insist with --any-model",
+        )
+    wanted = _range(features, sae.features)
+    sae_hash = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:16]
+    facts = [_VERSION, sae_hash, cache.identity, cache.contexts, top, wanted.start, wanted.stop]
+    return _Job(
+        folder=folder,
+        name=name or re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{folder.parent.name}:{folder.name}"),
+        id=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
+        sae=sae,
+        sae_hash=sae_hash,
+        hooks=hooks,
+        target=target,
+        features=wanted,
+        miner=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
+    )
+
+
+def _range(features: slice | None, count: int) -> slice:
+    start, stop, step = (features or slice(None)).indices(count)
+    if step != 1 or stop <= start:
+        raise ConfigError(
+            f"there are no features {features and features.start}:{features and features.stop} "
+            f"among {count}",
+            "give a range such as --features 0:512",
+        )
+    return slice(start, stop)
+
+
+def _check_names(jobs: list[_Job], database: Database) -> None:
+    """A name may stand for one SAE only: another one's analysis is not replaced unasked."""
+    names = [job.name for job in jobs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(
+            f"two SAEs would both be called '{twice[0]}'", "analyze them apart, --name"
+        )
+    for job in jobs:
+        there = database.sae(job.name)
+        if there and there.sae_hash != job.sae_hash and Path(there.sae_path) != job.folder:
+            raise ConfigError(
+                f"'{job.name}' is in the database as another SAE's name ({there.sae_path})",
+                "rename its run's folder, or analyze it alone with another --name",
+            )
+
+
+def _announce(
+    jobs: list[_Job], cache: ActivationCache, database: Database, device: torch.device
+) -> None:
+    for job in jobs:
+        memory = job.count * job.miner.top * (cache.context_size * 2 + 20)
+        _log.info(
+            "analyze: %s, %d features of %s, %s in memory",
+            job.name,
+            job.count,
+            ", ".join(job.hooks),
+            format_bytes(memory),
+        )
+    _log.info(
+        "         %s tokens of %s on %s, into %s",
+        format_count(cache.rows),
+        cache.path,
+        device,
+        database.address,
+    )
+
+
+def _mine(jobs: list[_Job], cache: ActivationCache, device: torch.device) -> None:
+    """The one pass: every chunk goes through every SAE."""
+    widest = max(job.sae.features for job in jobs)
+    rows = min(_ROWS_PER_CHUNK, _VALUES_PER_CHUNK // widest)
+    step = max(1, rows // cache.context_size)
+    hooks = {hook for job in jobs for hook in (*job.hooks, *([job.target] if job.target else []))}
+    with torch.inference_mode(), progress("analyzing", cache.rows, "tokens") as bar:
+        for start in range(0, cache.contexts, step):
+            stop = min(start + step, cache.contexts)
+            valid = cache.valid(cache.tokens(start, stop)).reshape(-1).to(device)
+            chunk = {
+                hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
+                for hook in hooks
+            }
+            for job in jobs:
+                _mine_chunk(job, start, chunk, valid)
+            bar.advance((stop - start) * cache.context_size)
+
+
+def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
+    x = torch.cat([chunk[hook] for hook in job.hooks], 1)
+    encoded = job.sae.encode(x, None if job.whole else job.features)
+    encoded = encoded.where(valid[encoded.row_ids()])
+    job.miner.add(start, encoded)
+    job.rows += int(valid.sum())
+    job.active += encoded.nnz
+    if job.whole:
+        y = chunk[job.target] if job.target else x
+        output = job.sae.decode(encoded, x)
+        job.squared_error += float((y - output).square().sum(1).double()[valid].sum())
+
+
+def _store(jobs: list[_Job], cache: ActivationCache, database: Database, lm: LanguageModel) -> None:
+    """Writes contexts, features and samples, and last the record that makes them visible."""
+    vocabulary = cache.manifest.text.tokenizer_hash
+    unembedding = lm.unembedding()
+    database.put_vocabulary(vocabulary, token_strings(lm.tokenizer, unembedding.shape[1]))
+    winners = torch.cat([job.miner.winners() for job in jobs]).unique().tolist()
+    for ids in _runs(winners):
+        tokens = cache.tokens(ids[0], ids[-1] + 1).numpy()
+        database.put_contexts(cache.identity, np.array(ids), tokens)
+    with progress("storing", sum(job.count for job in jobs), "features") as bar:
+        for job in jobs:
+            database.discard(job.name, job.id)
+            weights = _logit_weights(job, unembedding)
+            database.put_features(job.name, job.id, _features(job, weights))
+            database.put_samples(job.name, job.id, _samples(job))
+            miner = job.miner
+            columns = {
+                "firings": miner.firings,
+                "density": miner.firings.double() / max(job.rows, 1),
+                "maximum": miner.maximum,
+                "mean": miner.sums / miner.firings.clamp(min=1),
+            }
+            database.put_columns(
+                job.name,
+                job.id,
+                {
+                    key: column.cpu().numpy().astype(np.int64 if key == "firings" else np.float32)
+                    for key, column in columns.items()
+                },
+            )
+            database.publish(_record(job, cache, vocabulary))
+            bar.advance(job.count)
+
+
+def _runs(numbers: list[int]) -> Iterator[list[int]]:
+    """Stretches of consecutive numbers, at most a thousand each."""
+    run: list[int] = []
+    for number in numbers:
+        if run and (number != run[-1] + 1 or len(run) == 1000):
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _logit_weights(job: _Job, unembedding: Tensor) -> Iterator[LogitWeights]:
+    hook = job.target or job.hooks[0]
+    directions = job.sae.W_dec[job.features].cpu()
+    fits = directions.shape[1] == unembedding.shape[0] and writes_to_residual(hook)
+    if not fits:
+        return iter([([], [])] * job.count)
+    return logit_weights(directions, unembedding, _LOGITS)
+
+
+def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRecord]:
+    miner = job.miner
+    firings, sums, maximum = miner.firings.tolist(), miner.sums.tolist(), miner.maximum.tolist()
+    for index, (promotes, suppresses) in enumerate(weights):
+        counts, end = miner.histogram(index)
+        yield FeatureRecord(
+            index=job.features.start + index,
+            firings=firings[index],
+            density=firings[index] / max(job.rows, 1),
+            maximum=maximum[index],
+            mean=sums[index] / max(firings[index], 1),
+            histogram=counts,
+            histogram_max=end,
+            promotes=promotes,
+            suppresses=suppresses,
+        )
+
+
+def _samples(job: _Job) -> Iterator[SampleRecord]:
+    for index in range(job.count):
+        contexts, activations = job.miner.top_contexts(index)
+        yield SampleRecord(
+            index=job.features.start + index,
+            group="top",
+            contexts=contexts,
+            positions=activations.argmax(1).astype(np.int32),
+            activations=activations,
+        )
+
+
+def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
+    sae, origin = job.sae, job.sae.provenance
+    assert origin is not None
+    variance = _variance(job, cache) * job.rows
+    dead = (job.miner.firings == 0).double().mean().item()
+    return SAERecord(
+        name=job.name,
+        analysis=job.id,
+        sae_path=str(job.folder),
+        sae_hash=job.sae_hash,
+        architecture=sae.config.architecture,
+        features=sae.features,
+        d_model=sae.d_in,
+        model=cache.manifest.model.name,
+        hook=", ".join(job.hooks),
+        cache=cache.identity,
+        cache_path=str(cache.path.resolve()),
+        dataset=cache.manifest.text.dataset,
+        context_size=cache.context_size,
+        tokens_analyzed=job.rows,
+        tokens_trained=origin.tokens,
+        l0=job.active / max(job.rows, 1) if job.whole else origin.metrics.l0,
+        fvu=job.squared_error / variance if job.whole and variance else origin.metrics.fvu,
+        dead_fraction=dead if job.whole else origin.metrics.dead_fraction,
+        config=sae.config.model_dump(mode="json", exclude_none=True),
+        run=job.folder.parent.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        vocabulary=vocabulary,
+        feature_range=(job.features.start, job.features.stop),
+    )
+
+
+def _variance(job: _Job, cache: ActivationCache) -> float:
+    """Total variance per valid row of what the SAE reconstructs."""
+    hooks = (job.target,) if job.target else job.hooks
+    statistics = [cache.hooks[hook].valid for hook in hooks]
+    return sum(sum(s.variance) for s in statistics if s is not None)

@@ -1,0 +1,78 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .arrays import array_specs, bytes_per_value, hook_specs, only_zarr, shard_file
+from .blocks import Block, BlockFiles, is_resident, map_file
+from .commits import (
+    data_files,
+    inside,
+    named_files,
+    recount_statistics,
+    remove_cache,
+    remove_leftovers,
+    shard_moments,
+)
+from .extend import extended_manifest
+from .int8 import CHANNELS, Channels, read_channels, write_channels
+from .location import LOCK, Location, Lock, locate, lock_cache, sha256
+from .manifest import (
+    MANIFEST,
+    Compression,
+    HookRecord,
+    Manifest,
+    ShardRecord,
+    SourceRecord,
+    StorageDtype,
+    StorageFormat,
+    check_hook_name,
+    read_manifest,
+    write_manifest,
+)
+from .reader import ActivationCache, check_files, valid_positions
+from .statistics import HookMoments
+from .writer import CacheWriter
+
+__all__ = [
+    "CHANNELS",
+    "LOCK",
+    "MANIFEST",
+    "ActivationCache",
+    "Block",
+    "BlockFiles",
+    "CacheWriter",
+    "Channels",
+    "Compression",
+    "HookMoments",
+    "HookRecord",
+    "Location",
+    "Lock",
+    "Manifest",
+    "ShardRecord",
+    "SourceRecord",
+    "StorageDtype",
+    "StorageFormat",
+    "array_specs",
+    "bytes_per_value",
+    "check_files",
+    "check_hook_name",
+    "data_files",
+    "extended_manifest",
+    "hook_specs",
+    "inside",
+    "is_resident",
+    "locate",
+    "lock_cache",
+    "map_file",
+    "named_files",
+    "only_zarr",
+    "read_channels",
+    "read_manifest",
+    "recount_statistics",
+    "remove_cache",
+    "remove_leftovers",
+    "sha256",
+    "shard_file",
+    "shard_moments",
+    "valid_positions",
+    "write_channels",
+    "write_manifest",
+]

@@ -1,0 +1,12 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .client import Database
+from .records import SCHEMA_VERSION, FeatureRecord, SAERecord, SampleRecord
+
+__all__ = [
+    "SCHEMA_VERSION",
+    "Database",
+    "FeatureRecord",
+    "SAERecord",
+    "SampleRecord",
+]

@@ -1,0 +1,170 @@
+"""A MongoDB-compatible server that comes with the package: SecantusDB, one per folder, shared.
+
+    with EmbeddedServer(folder) as server:
+        MongoClient(server.uri)
+
+The first user of a folder starts the server, further ones (other processes too) join it, and
+when the last has left it stops. SecantusDB is run as a program, never imported: its license is
+GPL-2. `embedded_keeper.py` describes the folder and who holds which lock.
+"""
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from filelock import FileLock, Timeout
+
+from lmsaes.errors import DatabaseError
+
+_KEEPER = Path(__file__).with_name("embedded_keeper.py")
+_SECONDS_TO_START = 60.0
+_SECONDS_TO_STOP = 90.0
+
+
+def default_folder() -> Path:
+    """`LMSAES_DB_FOLDER`, or the user's own data folder (`~/.local/share/lmsaes/db`)."""
+    if chosen := os.environ.get("LMSAES_DB_FOLDER"):
+        return Path(chosen)
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "lmsaes" / "db"
+
+
+class EmbeddedServer:
+    """One user's hold on the server of a folder."""
+
+    uri: str
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """Starts the folder's server or joins the one that runs.
+
+        Raises DatabaseError when SecantusDB is not installed, the folder can't be written or the
+        server doesn't start.
+        """
+        self.folder = (folder or default_folder()).expanduser().absolute()
+        if find_spec("secantus") is None:
+            raise DatabaseError(
+                "the embedded database is not installed",
+                "pip install 'lmsaes[embedded]', or name a MongoDB server with --db",
+            )
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            users = (self.folder / "users.lock").open("a")
+        except OSError as error:
+            raise DatabaseError(
+                f"the embedded database's folder {self.folder} can't be used: {error.strerror}",
+                "choose another with LMSAES_DB_FOLDER",
+            ) from None
+        self._users: IO[str] | None = users
+        try:
+            with self._start_lock():
+                # Taken at once, unless a keeper without users is about to stop its server.
+                self._wait(lambda: _try_lock(users, fcntl.LOCK_SH), _SECONDS_TO_STOP, "stop")
+                self.uri = f"mongodb://127.0.0.1:{self._port()}"
+        except BaseException:
+            users.close()
+            raise
+
+    def close(self) -> None:
+        """Leaves the server; the last user waits until it has stopped. Closing twice is allowed."""
+        if self._users is None:
+            return
+        users, self._users = self._users, None
+        with users, self._start_lock():
+            fcntl.flock(users, fcntl.LOCK_UN)
+            others = not _try_lock(users, fcntl.LOCK_EX) and _try_lock(users, fcntl.LOCK_SH)
+            fcntl.flock(users, fcntl.LOCK_UN)
+            if not others:
+                self._wait(lambda: not self._server_lives(), _SECONDS_TO_STOP, "stop")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _port(self) -> int:
+        if not self._server_lives():
+            # A record without a living server is what a power cut or SIGKILL leaves behind.
+            (self.folder / "server.json").unlink(missing_ok=True)
+            keeper = subprocess.Popen(
+                [sys.executable, "-I", str(_KEEPER), str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                # Ctrl-C in a terminal reaches the whole group: the server must outlive it.
+                start_new_session=True,
+            )
+            self._wait(
+                lambda: self._record() is not None or keeper.poll() is not None,
+                _SECONDS_TO_START,
+                "start",
+            )
+        else:
+            # It answers already, or another user's keeper is just starting or giving up.
+            self._wait(
+                lambda: self._record() is not None or not self._server_lives(),
+                _SECONDS_TO_START,
+                "start",
+            )
+        port = self._record()
+        if port is None:
+            raise self._failure("start")
+        return port
+
+    def _record(self) -> int | None:
+        try:
+            return int(json.loads((self.folder / "server.json").read_text())["port"])
+        except FileNotFoundError:
+            return None
+
+    def _server_lives(self) -> bool:
+        with (self.folder / "server.lock").open("a") as lock:
+            return not _try_lock(lock, fcntl.LOCK_EX)
+
+    @contextmanager
+    def _start_lock(self) -> Generator[None]:
+        """One user at a time joins or leaves."""
+        lock = FileLock(self.folder / "start.lock")
+        try:
+            lock.acquire(timeout=_SECONDS_TO_STOP)
+        except Timeout:
+            raise self._failure("come free") from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _wait(self, condition: Callable[[], bool], seconds: float, what: str) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if time.monotonic() > deadline:
+                raise self._failure(what)
+            time.sleep(0.01)
+
+    def _failure(self, what: str) -> DatabaseError:
+        return DatabaseError(
+            f"the embedded database in {self.folder} doesn't {what}",
+            f"see {self.folder / 'server.log'}",
+        )
+
+
+def _try_lock(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,102 @@
+"""How well the loader mixes: how many rows of its own context a row meets in its batch."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmsaes.loader.order import BUCKETS, PARTS, EpochOrder
+
+
+@dataclass(frozen=True)
+class ShuffleQuality:
+    """Expected rows of the same context beside a row in its batch.
+
+    same_context_rows: with the loader's order. perfect: if all rows were permuted.
+    """
+
+    same_context_rows: float
+    perfect: float
+
+
+def shuffle_quality(
+    rows: int, pool_rows: int, batch_size: int, context_size: int
+) -> ShuffleQuality:
+    """What is expected of the order that `lmsaes.cache.order` makes.
+
+    rows: kept rows of the cache. pool_rows: `ShuffledLoader.pool_rows`. batch_size: rows of a
+    global batch. context_size: kept rows of a context, which stand beside each other.
+
+    Part a of group g goes to step g + a, its row i to place i · 8 + a there; each group's rows are
+    permuted. So the places of two rows of two groups are known up to uniform draws, and they
+    share a batch with the chance 1 − distance / batch_size. Summed over the other rows of a
+    context, averaged over where groups, contexts and batches begin, and over all groups of an
+    epoch. Left out are contexts cut by a bucket's edge, 47 of them; the last step is taken to be
+    as long as the others.
+    """
+    context_size, batch_size = min(context_size, rows), min(batch_size, rows)
+    perfect = (batch_size - 1) * (context_size - 1) / max(rows - 1, 1)
+    order = EpochOrder(rows, pool_rows, 0, 0)
+    if order.fits:
+        return ShuffleQuality(perfect, perfect)
+    # an epoch of fewer steps stands for a long one: the groups in its middle are all alike
+    steps = min(order.steps, 8 * PARTS)
+    groups = range(1 - PARTS, steps)
+    alike = order.steps - steps
+    total, weights = 0.0, 0
+    for group in groups:
+        weight = len(_ages(group, steps)) * (1 + alike * (group == steps // 2))
+        total += weight * _same_context_rows(group, steps, order.part, batch_size, context_size)
+        weights += weight
+    return ShuffleQuality(total / weights, perfect)
+
+
+def _ages(group: int, steps: int) -> range:
+    """The parts that a group has: those whose steps lie in the epoch."""
+    return range(max(0, -group), min(PARTS, steps - group))
+
+
+def _same_context_rows(
+    group: int, steps: int, part: int, batch_size: int, context_size: int
+) -> float:
+    """Companions of a row of a group."""
+    apart = np.array([d for d in range(1 - context_size, context_size) if d != 0])
+    often = (context_size - np.abs(apart)) / context_size  # rows of the context so far apart
+    size = part * len(_ages(group, steps))
+    total = 0.0
+    for direction in (1, -1):
+        other, start = group, 0
+        while 1 - PARTS <= other < steps:
+            length = part * len(_ages(other, steps))
+            if direction < 0 and other != group:
+                start -= length
+            if start >= size + context_size or start + length <= -context_size:
+                break
+            if direction > 0 or other != group:
+                # the share of the group from which a row so far away lies in the other
+                inside = np.minimum(size + apart, start + length) - np.maximum(apart, start)
+                mates = float((often * np.maximum(inside, 0)).sum()) / size
+                if mates > 0:
+                    total += mates * _chance(group, other, steps, part, batch_size)
+            if direction > 0:
+                start += length
+            other += direction
+    return total
+
+
+def _chance(group: int, other: int, steps: int, part: int, batch_size: int) -> float:
+    """That rows of two groups, two of one if they are the same, share a batch."""
+    mine, theirs = np.array(_ages(group, steps)), np.array(_ages(other, steps))
+    ages = theirs[:, None] - mine
+    # places between their parts, and the rows that could make up for them
+    between = (other - group + ages) * PARTS * part + ages
+    reach = batch_size // (BUCKETS * PARTS) + 2
+    nearest = np.round(-between / PARTS).astype(int)
+    rows = nearest[..., None] + np.arange(-reach, reach + 1)
+    pairs = np.maximum(0, part - np.abs(rows)).astype(float)
+    if group == other:
+        pairs[(ages == 0)[..., None] & (rows == 0)] = 0  # a row has its place to itself
+    places = BUCKETS * np.abs(between[..., None] + PARTS * rows)
+    shared = float((pairs * np.maximum(0, 1 - places / batch_size)).sum())
+    size = part * len(mine)
+    draws = size * (size - 1 if group == other else part * len(theirs))
+    return shared / max(draws, 1)

@@ -1,0 +1,11 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
+
+__all__ = [
+    "LanguageModel",
+    "Weights",
+    "check_dtype",
+    "load_tokenizer",
+    "resolve_device",
+]

@@ -1,0 +1,333 @@
+"""A language model under TransformerLens' names: tokenize, run to the last hook, unembed.
+
+The model is loaded by `transformers` from safetensors alone (no pickle, no remote code) and
+wrapped by TransformerLens' `TransformerBridge`, which gives every hook point its name. Where the
+wrapping isn't needed to run it, it is taken off again (plain.py).
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from lmsaes.errors import ConfigError, ModelError, first_line
+from lmsaes.model.forward import DirectForward, HookSite, find_sites
+from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
+from lmsaes.parallel import resolve_device
+from lmsaes.provenance import ModelRecord
+
+Weights = Literal["raw", "processed"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to be equal
+
+
+class LanguageModel:
+    """A causal language model and its tokenizer. Make one with `LanguageModel.load`."""
+
+    def __init__(
+        self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
+    ) -> None:
+        self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
+        self._shapes: NamedShapes | None = None
+        self._plain: DirectForward | None = None
+        self._sites: dict[str, HookSite] = {}
+
+    @staticmethod
+    def load(
+        name: str,
+        device: str = "auto",
+        dtype: str = "float32",
+        revision: str | None = None,
+        weights: Weights = "raw",
+    ) -> "LanguageModel":
+        """Loads a model by TransformerLens or Hugging Face name, or from a local folder.
+
+        weights: `raw` as published, or `processed` as TransformerLens does by default (layer
+        norms folded in, writing weights centerd).
+
+        Raises ModelError when it can't be found, is no causal language model that
+        TransformerLens knows, or has no safetensors weights.
+        """
+        from transformer_lens.model_bridge import TransformerBridge
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import logging as transformers_logging
+
+        transformers_logging.set_verbosity_error()
+        transformers_logging.disable_progress_bar()
+        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+        source = _source(name)
+        torch_dtype = check_dtype(dtype)
+        where = resolve_device(device)
+        auto_model: Any = AutoModelForCausalLM
+        try:
+            model = auto_model.from_pretrained(
+                source,
+                revision=revision,
+                dtype=torch_dtype,
+                attn_implementation="eager",
+                use_safetensors=True,
+                trust_remote_code=False,
+            ).to(where)
+            tokenizer = AutoTokenizer.from_pretrained(
+                source, revision=revision, trust_remote_code=False
+            )
+        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise _load_error(name, error) from error
+        model.eval().requires_grad_(False)
+        config_text = json.dumps(_plain_config(model.config), sort_keys=True, default=str)
+        record = ModelRecord(
+            name=str(Path(source).resolve()) if Path(source).is_dir() else source,
+            revision=revision,
+            config_hash=hashlib.sha256(config_text.encode()).hexdigest()[:16],
+            weights_hash=_weights_hash(model.state_dict()),
+            weights=weights,
+            dtype=dtype,
+        )
+        with _quiet():
+            try:
+                bridge = TransformerBridge.boot_transformers(
+                    source, hf_model=model, tokenizer=tokenizer, device=where, dtype=torch_dtype
+                )
+                if weights == "processed":
+                    bridge.enable_compatibility_mode(disable_warnings=True)
+            except (ValueError, KeyError, AttributeError, NotImplementedError) as error:
+                raise ModelError(
+                    f"TransformerLens can't run '{name}': {first_line(error)}",
+                    "choose one of the models it supports",
+                ) from error
+        return LanguageModel(bridge, tokenizer, record, where)
+
+    @property
+    def vocabulary(self) -> int:
+        """How many token ids the model knows."""
+        return self.bridge.cfg.d_vocab
+
+    @property
+    def max_context(self) -> int | None:
+        """The longest context the model takes; None when it sets no limit."""
+        return getattr(self.bridge.cfg, "n_ctx", None)
+
+    def find_hooks(self, patterns: Sequence[str]) -> dict[str, HookShape]:
+        """The hook points that `patterns` (names or globs) name, each with its vector per token.
+
+        Raises ConfigError for a name that does not exist, with the nearest ones, and for a hook
+        that has no vector per token.
+        """
+        if self._shapes is None:
+            self._shapes = named_shapes(self._shapes_of)
+        return find_hooks(self._shapes, patterns, self.record.name)
+
+    def _shapes_of(self, contexts: int, positions: int) -> dict[str, tuple[int, ...]]:
+        """Every hook point that fires, with the shape it gives for a batch of this size."""
+        tokens = torch.zeros((contexts, positions), dtype=torch.int64, device=self.device)
+        with torch.inference_mode():
+            _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
+        return {
+            name: tuple(value.shape)
+            for name, value in cache.items()
+            if isinstance(value, Tensor) and value.is_floating_point()
+        }
+
+    def specialize(
+        self, hooks: Sequence[str], compile: bool = False, batch: tuple[int, int] = _TRIAL
+    ) -> str:
+        """Takes the fastest way to `hooks` from here on; returns the attention that it runs.
+
+        Raw weights and hooks on a module's input or output run on the plain Hugging Face model
+        with fused attention (`sdpa`), once a trial batch has shown that it gives the same values;
+        everything else runs on the bridge (`eager`), whose other hooks are then still to be had.
+
+        compile: compiles the plain forward pass for `batch` (contexts, positions), which the trial
+        then has. Raises ConfigError where only the bridge gives the hooks, ModelError where this
+        machine or torch can't compile the model.
+        """
+        sites = find_sites(self.bridge, hooks) if self.record.weights == "raw" else None
+        if sites is not None and self._take_plain_path(sites, compile, batch):
+            return "sdpa"
+        if compile:
+            raise ConfigError(
+                "only TransformerLens' bridge gives these hooks, and it can't be compiled",
+                "leave out --compile, or use raw weights and outputs of blocks or their parts",
+            )
+        return "eager"
+
+    def _take_plain_path(
+        self, sites: dict[str, HookSite], compile: bool, batch: tuple[int, int]
+    ) -> bool:
+        """Goes over to the plain model if it gives what the bridge gives."""
+        generator = torch.Generator().manual_seed(0)
+        trial = torch.randint(0, self.vocabulary, batch, generator=generator)
+        expected = self.activations(trial, list(sites))
+        plain = DirectForward(self.bridge)
+        try:
+            plain.unwrap()
+            if plain.holds(list(sites.values())):
+                if compile:
+                    plain.compile(sites)
+                found = plain.run(trial.to(self.device), sites)
+                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in sites):
+                    self._plain, self._sites = plain, sites
+                    return True
+        except ValueError:
+            pass  # the architecture has no fused attention
+        plain.rewrap()
+        return False
+
+    def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
+        """Activations of `tokens` [contexts, context_size] at `hooks`, and no more than that.
+
+        The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
+        [contexts, context_size, width] on the model's device.
+        """
+        if self._plain is not None:
+            found = self._plain.run(self._upload(tokens), {h: self._sites[h] for h in hooks})
+            return {hook: _as_rows(found[hook]) for hook in hooks}
+        captured: dict[str, Tensor] = {}
+
+        def capture(name: str) -> Any:
+            def keep(value: Tensor, hook: Any) -> None:
+                captured[name] = _as_rows(value)
+                if len(captured) == len(hooks):
+                    raise _AllCaptured
+
+            return keep
+
+        with torch.inference_mode(), contextlib.suppress(_AllCaptured):
+            self.bridge.run_with_hooks(
+                self._upload(tokens),
+                return_type=None,
+                fwd_hooks=[(name, capture(name)) for name in hooks],
+            )
+        missing = [name for name in hooks if name not in captured]
+        if missing:
+            raise ModelError(f"hook '{missing[0]}' did not fire in {self.record.name}")
+        return captured
+
+    def _upload(self, tokens: Tensor) -> Tensor:
+        """Token ids on the model's device, without waiting for it."""
+        if self.device.type == "cuda" and tokens.device.type == "cpu":
+            tokens = tokens.pin_memory()
+        return tokens.to(self.device, non_blocking=True)
+
+    def unembedding(self) -> Tensor:
+        """What a direction in the residual stream adds to each token's logit, to first order.
+
+        The final norm's weight is folded in, and each direction's part that is the same for
+        all tokens (which softmax ignores) is taken out. Returns float32 [d_model, vocabulary].
+        """
+        with torch.inference_mode():
+            weight = self.bridge.W_U.float()
+            norm = self.bridge.ln_final
+            d_model = len(weight)
+            # A vector of alternating signs has mean zero and unit variance, so both LayerNorm
+            # and RMSNorm pass it on times their weight (plus a bias, which the difference drops).
+            probe = torch.ones(d_model, device=weight.device)
+            probe[1::2] = -1
+            dtype = self.bridge.W_U.dtype
+            difference = norm(probe.to(dtype)[None, None]) - norm(-probe.to(dtype)[None, None])
+            weight = weight * (difference.float().reshape(-1, 1) / 2 * probe[:, None])
+            return (weight - weight.mean(1, keepdim=True)).cpu()
+
+
+class _AllCaptured(Exception):
+    """Ends a forward pass whose wanted hooks have all fired."""
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> Any:
+    """A model's tokenizer without the model. Raises ModelError when there is none to be had."""
+    from transformers import AutoTokenizer
+
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
+    try:
+        return AutoTokenizer.from_pretrained(
+            _source(name), revision=revision, trust_remote_code=False
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise _load_error(name, error) from error
+
+
+def check_dtype(dtype: str) -> torch.dtype:
+    """A model dtype by name. Raises ConfigError for an unknown one."""
+    if dtype not in _DTYPES:
+        raise ConfigError(f"a model can't run in '{dtype}'", "choose " + ", ".join(_DTYPES))
+    return _DTYPES[dtype]
+
+
+def _source(name: str) -> str:
+    """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    from transformer_lens.supported_models import MODEL_ALIASES
+
+    if Path(name).is_dir():
+        if not (Path(name) / "config.json").is_file():
+            raise ModelError(f"'{name}' holds no model: it has no config.json")
+        return name
+    if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
+        raise ModelError(f"there is no folder '{name}'", "give a model's folder or its hub name")
+    for official, aliases in MODEL_ALIASES.items():
+        if name in aliases:
+            return official
+    return name
+
+
+def _load_error(name: str, error: Exception) -> ModelError:
+    if Path(name).is_dir():
+        return ModelError(
+            f"can't load the model in '{name}': {first_line(error)}",
+            "it needs config.json, a tokenizer and safetensors weights in Hugging Face layout",
+        )
+    return ModelError(
+        f"can't load the model '{name}': it is neither a local folder nor to be had from the "
+        f"Hugging Face hub ({first_line(error)})",
+        "check the name and the network, or give a folder in Hugging Face layout",
+    )
+
+
+def _plain_config(config: Any) -> dict[str, Any]:
+    """The model's configuration without what depends on the library or the way it was loaded."""
+    passing = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
+    return {k: v for k, v in config.to_dict().items() if k not in passing}
+
+
+def _weights_hash(state: Mapping[str, Tensor]) -> str:
+    """A hash of names, shapes and a spread of values of all weights: cheap, but it tells
+    a fine-tuned model from its base."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().reshape(-1)
+        sample = tensor[:: max(1, len(tensor) // 1024)].float().cpu()
+        digest.update(f"{name}{tuple(state[name].shape)}".encode())
+        digest.update(sample.numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _as_rows(value: Tensor) -> Tensor:
+    """One vector per token: heads are flattened."""
+    return value.flatten(2) if value.dim() > 3 else value
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    """Whether two ways of computing the same activations differ by rounding alone."""
+    if found.shape != expected.shape:
+        return False
+    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
+    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keeps TransformerLens' notes off the screen while it wraps a model."""
+    level = logging.root.level
+    logging.root.setLevel(logging.ERROR)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.root.setLevel(level)

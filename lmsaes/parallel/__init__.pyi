@@ -1,0 +1,16 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .devices import free_memory, own_device, resolve_device
+from .ranks import OneRank, Ranks, is_first_rank, join_ranks
+from .threads import threads_that_compute
+
+__all__ = [
+    "OneRank",
+    "Ranks",
+    "free_memory",
+    "is_first_rank",
+    "join_ranks",
+    "own_device",
+    "resolve_device",
+    "threads_that_compute",
+]

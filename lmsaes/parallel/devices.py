@@ -1,0 +1,44 @@
+"""Which device to compute on, and how much memory it has left."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from lmsaes.errors import ConfigError, first_line
+
+
+def resolve_device(device: str) -> torch.device:
+    """`auto` is the GPU where there is one. Raises ConfigError for a device that isn't there."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        why = first_line(error).split(" device type at start of device string")[0]
+        raise ConfigError(
+            f"device '{device}' can't be used: {why}", "use auto, cpu, cuda, cuda:1 or mps"
+        ) from error
+
+
+def own_device(device: str) -> str:
+    """`device`, or this rank's own GPU where several ranks share a machine's GPUs."""
+    local = os.environ.get("LOCAL_RANK")
+    if local is None or device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return device
+    return f"cuda:{int(local) % torch.cuda.device_count()}"
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that can be had, page cache included; None where the system doesn't say."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    facts = Path("/proc/meminfo")
+    if not facts.is_file():
+        return None
+    for line in facts.read_text().splitlines():
+        if line.startswith("MemAvailable:"):
+            return int(line.split()[1]) * 1024
+    return None

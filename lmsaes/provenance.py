@@ -1,0 +1,95 @@
+"""Where activations come from: the language model, the text, and how they were computed.
+
+Every result names its origin by these records: a cache's manifest, an SAE's folder, the database.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Record(BaseModel):
+    """A frozen record that knows all of its fields."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ModelRecord(Record):
+    """The language model the activations come from."""
+
+    name: str
+    revision: str | None = None
+    config_hash: str
+    weights_hash: str
+    weights: Literal["raw", "processed"] = "raw"
+    dtype: str = "float32"
+
+
+Packing = Literal["packed", "truncate", "split"]
+"""How documents fill contexts: one after the other; or each in a context of its own, where a
+longer one is cut off (`truncate`) or goes on in further contexts (`split`)."""
+
+
+class DatasetRecord(Record):
+    """A dataset, and the share of all tokens that it gives to a mixture."""
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "text"
+    fingerprint: str
+    share: float = Field(default=1.0, gt=0, le=1)
+
+
+class TextRecord(Record):
+    """The text and how it was packed into contexts.
+
+    Of a mixture, `mixture` names the datasets; `dataset` and `fingerprint` then stand for all of
+    them together. Short contexts are filled up with `padding_id`, which is a special token.
+    """
+
+    dataset: str
+    config: str | None = None
+    split: str = "train"
+    revision: str | None = None
+    text_column: str = "text"
+    fingerprint: str
+    tokenizer_hash: str
+    context_size: int = Field(gt=0)
+    bos: bool
+    bos_id: int | None
+    separator_id: int | None
+    special_ids: tuple[int, ...]
+    shuffled: bool = False
+    seed: int = 0
+    packing: Packing = "packed"
+    padding_id: int | None = None
+    mixture: tuple[DatasetRecord, ...] = ()
+
+
+class ComputeRecord(Record):
+    """What only changes rounding: how the forward pass was computed."""
+
+    batch_size: int = Field(gt=0)
+    attention: str
+    device: str
+    compiled: bool = False
+
+
+class DatasetPosition(Record):
+    """How much of one dataset of a mixture is used up: whole documents, and their tokens."""
+
+    documents: int = 0
+    tokens: int = 0
+
+
+class TextPosition(Record):
+    """Where the text stream stands: tokens of `document` before `token` have been packed.
+
+    `mixture` says where each dataset of one stood before that document.
+    """
+
+    document: int = 0
+    token: int = 0
+    mixture: tuple[DatasetPosition, ...] = ()

@@ -1,0 +1,66 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .architectures import ARCHITECTURES
+from .autoencoder import SAE, StepOutput
+from .batchtopk import BatchTopK
+from .config import (
+    CONFIGS,
+    AnyConfig,
+    BatchTopKConfig,
+    GatedConfig,
+    HierarchicalTopKConfig,
+    JumpReLUConfig,
+    MatryoshkaConfig,
+    NormalizationKind,
+    PAnnealingConfig,
+    ReLUConfig,
+    SAEConfig,
+    TopKConfig,
+    TopKFamilyConfig,
+)
+from .gated import Gated
+from .hierarchical_topk import HierarchicalTopK
+from .io import weights_digest
+from .jumprelu import JumpReLU
+from .matryoshka import Matryoshka
+from .origin import Imported, Metrics, Provenance
+from .p_annealing import PAnnealing
+from .relu import ReLU
+from .row_norm import normalize_rows
+from .sparse.ops import row_norms
+from .sparse.rows import SparseRows
+from .topk import TopK
+
+__all__ = [
+    "ARCHITECTURES",
+    "CONFIGS",
+    "SAE",
+    "AnyConfig",
+    "BatchTopK",
+    "BatchTopKConfig",
+    "Gated",
+    "GatedConfig",
+    "HierarchicalTopK",
+    "HierarchicalTopKConfig",
+    "Imported",
+    "JumpReLU",
+    "JumpReLUConfig",
+    "Matryoshka",
+    "MatryoshkaConfig",
+    "Metrics",
+    "NormalizationKind",
+    "PAnnealing",
+    "PAnnealingConfig",
+    "Provenance",
+    "ReLU",
+    "ReLUConfig",
+    "SAEConfig",
+    "SparseRows",
+    "StepOutput",
+    "TopK",
+    "TopKConfig",
+    "TopKFamilyConfig",
+    "normalize_rows",
+    "row_norms",
+    "weights_digest",
+]

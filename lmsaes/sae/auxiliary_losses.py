@@ -1,0 +1,65 @@
+"""Losses that give features which have long been silent something to learn."""
+
+import torch
+from torch import Tensor
+
+from lmsaes.sae.sparse.ops import linear_at, rows_of, sparse_decode, sum_of_squares
+from lmsaes.sae.sparse.rows import SparseRows
+
+# Up to so many dead features per one that may fire, multiplying by all of them is the cheaper way.
+_DENSE_UP_TO = 4
+_TINY = 1e-12
+
+
+def aux_k_loss(
+    x: Tensor,
+    residual: Tensor,
+    pre: Tensor,
+    W_enc: Tensor,
+    b_enc: Tensor,
+    W_dec: Tensor,
+    dead: Tensor,
+    k: int,
+) -> Tensor:
+    """How badly the dead features alone would explain what the SAE misses (Gao et al. 2024, A.2).
+
+        ê = Σ over the k largest dead pre-activations of relu(z)·d
+        loss = mean ‖e − ê‖² / mean ‖e‖²
+
+    Divided by the residual, so that it means the same however much the live ones explain.
+    `residual` e [rows, d_out] is taken as given: live features get no gradient from it. `pre`
+    [rows, features] holds the pre-activations of `x`; `dead` int64 [n] the dead features' ids.
+    """
+    if dead.shape[0] <= _DENSE_UP_TO * k:
+        values = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead]).relu()
+        if k < dead.shape[0]:
+            kept = values.detach().topk(k, dim=1, sorted=False).indices
+            values = values * torch.zeros_like(values).scatter_(1, kept, 1.0)
+        explained = values @ rows_of(W_dec, dead)
+    else:
+        top, indices = pre.index_select(1, dead).topk(k, dim=1, sorted=False)
+        entries = SparseRows.from_topk(top, dead[indices], pre.shape[1]).ordered()
+        values = linear_at(entries, x, W_enc, b_enc).relu()
+        explained = sparse_decode(entries.with_values(values), W_dec)
+    scale = sum_of_squares(residual).clamp(min=_TINY)
+    return sum_of_squares(residual - explained) / scale
+
+
+def ghost_loss(
+    x: Tensor, residual: Tensor, W_enc: Tensor, b_enc: Tensor, W_dec: Tensor, dead: Tensor
+) -> Tensor:
+    """Ghost gradients: the `dead` features as if they fired (Jermyn & Templeton 2024, Anthropic's
+    January update).
+
+        ĝ = Σ over dead features of exp(z)·d, scaled to half of the residual's norm on each row
+        loss = mean ‖e − ĝ‖² / d, scaled to the residual's own mean square
+
+    `residual` e [rows, d_out] is taken as given, and so are both scales.
+    """
+    pre = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead])
+    # A row's common factor is undone by the scale, so the exponentials need not overflow.
+    ghost = (pre - pre.detach().amax(1, keepdim=True)).exp() @ rows_of(W_dec, dead)
+    norms = torch.linalg.vector_norm(ghost.detach(), dim=1, keepdim=True).clamp(min=_TINY)
+    half = torch.linalg.vector_norm(residual, dim=1, keepdim=True) / 2
+    loss = (residual - ghost * (half / norms)).square().mean()
+    return loss * (residual.square().mean() / loss.detach().clamp(min=_TINY))

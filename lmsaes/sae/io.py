@@ -1,0 +1,186 @@
+"""An SAE on disk: a folder that opens with json and safetensors alone.
+
+    topk-32/
+      config.json           what it is, how it was trained or where it was imported from
+      weights.safetensors   W_enc, W_dec, b_enc, b_dec and the architecture's own
+      metrics.jsonl         one object per measurement while it trained
+
+`config.json` is written last: a folder that has one is complete. It holds the digest of the
+weights, so that weights of another SAE, or half of a copy, are found. Folders of format 1, which
+had no digest and other names for some settings, still open.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import torch
+from pydantic import BaseModel, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from lmsaes.atomic import replace_file, replacing
+from lmsaes.errors import SAEError
+from lmsaes.sae.architectures import ARCHITECTURES
+from lmsaes.sae.autoencoder import SAE
+from lmsaes.sae.config import from_format_1
+from lmsaes.sae.origin import Imported, Provenance
+
+FORMAT_VERSION = 2
+CONFIG, WEIGHTS = "config.json", "weights.safetensors"
+_RENAMED_PROVENANCE = {"shuffle_memory": "shuffle_buffer", "dead_after": "dead_window"}
+
+
+class _Folder(BaseModel, extra="forbid"):
+    """config.json."""
+
+    format: Literal["lmsaes-sae"] = "lmsaes-sae"
+    format_version: Literal[2] = FORMAT_VERSION
+    lmsaes_version: str
+    architecture: str
+    features: int
+    d_in: int
+    d_out: int
+    weights_sha256: str | None  # None in folders of format 1 alone
+    config: dict[str, Any]
+    provenance: Provenance | None
+    imported: Imported | None = None
+
+
+def save(sae: SAE, folder: Path) -> None:
+    """Writes config.json and weights.safetensors into `folder`, each whole or not at all."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.contiguous().cpu() for name, tensor in sae.state_dict().items()}
+    with replacing(folder / WEIGHTS) as temporary:
+        save_file(weights, temporary)
+        digest = _sha256(temporary)
+    config = _Folder(
+        lmsaes_version=version("lmsaes"),
+        architecture=sae.config.architecture,
+        features=sae.features,
+        d_in=sae.d_in,
+        d_out=sae.d_out,
+        weights_sha256=digest,
+        config=sae.config.model_dump(exclude_none=True),
+        provenance=sae.provenance,
+        imported=sae.imported,
+    )
+    replace_file(folder / CONFIG, (config.model_dump_json(indent=2) + "\n").encode())
+
+
+def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
+    """The SAE saved in `folder`, of the class of its architecture, on `device`.
+
+    Raises SAEError when the folder is missing, incomplete, damaged or not an lmsaes SAE.
+    """
+    saved = _read_config(folder)
+    kind = ARCHITECTURES.get(saved.architecture)
+    if kind is None:
+        raise SAEError(
+            f"{folder}: architecture '{saved.architecture}' is not known",
+            "known: " + ", ".join(sorted(ARCHITECTURES)),
+        )
+    try:
+        config = kind.config_type.model_validate(saved.config)
+    except ValidationError as error:
+        raise _damaged(folder, CONFIG, _first(error)) from None
+    sae = kind(config, saved.d_in, saved.d_out)
+    sae.provenance, sae.imported = saved.provenance, saved.imported
+    weights = _read_weights(folder, saved.weights_sha256)
+    if "input_bias" in weights:
+        sae.input_bias = torch.zeros(saved.d_in)
+    for name, parameter in sae.state_dict().items():
+        if name not in weights:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is missing")
+        if weights[name].shape != parameter.shape:
+            have, want = list(weights[name].shape), list(parameter.shape)
+            raise _damaged(folder, WEIGHTS, f"'{name}' is {have}, config.json says {want}")
+    if unknown := weights.keys() - sae.state_dict().keys():
+        raise _damaged(folder, WEIGHTS, f"'{min(unknown)}' is not a {saved.architecture} SAE's")
+    sae.load_state_dict(weights)
+    sae.after_load()
+    return sae.requires_grad_(False).eval().to(device)
+
+
+def weights_digest(folder: Path) -> str:
+    """sha256 of the weights' file: what tells one SAE from another."""
+    return _sha256(folder / WEIGHTS)
+
+
+def _read_config(folder: Path) -> _Folder:
+    if not folder.is_dir():
+        raise SAEError(f"{folder} is not a folder", "give the folder that `lmsaes train` wrote")
+    file = folder / CONFIG
+    if not file.is_file():
+        raise SAEError(
+            f"{folder} holds no SAE: config.json is missing",
+            "training may not be finished; run `lmsaes train` again with the same arguments",
+        )
+    try:
+        content: object = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise _damaged(folder, CONFIG, str(error)) from None
+    head = cast(dict[str, Any], content) if isinstance(content, dict) else {}
+    if head.get("format") != "lmsaes-sae":
+        raise SAEError(f"{file} was not written by lmsaes", "give a folder that lmsaes train wrote")
+    if head.get("format_version") == 1:
+        head = _from_format_1(head)
+    if head.get("format_version") != FORMAT_VERSION:
+        raise SAEError(
+            f"{file} has format version {head.get('format_version')}, this lmsaes reads"
+            f" {FORMAT_VERSION} and 1",
+            "use the lmsaes that wrote it, or a newer one",
+        )
+    try:
+        return _Folder.model_validate(head)
+    except ValidationError as error:
+        raise _damaged(folder, CONFIG, _first(error)) from None
+
+
+def _from_format_1(head: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of a config.json of format 1 as format 2 has it."""
+    config, provenance = head.get("config"), head.get("provenance")
+    if isinstance(config, Mapping):
+        config = from_format_1(cast(Mapping[str, Any], config))
+    if isinstance(provenance, Mapping):
+        known = cast(Mapping[str, Any], provenance)
+        provenance = {_RENAMED_PROVENANCE.get(name, name): known[name] for name in known}
+    architecture = head.get("architecture")
+    return {
+        **head,
+        "format_version": FORMAT_VERSION,
+        "architecture": "p_annealing" if architecture == "p-anneal" else architecture,
+        "weights_sha256": None,
+        "config": config,
+        "provenance": provenance,
+    }
+
+
+def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
+    file = folder / WEIGHTS
+    if not file.is_file():
+        raise SAEError(f"{folder} is incomplete: {WEIGHTS} is missing", "train it again")
+    if digest is not None and _sha256(file) != digest:
+        raise _damaged(folder, WEIGHTS, "its digest is not the one in config.json")
+    try:
+        return load_file(file)
+    except SafetensorError as error:
+        raise _damaged(folder, file.name, str(error)) from None
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _damaged(folder: Path, file: str, why: str) -> SAEError:
+    return SAEError(f"{folder}/{file} is damaged: {why}", "copy it again or train it again")
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

@@ -1,0 +1,16 @@
+"""What this room offers to others; `__init__.py` loads each name when it is first asked for."""
+
+from .datasets import TextSource, load_mixture, reopen
+from .packing import Contexts, ContextStream
+from .tokenizer import TokenizerFacts, token_strings, tokenizer_facts
+
+__all__ = [
+    "ContextStream",
+    "Contexts",
+    "TextSource",
+    "TokenizerFacts",
+    "load_mixture",
+    "reopen",
+    "token_strings",
+    "tokenizer_facts",
+]

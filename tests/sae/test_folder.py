@@ -1,0 +1,168 @@
+"""Saving, loading, folding, and what a wrong folder says."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from lmsaes.errors import ConfigError, SAEError
+from lmsaes.sae import (
+    SAE,
+    BatchTopKConfig,
+    GatedConfig,
+    HierarchicalTopKConfig,
+    JumpReLUConfig,
+    MatryoshkaConfig,
+    PAnnealingConfig,
+    ReLUConfig,
+    SAEConfig,
+    SparseRows,
+    TopKConfig,
+)
+
+D = 8
+CONFIGS: list[SAEConfig] = [
+    TopKConfig(features=40, k=5),
+    HierarchicalTopKConfig(features=40, k=5),
+    BatchTopKConfig(features=40, k=5),
+    MatryoshkaConfig(features=64, k=5),
+    ReLUConfig(features=40, l1=2.0),
+    PAnnealingConfig(features=40, l1=2.0),
+    GatedConfig(features=40),
+    JumpReLUConfig(features=40, threshold=0.3),
+]
+
+
+def trained(config: SAEConfig, d_out: int = D) -> SAE:
+    """An SAE whose parameters are all away from their starting values."""
+    if d_out != D:
+        config = config.model_copy(update={"target": "another hook"})
+    sae = SAE.create(config, D, d_out).double()
+    with torch.no_grad():
+        for parameter in sae.parameters():
+            parameter.add_(0.2 * torch.randn(parameter.shape, dtype=torch.float64))
+    sae.after_update()
+    x = torch.randn(50, D, dtype=torch.float64)
+    sae.training_loss(
+        x, torch.randn(50, d_out, dtype=torch.float64)
+    )  # BatchTopK's threshold is found here
+    return sae
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_load_gives_back_what_was_saved(config: SAEConfig, tmp_path: Path):
+    sae = trained(config).float()
+    sae.save(tmp_path / "sae")
+    loaded = SAE.load(tmp_path / "sae")
+    assert type(loaded) is type(sae)
+    assert loaded.config == config
+    x = torch.randn(7, D)
+    assert torch.equal(loaded(x), sae(x))
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+@pytest.mark.parametrize("whitened", [False, True])
+@pytest.mark.parametrize(("d_out", "skip"), [(D, False), (5, False), (5, True)])
+def test_a_folded_sae_does_on_raw_rows_what_it_did_on_normalized_ones(
+    config: SAEConfig, d_out: int, skip: bool, whitened: bool
+):
+    sae = trained(config.model_copy(update={"skip": skip}), d_out)
+    mean_in, mean_out = torch.randn(D).double() * 3, torch.randn(d_out).double()
+    scale_in, scale_out = torch.full((D,), 0.17).double(), torch.full((d_out,), 2.5).double()
+    if whitened:  # symmetric matrices
+        scale_in, scale_out = (
+            torch.diag(scale) + 0.02 * torch.ones(len(scale), len(scale)).double()
+            for scale in (scale_in, scale_out)
+        )
+    folded = sae.fold_normalization(mean_in, scale_in, mean_out, scale_out)
+    raw = torch.randn(20, D).double() * 5 + mean_in
+    normalized = (raw - mean_in) @ scale_in if whitened else (raw - mean_in) * scale_in
+    expected = sae(normalized)
+    expected = torch.linalg.solve(scale_out, expected.T).T if whitened else expected / scale_out
+    torch.testing.assert_close(folded(raw), expected + mean_out)
+    if d_out == D and not whitened:
+        torch.testing.assert_close(folded.W_dec.norm(dim=1), torch.ones(sae.features).double())
+    mask = sae.encode(normalized, dense=True) > 0
+    assert torch.equal(folded.encode(raw, dense=True) > 0, mask)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_layer_norm_is_applied_and_undone_by_the_sae_itself(config: SAEConfig, tmp_path: Path):
+    sae = trained(config.model_copy(update={"normalize": "layer_norm"})).float()
+    raw = 5 * torch.randn(9, D) + 3
+    mean, deviation = raw.mean(1, keepdim=True), raw.std(1, correction=0, keepdim=True)
+    standard = (raw - mean) / deviation
+    plain = SAE.create(config, D).float()
+    plain.load_state_dict(sae.state_dict())
+    sae.save(tmp_path / "sae")
+    loaded = SAE.load(tmp_path / "sae")
+    torch.testing.assert_close(loaded(raw), plain(standard) * deviation + mean)
+    torch.testing.assert_close(loaded(standard), plain(standard))
+    f = loaded.encode(raw)
+    torch.testing.assert_close(f.dense(), plain.encode(standard, dense=True))
+    with pytest.raises(SAEError, match="layer norm"):
+        loaded.decode(f)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_a_subset_of_features_is_encoded_as_in_the_whole(config: SAEConfig):
+    sae = trained(config)
+    x = torch.randn(9, D).double()
+    whole = sae.encode(x, dense=True)
+    ids = torch.tensor([3, 31, 7])
+    torch.testing.assert_close(sae.encode(x, slice(10, 20), dense=True), whole[:, 10:20])
+    torch.testing.assert_close(sae.encode(x, ids, dense=True), whole[:, ids])
+    torch.testing.assert_close(sae.encode(x).dense(), whole)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda c: c.architecture)
+def test_decode_takes_sparse_and_dense(config: SAEConfig):
+    sae = trained(config)
+    f = sae.encode(torch.randn(9, D).double())
+    torch.testing.assert_close(sae.decode(f), sae.decode(f.dense()))
+    empty = SparseRows.above(torch.zeros(3, sae.features).double(), 0.0)
+    torch.testing.assert_close(sae.decode(empty), sae.b_dec.expand(3, -1))
+
+
+def test_k_beyond_the_number_of_features_is_refused():
+    with pytest.raises(ConfigError, match="k = 9 is more than the 8 features"):
+        SAE.create(TopKConfig(features=8, k=9), 4)
+
+
+def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
+    with pytest.raises(SAEError, match="is not a folder"):
+        SAE.load(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(SAEError, match="is missing"):
+        SAE.load(tmp_path / "empty")
+    folder = tmp_path / "sae"
+    trained(CONFIGS[0]).float().save(folder)
+    good = json.loads((folder / "config.json").read_text())
+
+    def with_config(change: dict[str, object]) -> None:
+        (folder / "config.json").write_text(json.dumps(good | change))
+
+    with_config({"format": "other"})
+    with pytest.raises(SAEError, match="was not written by lmsaes"):
+        SAE.load(folder)
+    with_config({"format_version": 99})
+    with pytest.raises(SAEError, match="format version 99"):
+        SAE.load(folder)
+    with_config({"architecture": "vae"})
+    with pytest.raises(SAEError, match="'vae' is not known"):
+        SAE.load(folder)
+    with_config({"features": 41, "config": good["config"] | {"features": 41}})
+    with pytest.raises(SAEError, match="'W_enc' is"):
+        SAE.load(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(folder)
+    with_config({})
+    weights = (folder / "weights.safetensors").read_bytes()
+    (folder / "weights.safetensors").write_bytes(weights[: len(weights) // 2])
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(folder)
+    (folder / "weights.safetensors").unlink()
+    with pytest.raises(SAEError, match="is incomplete"):
+        SAE.load(folder)

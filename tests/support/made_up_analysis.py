@@ -1,0 +1,122 @@
+"""A small analysis with known contents, for tests of the database, the server and the viewer."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lmsaes.database.client import Database
+from lmsaes.database.records import FeatureRecord, SAERecord, SampleRecord
+
+FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
+TOKENS_ANALYSED = CONTEXTS * CONTEXT_SIZE
+DEAD, DENSE = (7, 19, 83), (3, 64)
+CACHE, VOCABULARY = "cache-1", "tokenizer-1"
+# fmt: off
+WORDS = [
+    "the", "of", "and", "in", "to", "a", "was", "for", "on", "by", "with", "from", "at", "that",
+    "as", "is", "it", "be", "this", "river", "town", "year", "king", "war", "ship", "island",
+    "north", "south", "sea", "law", "book", "house", "water", "stone", "winter", "é", "漢",
+]
+# fmt: on
+TOKENS = ["\n", ".", ",", ";", "ing", *(f" {word}" for word in WORDS)]
+
+
+def context_tokens() -> np.ndarray:
+    """int32 [CONTEXTS, CONTEXT_SIZE]"""
+    random = np.random.default_rng(1)
+    return random.integers(0, len(TOKENS), (CONTEXTS, CONTEXT_SIZE), dtype=np.int32)
+
+
+def activations(index: int, seed: int = 0) -> np.ndarray:
+    """One feature's activations, float16 [CONTEXTS, CONTEXT_SIZE]; DEAD features have none."""
+    random = np.random.default_rng((seed, index))
+    share = 0 if index in DEAD else 0.4 if index in DENSE else 0.005 + 0.04 * random.random()
+    active = random.random((CONTEXTS, CONTEXT_SIZE)) < share
+    strength = random.gamma(2, 1.5 + index / 40, (CONTEXTS, CONTEXT_SIZE))
+    return np.where(active, strength, 0).astype(np.float16)
+
+
+def feature(index: int, seed: int = 0) -> FeatureRecord:
+    values = activations(index, seed)
+    positive = values[values > 0].astype(np.float64)
+    maximum = float(positive.max(initial=0))
+    histogram, _ = np.histogram(positive, bins=20, range=(0, maximum or 1))
+    return FeatureRecord(
+        index=index,
+        firings=positive.size,
+        density=positive.size / TOKENS_ANALYSED,
+        maximum=maximum,
+        mean=float(positive.mean()) if positive.size else 0.0,
+        histogram=histogram.astype(np.int64),
+        histogram_max=maximum,
+        promotes=[((index + i) % len(TOKENS), 2.0 - 0.25 * i) for i in range(6)],
+        suppresses=[((index + 20 + i) % len(TOKENS), -1.5 + 0.25 * i) for i in range(6)],
+    )
+
+
+def sample(index: int, seed: int = 0) -> SampleRecord:
+    values = activations(index, seed)
+    best = values.max(axis=1)
+    order = np.argsort(-best, kind="stable")[: min(TOP, int((best > 0).sum()))]
+    return SampleRecord(
+        index=index,
+        group="top",
+        contexts=order.astype(np.int64),
+        positions=values[order].argmax(axis=1).astype(np.int32),
+        activations=values[order],
+    )
+
+
+def sae(name: str = "demo:topk", analysis: str = "first", **changes: object) -> SAERecord:
+    fields = {
+        "name": name,
+        "analysis": analysis,
+        "sae_path": "runs/demo/topk",
+        "sae_hash": "5f3a",
+        "architecture": "topk",
+        "features": FEATURES,
+        "d_model": 16,
+        "model": "lmsaes-demo",
+        "hook": "blocks.2.hook_resid_post",
+        "cache": CACHE,
+        "cache_path": "caches/demo",
+        "dataset": "demo text",
+        "context_size": CONTEXT_SIZE,
+        "tokens_analyzed": TOKENS_ANALYSED,
+        "tokens_trained": 1_000_000,
+        "l0": 31.5,
+        "fvu": 0.21,
+        "dead_fraction": len(DEAD) / FEATURES,
+        "config": {"k": 32, "lr": 0.004},
+        "run": "demo",
+        "created": "2026-11-25T01:00:00+00:00",
+        "vocabulary": VOCABULARY,
+        "feature_range": (0, FEATURES),
+    }
+    return SAERecord.model_validate({**fields, **changes})
+
+
+def columns(seed: int = 0) -> dict[str, np.ndarray]:
+    records = [feature(index, seed) for index in range(FEATURES)]
+    return {
+        "firings": np.array([record.firings for record in records], dtype=np.int64),
+        "density": np.array([record.density for record in records], dtype=np.float32),
+        "maximum": np.array([record.maximum for record in records], dtype=np.float32),
+        "mean": np.array([record.mean for record in records], dtype=np.float32),
+    }
+
+
+def write(database: Database, record: SAERecord, seed: int = 0) -> None:
+    """Everything but the publishing."""
+    name, analysis = record.name, record.analysis
+    database.put_vocabulary(VOCABULARY, TOKENS)
+    database.put_contexts(CACHE, np.arange(CONTEXTS), context_tokens())
+    database.put_features(name, analysis, (feature(i, seed) for i in range(FEATURES)))
+    database.put_samples(name, analysis, samples(seed))
+    database.put_columns(name, analysis, columns(seed))
+
+
+def samples(seed: int = 0) -> Iterator[SampleRecord]:
+    for index in range(FEATURES):
+        if index not in DEAD:
+            yield sample(index, seed)
