@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .allocator import keep_freed_memory
 from .normalization import Normalization
 from .run import train
 from .run_folder import TrainedSAE
@@ -12,6 +13,7 @@ __all__ = [
     "SAETrainer",
     "Sweep",
     "TrainedSAE",
+    "keep_freed_memory",
     "make_sweep",
     "peak_lr",
     "train",

@@ -23,6 +23,7 @@ from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
+from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from lmsaes.training.initialization import new_sae, sample_rows
 from lmsaes.training.interrupts import interruptible
@@ -75,6 +76,9 @@ def train(
     shows is refused unless `allow_poor_shuffle`. Called again with the same arguments it continues
     an unfinished run, and returns a finished one's results; `shuffle_buffer` may then be another
     one, if it holds the run's pool.
+
+    On a CPU it changes one thing of its process for good: the C library keeps freed memory
+    (`keep_freed_memory`). While it runs, the run's folder is locked.
 
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
     CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
@@ -142,6 +146,8 @@ class _Run:
         self.cache, self.settings, self.folder = cache, settings, folder
         self.loader, self.checkpoint_every = loader, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         pool = loader.memory_for(loader.pool_rows)
         self.memory = memory_needed(cache, saes, settings.batch_size, pool)
         check_memory(self.memory, loader.host_memory, self.device)
