@@ -31,10 +31,12 @@ from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.resources import check_memory, memory_needed
 from lmsaes.training.run_folder import (
+    LOCK_FILE,
     TrainedSAE,
     check_folder,
     finished,
     forget_later_metrics,
+    lock_run,
     remove_run,
 )
 from lmsaes.training.schedules import DEAD_WINDOW
@@ -102,34 +104,40 @@ def train(
         "log_every": log_every,
         "saes": [config.model_dump() for config in saes],
     }
-    begun = check_folder(run, asked, overwrite)
+    check_folder(run, asked, overwrite)
     results = None if overwrite else finished(run, saes)
     if results is not None:
         _log.info("%s is finished: nothing to do", run)
         return results
-    place = resolve_device(device)
-    loader = ShuffledLoader(
-        cache,
-        hooks=list(dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))),
-        batch_size=asked["batch_size"],
-        memory=shuffle_buffer,
-        seed=seed,
-        device=place,
-        pool_device=pool_device,
-        drop_special=drop_special,
-        skip_positions=skip_positions,
-        max_norm=max_norm,
-        pool_rows=None if begun is None else begun.pool_rows,
-    )
-    with closing(loader):
-        if begun is None and not allow_poor_shuffle:
-            _check_shuffle(loader)
-        settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
-        work = _Run(cache, saes, settings, run, loader, checkpoint_every, wandb)
-        if overwrite:
-            remove_run(run)
-        settings.write(run)
-        return work.train()
+    with lock_run(run):
+        begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
+        if not overwrite and (results := finished(run, saes)) is not None:
+            return results
+        place = resolve_device(device)
+        loader = ShuffledLoader(
+            cache,
+            hooks=list(
+                dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))
+            ),
+            batch_size=asked["batch_size"],
+            memory=shuffle_buffer,
+            seed=seed,
+            device=place,
+            pool_device=pool_device,
+            drop_special=drop_special,
+            skip_positions=skip_positions,
+            max_norm=max_norm,
+            pool_rows=None if begun is None else begun.pool_rows,
+        )
+        with closing(loader):
+            if begun is None and not allow_poor_shuffle:
+                _check_shuffle(loader)
+            settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
+            work = _Run(cache, saes, settings, run, loader, checkpoint_every, wandb)
+            if overwrite:
+                remove_run(run)
+            settings.write(run)
+            return work.train()
 
 
 class _Run:
@@ -413,7 +421,7 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
-        if Path(label).name != label or label in ("checkpoints", RUN_FILE, ".."):
+        if Path(label).name != label or label in ("checkpoints", RUN_FILE, LOCK_FILE, ".."):
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
 
 
