@@ -3,8 +3,11 @@
 import os
 import signal
 
-# Set before anything of Hugging Face is imported: no test may depend on a hub.
+# Set before anything of Hugging Face is imported: no test may depend on a hub, and commands run
+# inside this process are to be as quiet as in one of their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 
 import torch
 
