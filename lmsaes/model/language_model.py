@@ -51,7 +51,7 @@ class LanguageModel:
         """Loads a model by TransformerLens or Hugging Face name, or from a local folder.
 
         weights: `raw` as published, or `processed` as TransformerLens does by default (layer
-        norms folded in, writing weights centerd).
+        norms folded in, writing weights centered).
 
         Raises ModelError when it can't be found, is no causal language model that
         TransformerLens knows, or has no safetensors weights.
