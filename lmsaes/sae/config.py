@@ -442,11 +442,3 @@ RENAMED = {
     "centre": "center",
 }
 """Settings that format 1 of SAE folders called otherwise."""
-
-
-def from_format_1(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as SAE folders of format 1 hold them, under today's names."""
-    found = {RENAMED.get(name, name): value for name, value in settings.items()}
-    if found.get("clip") is not None:  # None was a gradient of norm 1
-        found.setdefault("gradient", "clip")
-    return _today(found)

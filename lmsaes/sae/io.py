@@ -28,7 +28,7 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.config import from_format_1
+from lmsaes.sae.config import RENAMED
 from lmsaes.sae.origin import Imported, Provenance
 
 FORMAT_VERSION = 2
@@ -154,21 +154,25 @@ def _read_config(folder: Path) -> _Folder:
 
 def _from_format_1(head: Mapping[str, Any]) -> dict[str, Any]:
     """The content of a config.json of format 1 as format 2 has it."""
-    config, provenance = head.get("config"), head.get("provenance")
-    if isinstance(config, Mapping):
-        config = from_format_1(cast(Mapping[str, Any], config))
-    if isinstance(provenance, Mapping):
-        known = cast(Mapping[str, Any], provenance)
-        provenance = {_RENAMED_PROVENANCE.get(name, name): known[name] for name in known}
-    architecture = head.get("architecture")
+    architecture = (
+        "p_annealing" if head.get("architecture") == "p-anneal" else head.get("architecture")
+    )
+    config, provenance = _renamed(head.get("config"), RENAMED), head.get("provenance")
+    if config.get("clip") is not None:  # None was a gradient of norm 1
+        config["gradient"] = "clip"
     return {
         **head,
         "format_version": FORMAT_VERSION,
-        "architecture": "p_annealing" if architecture == "p-anneal" else architecture,
+        "architecture": architecture,
         "weights_sha256": None,
-        "config": config,
-        "provenance": provenance,
+        "config": config | {"architecture": architecture},
+        "provenance": provenance and _renamed(provenance, _RENAMED_PROVENANCE),
     }
+
+
+def _renamed(values: Any, names: Mapping[str, str]) -> dict[str, Any]:
+    known = cast(Mapping[str, Any], values) if isinstance(values, Mapping) else {}
+    return {names.get(name, name): value for name, value in known.items()}
 
 
 def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
