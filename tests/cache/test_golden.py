@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from lmsaes.cache_tools.verify import verify
 from safetensors.numpy import load_file
 
 from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache_tools.verify import verify
 from lmsaes.loader.loader import ShuffledLoader
 from tests.cache.golden.make import CONTEXTS, HOOKS, SIZE, golden_rows, golden_tokens
 

@@ -8,13 +8,13 @@ import torch
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools.verify import repair, verify
 from safetensors.numpy import load_file
 
 from lmsaes.cache.int8 import CHANNELS, Channels
 from lmsaes.cache.manifest import MANIFEST, read_manifest
 from lmsaes.cache.reader import ActivationCache, valid_positions
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache_tools.verify import repair, verify
 from lmsaes.errors import CacheError
 from lmsaes.loader.loader import ShuffledLoader
 from lmsaes.loader.order import SMALLEST_POOL

@@ -11,14 +11,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools.convert import convert
-from lmsaes.cache_tools.merge import merge
-from lmsaes.cache_tools.slice import cut_out
-from lmsaes.cache_tools.verify import verify
 
 from lmsaes import ShuffledLoader
 from lmsaes.cache.manifest import MANIFEST, Manifest, SourceRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache_tools.convert import convert
+from lmsaes.cache_tools.merge import merge
+from lmsaes.cache_tools.slice import cut_out
+from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
 from tests.support.made_up_cache import (
     made_up_cache,

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmsaes.cli.app import app
 from typer.testing import CliRunner
 
 from lmsaes import SAE, ActivationCache, Database
+from lmsaes.cli.app import app
 from lmsaes.demo import MODEL, TEXT
 from tests.cache.test_cache import data_files
 

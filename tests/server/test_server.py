@@ -15,11 +15,11 @@ import pytest
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lmsaes.cli.serve import serve
-from lmsaes.server.app import create_app
 
+from lmsaes.cli.serve import serve
 from lmsaes.database.client import Database
 from lmsaes.errors import ConfigError
+from lmsaes.server.app import create_app
 from tests.support import made_up_analysis as made_up
 
 REPOSITORY = Path(__file__).parents[2]

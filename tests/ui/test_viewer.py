@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import uvicorn
-from lmsaes.cli.serve import listen
-from lmsaes.server.app import create_app
-from lmsaes.server.viewer import BUILT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from lmsaes.cli.serve import listen
 from lmsaes.database.client import Database
+from lmsaes.server.app import create_app
+from lmsaes.server.viewer import BUILT
 from tests.support import made_up_analysis as made_up
 
 pytestmark = pytest.mark.browser
