@@ -13,6 +13,7 @@ from safetensors.numpy import load_file
 from lmsaes.cache.int8 import CHANNELS, Channels
 from lmsaes.cache.manifest import MANIFEST, read_manifest
 from lmsaes.cache.reader import ActivationCache, valid_positions
+from lmsaes.cache.shards import SHARD_LIST
 from lmsaes.cache.writer import CacheWriter
 from lmsaes.cache_tools.verify import repair, verify
 from lmsaes.errors import CacheError
@@ -111,7 +112,8 @@ def plainly_read(folder, format: str, hook: str) -> np.ndarray:
         values = zarr.open_array(folder / "activations" / hook, mode="r")[:]
         scales = zarr.open_array(folder / "scales" / hook, mode="r")[:]
     else:
-        files = [f"{hook}/shard-{s['index']:05d}.safetensors" for s in manifest["shards"]]
+        shards = json.loads((folder / SHARD_LIST).read_text())
+        files = [f"{hook}/shard-{s['index']:05d}.safetensors" for s in shards]
         values = np.concatenate(
             [load_file(folder / "activations" / f)["activations"] for f in files]
         )
