@@ -129,7 +129,7 @@ def copy(runs: Sequence[Run], folder: Location, wanted: Manifest) -> CopyReport:
         return CopyReport(ActivationCache.open(folder), 0)
     _announce(folder, manifest)
     if manifest.contexts == 0:
-        _keep_channels(runs[0].cache, folder, manifest)
+        _keep_channels(runs[0].cache, folder, wanted)
     # what float32 or the same dtype held before, not finite or not, can be kept as it is
     exact = all(
         record.dtype in ("float32", run.cache.hooks[hook].dtype)

@@ -51,8 +51,8 @@ def verify(
             typer.echo(f"removed files that the manifest doesn't name: {len(done.removed)}")
         if done.dropped:
             typer.echo(
-                f"dropped {len(done.dropped)} shards; run the same lmsaes cache command to make "
-                "them again"
+                f"dropped {len(done.dropped)} shard{'s' * (len(done.dropped) > 1)}; run the same "
+                "lmsaes cache command to make them again"
             )
         if not done.dropped and not done.removed:
             typer.echo("nothing to repair")
