@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from lmsaes.database.client import Database
-from lmsaes.database.embedded import EmbeddedServer
+from lmsaes.database import Database, EmbeddedServer
 from lmsaes.errors import DatabaseError
 
 USE_AND = """
 import os, signal, sys
 from pathlib import Path
-from lmsaes.database.embedded import EmbeddedServer
+from lmsaes.database import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(server.uri, flush=True)
 """
