@@ -119,7 +119,7 @@ class FeatureRow(BaseModel):
     firings: int
     density: float
     maximum: float
-    mean: Annotated[Measurement, Field(description="When active; null for a dead feature")]
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
     histogram: Histogram
     promotes: list[TokenWeight]
     example: Snippet | None
@@ -140,12 +140,12 @@ class Feature(BaseModel):
     firings: Annotated[int, Field(description="Tokens on which it was active")]
     density: Annotated[float, Field(description="Share of the tokens analyzed")]
     maximum: float
-    mean: Annotated[Measurement, Field(description="When active; null for a dead feature")]
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
     tokens_analyzed: int
     histogram: Histogram
     promotes: list[TokenWeight]
     suppresses: list[TokenWeight]
-    groups: Annotated[list[str], Field(description="Groups of contexts to ask for")]
+    groups: Annotated[list[str], Field(description="Groups of contexts that it has")]
     previous: int | None
     next: int | None
 

@@ -1,4 +1,4 @@
-"""A connection to the MongoDB database of features: what analyses write and readers ask.
+"""A connection to the MongoDB database of features: what analyses write and readers fetch.
 
     with Database() as database:                 # no address: the embedded server
         database.discard(name, analysis)         # what an interrupted run may have left
@@ -61,6 +61,7 @@ _TOKENS_PER_DOCUMENT = 65_536
 # Unless the address has an option of this name, which MongoClient would let these override.
 _TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "connectTimeoutMS": 3000}
 _DUPLICATE_KEY = 11000
+_SAES = "dictionaries"  # the name that schema 1 gave the collection
 _KINDS = ("features", "samples", "columns")
 
 Key = TypeVar("Key", int, str)
@@ -164,7 +165,7 @@ class Database:
     def put_columns(self, name: str, analysis: str, columns: Mapping[str, np.ndarray]) -> None:
         """One value per analyzed feature and column, in the features' order: each array [features].
 
-        The viewer asks for `firings`, `density`, `maximum` and `mean`.
+        The viewer needs `firings`, `density`, `maximum` and `mean`.
         """
         documents = ({"_id": key, "values": pack(array)} for key, array in columns.items())
         self._insert(_collection("columns", name, analysis), documents)
@@ -172,7 +173,7 @@ class Database:
     def publish(self, record: SAERecord) -> None:
         """Makes an analysis the visible one of its SAE by one write, then drops the former one."""
         with self._errors():
-            saes = self._database["dictionaries"]
+            saes = self._database[_SAES]
             former = saes.find_one({"_id": record.name})
             superseded = set[str]()
             if former is not None:
@@ -201,18 +202,18 @@ class Database:
         with self._errors():
             self._drop(name, analysis)
 
-    # What readers ask
+    # What readers fetch
 
     def saes(self) -> list[SAERecord]:
         """The SAEs in the database, by name."""
         with self._errors():
-            documents = list(self._database["dictionaries"].find())
+            documents = list(self._database[_SAES].find())
         return sorted(map(sae_record, documents), key=lambda record: record.name)
 
     def sae(self, name: str) -> SAERecord | None:
         """One SAE, or None when the database has no such name."""
         with self._errors():
-            document = self._database["dictionaries"].find_one({"_id": name})
+            document = self._database[_SAES].find_one({"_id": name})
         return None if document is None else sae_record(document)
 
     def columns(

@@ -138,12 +138,12 @@ class EmbeddedServer:
 
     @contextmanager
     def _start_lock(self) -> Generator[None]:
-        """One user at a time joins or leaves."""
+        """Held while a user joins or leaves: one at a time."""
         lock = FileLock(self.folder / "start.lock")
         try:
             lock.acquire(timeout=_SECONDS_TO_STOP)
         except Timeout:
-            raise self._failure("come free") from None
+            raise self._failure("become free") from None
         try:
             yield
         finally:
@@ -158,7 +158,7 @@ class EmbeddedServer:
 
     def _failure(self, what: str) -> DatabaseError:
         return DatabaseError(
-            f"the embedded database in {self.folder} doesn't {what}",
+            f"the embedded database in {self.folder} does not {what}",
             f"see {self.folder / 'server.log'}",
         )
 

@@ -150,13 +150,13 @@ def test_contexts_come_whole_and_in_order(client: TestClient) -> None:
         assert context["maximum"] == max(context["activations"])
 
 
-def test_a_page_asks_the_database_a_fixed_number_of_times(
+def test_a_page_costs_a_fixed_number_of_queries(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    queries: list[int] = []
     fetch = Database._fetch
     monkeypatch.setattr(
-        Database, "_fetch", lambda self, where, keys: asked.append(1) or fetch(self, where, keys)
+        Database, "_fetch", lambda self, where, keys: queries.append(1) or fetch(self, where, keys)
     )
     for path, most in (
         ("features/5", 1),
@@ -166,9 +166,9 @@ def test_a_page_asks_the_database_a_fixed_number_of_times(
     ):
         with TestClient(create_app(database=database)) as client:
             get(client, "/api/saes/demo:topk/features/0")  # reads columns and vocabulary
-            asked.clear()
+            queries.clear()
             get(client, f"/api/saes/demo:topk/{path}")
-            assert len(asked) == most
+            assert len(queries) == most
 
 
 def test_what_was_not_measured_is_null(server: EmbeddedServer) -> None:

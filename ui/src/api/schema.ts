@@ -264,7 +264,7 @@ export interface components {
             maximum: number;
             /**
              * Mean
-             * @description When active; null for a dead feature
+             * @description When firing; null for a dead feature
              */
             mean: number | null;
             /** Tokens Analyzed */
@@ -276,7 +276,7 @@ export interface components {
             suppresses: components["schemas"]["TokenWeight"][];
             /**
              * Groups
-             * @description Groups of contexts to ask for
+             * @description Groups of contexts that it has
              */
             groups: string[];
             /** Previous */
@@ -304,7 +304,7 @@ export interface components {
             maximum: number;
             /**
              * Mean
-             * @description When active; null for a dead feature
+             * @description When firing; null for a dead feature
              */
             mean: number | null;
             histogram: components["schemas"]["Histogram"];

@@ -22,7 +22,7 @@ export function ParetoPlot({ saes, chosen, onChoose }: ParetoPlotProps) {
   const measured = saes.flatMap(({ l0, fvu, ...rest }) =>
     l0 === null || fvu === null ? [] : [{ ...rest, l0, fvu }],
   );
-  if (measured.length === 0) return <p className="quiet">No SAE here has both figures.</p>;
+  if (measured.length === 0) return <p className="quiet">No SAE of this hook has both an L0 and an FVU.</p>;
   const l0 = span(
     measured.map((each) => Math.log2(Math.max(each.l0, 0.1))),
     0.5,

@@ -77,7 +77,7 @@ export function FeaturePage() {
         stats={[
           [percent(feature.density), "of tokens"],
           [activation(feature.maximum), "maximum"],
-          [activation(feature.mean), "mean when active"],
+          [activation(feature.mean), "mean when firing"],
           [count(feature.firings), `firings in ${compact(feature.tokens_analyzed)}`],
           [feature.density_class, "density class"],
         ]}

@@ -73,7 +73,7 @@ function Hook({ members }: { members: SAESummary[] }) {
     <>
       <div className="cards home">
         <section className="card">
-          <h2>Variance unexplained by L0 · lower left is better</h2>
+          <h2>FVU against L0 · lower left is better</h2>
           <ParetoPlot saes={members} chosen={summary.name} onChoose={choose} />
         </section>
         <section className="card" aria-live="polite">
@@ -155,9 +155,10 @@ function Empty({ about }: { about: About }) {
       <p>The database ({about.database}) is empty. This command analyzes the SAEs of a run:</p>
       <pre>{withDatabase(ANALYZE, about)}</pre>
       <p>These commands make a first run, on the small model that comes with lmsaes, and analyze it:</p>
-      <pre>{`${DEMO}\n${withDatabase(ANALYZE_DEMO, about)}`}</pre>
+      <pre>{DEMO}</pre>
+      <pre>{withDatabase(ANALYZE_DEMO, about)}</pre>
       {about.database_uri !== null && (
-        <p className="quiet">If the database asks for them, add user and password to its address.</p>
+        <p className="quiet">If the database has accounts, add user and password to its address.</p>
       )}
     </section>
   );
