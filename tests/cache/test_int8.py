@@ -107,7 +107,6 @@ def test_rows_that_are_all_alike_come_back(rows):
 
 def plainly_read(folder, format: str, hook: str) -> np.ndarray:
     """A hook's activations by docs/cache-format.md alone."""
-    manifest = json.loads((folder / MANIFEST).read_text())
     if format == "zarr":
         values = zarr.open_array(folder / "activations" / hook, mode="r")[:]
         scales = zarr.open_array(folder / "scales" / hook, mode="r")[:]
