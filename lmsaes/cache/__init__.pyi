@@ -3,6 +3,7 @@
 from .arrays import array_specs, bytes_per_value, hook_specs, only_zarr, shard_file
 from .blocks import Block, BlockFiles, is_resident, map_file
 from .commits import (
+    CAPTURE_CONFIG,
     data_files,
     inside,
     named_files,
@@ -13,16 +14,14 @@ from .commits import (
 )
 from .extend import extended_manifest
 from .int8 import CHANNELS, Channels, read_channels, write_channels
+from .kinds import Compression, StorageDtype, StorageFormat
 from .location import LOCK, Location, Lock, locate, lock_cache, sha256
 from .manifest import (
     MANIFEST,
-    Compression,
     HookRecord,
     Manifest,
     ShardRecord,
     SourceRecord,
-    StorageDtype,
-    StorageFormat,
     check_hook_name,
     read_manifest,
     write_manifest,
@@ -33,6 +32,7 @@ from .writer import CacheWriter
 
 __all__ = [
     "CHANNELS",
+    "CAPTURE_CONFIG",
     "LOCK",
     "MANIFEST",
     "ActivationCache",

@@ -31,6 +31,7 @@ from lmsaes.errors import CacheError
 from lmsaes.parallel import Ranks
 
 _PARTS = "manifest.part-*"
+CAPTURE_CONFIG = "capture.toml"  # what stage one was asked for
 DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
 
 
@@ -295,7 +296,12 @@ def remove_leftovers(folder: Location, manifest: Manifest) -> None:
 
 def remove_cache(folder: Location) -> None:
     """Deletes a cache's manifest, then its data; other files in the folder stay."""
-    for path in (folder / MANIFEST, *_part_files(folder), folder / CHANNELS):
+    for path in (
+        folder / MANIFEST,
+        *_part_files(folder),
+        folder / CHANNELS,
+        folder / CAPTURE_CONFIG,
+    ):
         path.unlink(missing_ok=True)
     for room in DATA_FOLDERS:
         place = folder / room

@@ -13,16 +13,13 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from lmsaes.atomic import replace_file
+from lmsaes.cache.kinds import Compression, StorageDtype, StorageFormat
 from lmsaes.cache.location import Location
 from lmsaes.errors import CacheError
 from lmsaes.provenance import ComputeRecord, ModelRecord, Record, TextPosition, TextRecord
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
-
-StorageFormat = Literal["safetensors", "zarr"]
-Compression = Literal["none", "zstd", "lz4", "blosc"]
-StorageDtype = Literal["float32", "float16", "bfloat16", "int8"]
 
 
 class Statistics(Record):
