@@ -8,10 +8,7 @@ sources are only read.
 
 import itertools
 import logging
-import math
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,15 +30,18 @@ from lmsaes.cache import (
     StorageFormat,
     array_specs,
     bytes_per_value,
+    check_room,
+    contexts_per_block,
     read_channels,
     write_channels,
 )
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.parallel import map_ahead
 from lmsaes.progress import progress
 from lmsaes.provenance import TextPosition, TextRecord
 from lmsaes.units import format_bytes, format_count, parse_bytes
 
-from .target import check_apart, check_room, continue_or_start
+from .target import check_apart, continue_or_start
 
 _log = logging.getLogger("lmsaes")
 _READ_AHEAD = 4
@@ -89,7 +89,7 @@ def plan(
     block, shard = first.block_contexts, first.shard_contexts
     if block_size is not None:
         widest = max(r.d_model for r in records.values())
-        block = 1 << max(0, int(math.log2(max(1, parse_bytes(block_size) / (2 * size * widest)))))
+        block = contexts_per_block(parse_bytes(block_size), size * widest)
     if shard_size is not None:
         context = max(r.d_model * bytes_per_value(r.dtype) for r in records.values()) * size
         shard = parse_bytes(shard_size) // context
@@ -164,7 +164,7 @@ def _announce(folder: Location, manifest: Manifest) -> None:
         format_bytes(left),
         " still to be written" if manifest.contexts else "",
     )
-    check_room(folder, left)
+    check_room(folder, left, "the copy", "make room, or choose another disk")
 
 
 @dataclass(frozen=True)
@@ -193,18 +193,8 @@ def _batches(
             documents[documents >= 0] += before[index]
         return _Batch(tokens, rows, cache.valid(tokens), _text_end(cache, stop), documents)
 
-    pending: deque[Future[_Batch]] = deque()
-    with ThreadPoolExecutor(_READ_AHEAD, "read source") as threads:
-        try:
-            for piece in itertools.chain.from_iterable(_pieces(runs, *span) for span in spans):
-                pending.append(threads.submit(read, *piece))
-                if len(pending) > _READ_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    pieces = itertools.chain.from_iterable(_pieces(runs, *span) for span in spans)
+    yield from map_ahead(lambda piece: read(*piece), pieces, _READ_AHEAD, "read source")
 
 
 def _documents_before(runs: Sequence[Run]) -> list[int]:

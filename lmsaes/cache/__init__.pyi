@@ -1,6 +1,13 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
-from .arrays import array_specs, bytes_per_value, hook_specs, only_zarr, shard_file
+from .arrays import (
+    array_specs,
+    bytes_per_value,
+    contexts_per_block,
+    hook_specs,
+    only_zarr,
+    shard_file,
+)
 from .blocks import Block, BlockFiles, is_resident, map_file
 from .commits import (
     CAPTURE_CONFIG,
@@ -16,7 +23,17 @@ from .commits import (
 from .extend import extended_manifest
 from .int8 import CHANNELS, Channels, read_channels, write_channels
 from .kinds import Compression, StorageDtype, StorageFormat
-from .location import LOCK, Location, Lock, file_sizes, locate, lock_cache, sha256
+from .location import (
+    LOCK,
+    Location,
+    Lock,
+    check_room,
+    file_sizes,
+    free_space,
+    locate,
+    lock_cache,
+    sha256,
+)
 from .manifest import (
     MANIFEST,
     HookRecord,
@@ -64,10 +81,13 @@ __all__ = [
     "bytes_per_value",
     "check_files",
     "check_hook_name",
+    "check_room",
     "committed_shards",
+    "contexts_per_block",
     "data_files",
     "extended_manifest",
     "file_sizes",
+    "free_space",
     "hook_specs",
     "inside",
     "is_resident",

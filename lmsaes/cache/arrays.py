@@ -105,6 +105,15 @@ def bytes_per_value(dtype: StorageDtype) -> int:
     return _NUMPY[dtype].itemsize
 
 
+def contexts_per_block(block_size: int, context_values: int) -> int:
+    """How many contexts of so many values make a block of about `block_size` bytes.
+
+    A power of two, measured at two bytes a value whatever the dtype, so that the loader's order
+    does not depend on how a cache is stored.
+    """
+    return 1 << max(0, int(math.log2(max(1, block_size / (2 * context_values)))))
+
+
 def shard_file(manifest: Manifest, spec: ArraySpec, shard: int) -> str:
     """Path inside the cache of the file that holds one shard of one array."""
     if manifest.format == "safetensors":

@@ -10,7 +10,6 @@ import base64
 import gc
 import hashlib
 from collections.abc import Generator, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from lmsaes.atomic import replace_file
 from lmsaes.cache.location import Location
 from lmsaes.errors import CacheError
+from lmsaes.parallel import map_ahead
 from lmsaes.provenance import ComputeRecord, Record, TextPosition
 
 SHARDS, ADDING, SHARD_LIST = "shards", "adding", "shards.json"
@@ -118,8 +118,7 @@ def read_shards(folder: Location, room: str = SHARDS) -> dict[int, ShardRecord]:
     if isinstance(folder, Path):
         contents = map(_content, paths)
     else:
-        with ThreadPoolExecutor(_READING_THREADS, "read shards") as threads:
-            contents = list(threads.map(_content, paths))
+        contents = map_ahead(_content, paths, _READING_THREADS, "read shards")
     found: dict[int, ShardRecord] = {}
     for path, content in zip(paths, contents, strict=True):
         if content is None:

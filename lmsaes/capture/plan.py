@@ -8,7 +8,6 @@ import importlib.metadata
 import logging
 import math
 import platform
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,9 @@ from lmsaes.cache import (
     Manifest,
     array_specs,
     bytes_per_value,
+    check_room,
+    contexts_per_block,
+    free_space,
     hook_specs,
 )
 from lmsaes.capture.config import CaptureConfig
@@ -34,7 +36,6 @@ from lmsaes.text import TextSource, TokenizerFacts, tokenizer_facts
 from lmsaes.units import format_bytes, format_count
 
 _log = logging.getLogger("lmsaes")
-_DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 
 
 def plan_cache(
@@ -154,10 +155,7 @@ def announce(
         _log.info("       %s, d_model %d%s", hook, record.d_model, added)
     if found is not None and found.contexts:
         _log.info("       %s tokens are there already", format_count(found.contexts * size))
-    existing = folder
-    while isinstance(existing, Path) and not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free if isinstance(existing, Path) else None
+    free = free_space(folder)
     _log.info(
         "       %s %s (%s bytes a token)%s; batches of %d × %d tokens on %s%s",
         format_bytes(left),
@@ -169,12 +167,7 @@ def announce(
         lm.device,
         "" if ranks.size == 1 else f" and {ranks.size - 1} other ranks",
     )
-    if free is not None and left + _DISK_MARGIN > free:
-        raise ConfigError(
-            f"the cache needs {format_bytes(left)}, and the disk of {existing} has "
-            f"{format_bytes(free)} left",
-            "ask for fewer --tokens or hooks, or choose another disk",
-        )
+    check_room(folder, left, "the cache", "ask for fewer --tokens or hooks, or choose another disk")
 
 
 def _text_record(
@@ -223,12 +216,11 @@ def _text_record(
 def _sizes(config: CaptureConfig, widths: Iterable[int], batch: int) -> tuple[int, int]:
     """Contexts per block and per shard.
 
-    A block is a power of two, measured at two bytes a value whatever the dtype, so that the
-    loader's order does not depend on how a cache is stored. A shard is whole blocks and whole
-    batches, and no more than a sixteenth of a small cache: an interruption costs little.
+    A shard is whole blocks and whole batches, and no more than a sixteenth of a small cache: an
+    interruption costs little.
     """
     widest = max(widths) * config.context_size
-    block = 1 << max(0, int(math.log2(max(1, config.block_size / (2 * widest)))))
+    block = contexts_per_block(config.block_size, widest)
     block = min(block, 1 << (config.contexts - 1).bit_length())
     unit = math.lcm(block, batch)
     by_size = config.shard_size // (widest * bytes_per_value(config.dtype))

@@ -5,11 +5,9 @@ text ─► contexts (a thread ahead) ─► forward to the last hook ─► Cac
 """
 
 import logging
-import threading
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from queue import Queue
 from typing import Any
 
 import torch
@@ -36,13 +34,14 @@ from lmsaes.capture.plan import announce, config_of, holds_cache, plan_cache, sa
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.model import LanguageModel
-from lmsaes.parallel import Ranks, join_ranks, own_device
+from lmsaes.parallel import Ranks, iterate_ahead, join_ranks, own_device
 from lmsaes.progress import Phase, ProgressReporter, progress
 from lmsaes.provenance import TextPosition
 from lmsaes.text import Contexts, ContextStream, load_mixture
 from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
+_BATCHES_AHEAD = 8
 _CONTEXTS_AT_ONCE = 1024  # of those that are passed over
 
 OpenText = Callable[[TextPosition | None], ContextStream]
@@ -168,7 +167,7 @@ def fill(writer: CacheWriter, lm: LanguageModel, open_text: OpenText) -> None:
     left = sum(writer.span(shard)[1] for shard in writer.shards)
     text, position = _Text(open_text), None
     with _progress(writer, left) as bar:
-        for batch, position in _ahead(_batches(text, writer)):
+        for batch, position in iterate_ahead(_batches(text, writer), _BATCHES_AHEAD, "text"):
             tokens = torch.from_numpy(batch.tokens)
             writer.write(
                 tokens,
@@ -283,33 +282,3 @@ def _batches(text: _Text, writer: CacheWriter) -> Iterator[tuple[Contexts, TextP
                 return
             at += len(batch)
             yield batch, text.stream.position
-
-
-def _ahead(
-    items: Iterator[tuple[Contexts, TextPosition]],
-) -> Iterator[tuple[Contexts, TextPosition]]:
-    """The same items, made by a thread that runs a few items ahead."""
-    queue: Queue[tuple[Contexts, TextPosition] | BaseException | None] = Queue(8)
-    closed = threading.Event()
-
-    def work() -> None:
-        try:
-            for item in items:
-                if closed.is_set():
-                    return
-                queue.put(item)
-            queue.put(None)
-        except BaseException as error:
-            queue.put(error)
-
-    thread = threading.Thread(target=work, name="text", daemon=True)
-    thread.start()
-    try:
-        while (item := queue.get()) is not None:
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        closed.set()
-        while not queue.empty():
-            queue.get_nowait()
