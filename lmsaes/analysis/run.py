@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -134,7 +135,8 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
         inside = sorted(p.parent for p in path.glob("*/config.json"))
         if not inside:
             raise SAEError(
-                f"'{path}' holds no finished SAE", "train one with: lmsaes train --out " + str(path)
+                f"'{path}' holds no finished SAE",
+                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
             )
         found.extend(inside)
     unique = list(dict.fromkeys(p.resolve() for p in found))
