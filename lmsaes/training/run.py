@@ -24,8 +24,8 @@ from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
-from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.initialization import new_sae, sample_rows
 from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization

@@ -13,10 +13,10 @@ from typer.testing import CliRunner
 
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.configuration import read_config
 from lmsaes.errors import ConfigError
 from lmsaes.provenance import TextPosition
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
-from lmsaes.configuration import read_config
 from lmsaes.training import SAETrainer, TrainConfig, train
 from tests.support.made_up_cache import made_up_manifest
 
