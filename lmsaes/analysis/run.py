@@ -8,11 +8,12 @@ import hashlib
 import json
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -32,6 +33,8 @@ from lmsaes.sae import SAE
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
+_Stored = TypeVar("_Stored", FeatureRecord, SampleRecord)
+
 _log = logging.getLogger("lmsaes")
 _VERSION = 1  # of what an analysis computes: a new one makes old analyses stale
 _ROWS_PER_CHUNK = 4096
@@ -40,7 +43,7 @@ _LOGITS = 10
 # What storing takes in the embedded database, until it is measured: the host does it, whatever
 # device the pass over the cache runs on.
 _SECONDS_PER_CONTEXT = 1e-4
-_SECONDS_PER_FEATURE = 1e-2
+_SECONDS_PER_RECORD = 1.5e-3  # two of each feature: its numbers, its top contexts
 
 
 @takes(AnalyzeConfig, "db")
@@ -134,7 +137,8 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
         inside = sorted(p.parent for p in path.glob("*/config.json"))
         if not inside:
             raise SAEError(
-                f"'{path}' holds no finished SAE", "train one with: lmsaes train --out " + str(path)
+                f"'{path}' holds no finished SAE",
+                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
             )
         found.extend(inside)
     unique = list(dict.fromkeys(p.resolve() for p in found))
@@ -246,7 +250,7 @@ def _phases(jobs: list[_Job], cache: ActivationCache) -> list[Phase]:
     kept = sum(job.count * job.miner.top for job in jobs)
     return [
         Phase("storing contexts", min(cache.contexts, kept), "contexts", _SECONDS_PER_CONTEXT),
-        Phase("storing features", features, "features", _SECONDS_PER_FEATURE),
+        Phase("storing features", 2 * features, "records", _SECONDS_PER_RECORD),
     ]
 
 
@@ -305,7 +309,7 @@ def _store(
     for job in jobs:
         database.discard(job.name, job.id)
         weights = _logit_weights(job, unembedding)
-        database.put_features(job.name, job.id, _features(job, weights))
+        database.put_features(job.name, job.id, _counted(_features(job, weights), bar))
         database.put_samples(job.name, job.id, _counted(_samples(job), bar))
         miner = job.miner
         columns = {
@@ -376,10 +380,9 @@ def _samples(job: _Job) -> Iterator[SampleRecord]:
         )
 
 
-def _counted(samples: Iterator[SampleRecord], bar: ProgressReporter) -> Iterator[SampleRecord]:
-    """The same samples; a feature counts as stored when its samples are, the most of its work."""
-    for sample in samples:
-        yield sample
+def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Stored]:
+    for record in records:
+        yield record
         bar.advance(1)
 
 

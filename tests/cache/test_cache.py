@@ -11,6 +11,7 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmsaes.cache.commits import CAPTURE_CONFIG
 from lmsaes.cache.manifest import MANIFEST, read_manifest
 from lmsaes.cache.reader import ActivationCache, valid_positions
 from lmsaes.cache.writer import CacheWriter
@@ -29,11 +30,11 @@ FORMATS = ("safetensors", "zarr")
 
 
 def data_files(folder: Path) -> dict[str, bytes]:
-    """All files of a cache but its manifest and lock."""
+    """All files of a cache but its manifest, its configuration and lock."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in (MANIFEST, ".lock")
+        if path.is_file() and path.name not in (MANIFEST, CAPTURE_CONFIG, ".lock")
     }
 
 

@@ -106,7 +106,7 @@ def run(work, cache):
 def analyzed(cache, run):
     result = lmsaes("analyze", str(run), "--cache", str(cache), "--top", "5")
     assert result.returncode == 0, result.stderr
-    assert "next: lmsaes serve" in result.stdout.splitlines()[-1]
+    assert "lmsaes serve" in result.stdout.splitlines()[-1]
     return run
 
 
