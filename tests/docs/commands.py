@@ -71,9 +71,7 @@ def of_sentence(text: str) -> Iterator[list[str]]:
     for found in _NAMED.finditer(text):
         words = text[found.end() :].split()
         name = words[0].strip("`'\",.;:)")
-        if name not in names() and (
-            name == FIELD or _LIBRARY.search(text[: found.start()])
-        ):
+        if name not in names() and (name == FIELD or _LIBRARY.search(text[: found.start()])):
             continue
         yield _leading(words)
 

@@ -1,5 +1,6 @@
 """The pages of the documentation: their code blocks, code spans, links and anchors."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -67,7 +68,7 @@ def anchors(page: str) -> set[str]:
     tokens = _MARKDOWN.parse(read(page))
     titles = [
         "".join(child.content for child in text.children or ())
-        for heading, text in zip(tokens, tokens[1:], strict=False)
+        for heading, text in itertools.pairwise(tokens)
         if heading.type == "heading_open"
     ]
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
