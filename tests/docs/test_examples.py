@@ -1,10 +1,11 @@
-"""The examples: plain_loop.py trains on a cache; the others' imports of lmsaes exist."""
+"""The examples: plain_loop.py trains on a cache; what the others need of lmsaes exists."""
 
 import ast
 import importlib
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 import torch
 
 from lmsaes import cache_activations
-from lmsaes.demo import HELDOUT, MODEL
+from lmsaes.demo import HELDOUT, MODEL, SWEEP
+from lmsaes.sae import CONFIGS
 from tests.docs.pages import ROOT
 
 EXAMPLES = sorted((ROOT / "examples").rglob("*.py"))
+SWEEPS = [*sorted((ROOT / "examples").glob("*.toml")), SWEEP]
 HOOK = "blocks.2.hook_resid_post"
 
 
@@ -29,6 +32,13 @@ def test_the_plain_loop_learns_from_a_cache(
     found = re.match(r"FVU of the last batch: ([\d.]+)", capsys.readouterr().out)
     assert found is not None
     assert float(found[1]) < 0.7  # 0.82 in the first batch
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.name)
+def test_an_example_sweep_has_settings_that_its_architectures_have(file: Path):
+    tables = tomllib.loads(file.read_text())["sae"]
+    names = [CONFIGS[table["architecture"]].model_validate(table).name for table in tables]
+    assert len(set(names)) == len(names) > 1
 
 
 @pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.name)
