@@ -42,6 +42,8 @@ def check(words: list[str], complete: bool) -> None:
     while not _is_group(command):
         try:
             command.make_context(command.name, list(rest))
+            missing = _missing(command, rest) if complete else []
+            assert not missing, f"{command.name} needs {', '.join(missing)}"
             return
         except Exception as error:
             # typer brings its own copy of click, so that its classes have no public home
@@ -145,6 +147,17 @@ def _leading(words: list[str]) -> list[str]:
         if word.rstrip("`'\"") != bare and word[-1] in ",.;:)":
             break
     return taken
+
+
+def _missing(command: Any, words: list[str]) -> list[str]:
+    """The options that help calls required, which a file of settings may have instead."""
+    if "--config" in words:
+        return []
+    return [
+        each.opts[0]
+        for each in command.params
+        if (getattr(each, "help", None) or "").endswith("[required]") and each.opts[0] not in words
+    ]
 
 
 def _is_group(command: Any) -> bool:

@@ -90,7 +90,7 @@ def test_sentences_about_the_library_name_no_command():
         ("analyse RUN --cache CACHE", "no command 'analyse'"),
         ("analyze RUN", "cache"),
         ("analyze RUN --cache CACHE --topp 4", "--topp"),
-        ("analyze RUN --cache CACHE --top many", "valid integer"),
+        ("tools bench CACHE --seconds many", "valid number"),
         ("tools mend CACHE", "no command 'mend'"),
         ("serve extra", "unexpected extra argument"),
     ],

@@ -25,7 +25,8 @@ HOOK = "blocks.2.hook_resid_post"
 def test_the_plain_loop_learns_from_a_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ):
-    cache_activations(str(MODEL), str(HELDOUT), [HOOK], tmp_path / "cache", "12k", device="cpu")
+    text, out = str(HELDOUT), tmp_path / "cache"
+    cache_activations(str(MODEL), text, [HOOK], out, tokens="12k", device="cpu")
     torch.manual_seed(0)
     monkeypatch.setattr(sys, "argv", ["plain_loop.py", str(tmp_path / "cache"), HOOK])
     runpy.run_path(str(ROOT / "examples" / "plain_loop.py"), run_name="__main__")
