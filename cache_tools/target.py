@@ -22,7 +22,7 @@ def continue_or_start(folder: Location, wanted: Manifest) -> Manifest:
             raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
         return wanted
     found = read_manifest(folder)
-    changing = {"contexts", "complete", "shards", "versions", "created"}
+    changing = {"complete", "shards", "shards_sha256", "versions", "created"}
     differing = [
         name
         for name in type(found).model_fields

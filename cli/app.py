@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
+
 from lmsaes.cli.analyze import analyze
 from lmsaes.cli.cache import cache
 from lmsaes.cli.demo import demo
@@ -22,7 +23,6 @@ from lmsaes.cli.tools_bench import bench
 from lmsaes.cli.tools_copy import convert, cut_out, merge, shuffle
 from lmsaes.cli.tools_verify import verify
 from lmsaes.cli.train import train
-
 from lmsaes.errors import LmsaesError
 
 app = typer.Typer(

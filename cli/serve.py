@@ -28,10 +28,10 @@ def serve(
 ) -> None:
     """Show the SAEs in the database in a browser, until Ctrl-C."""
     import uvicorn
-    from lmsaes.server.app import create_app
-    from lmsaes.server.viewer import BUILT
 
     from lmsaes.database import Database
+    from lmsaes.server.app import create_app
+    from lmsaes.server.viewer import BUILT
 
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

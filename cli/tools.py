@@ -28,11 +28,10 @@ def inspect_cache(
     as_json: Json = False,
 ) -> None:
     """Say what a cache is: model, text, sizes, and each hook's statistics."""
+    from lmsaes.cache import ActivationCache
     from lmsaes.cache_tools.inspect import describe
     from lmsaes.cache_tools.plot import check_plot
     from lmsaes.cache_tools.plot import plot as draw
-
-    from lmsaes.cache import ActivationCache
 
     if plot is not None:
         check_plot(plot)
@@ -116,9 +115,8 @@ def sample(
     as_json: Json = False,
 ) -> None:
     """Print contexts, token by token, with the norm of each hook's activation."""
-    from lmsaes.cache_tools.sample import sample as tool
-
     from lmsaes.cache import ActivationCache
+    from lmsaes.cache_tools.sample import sample as tool
 
     opened = ActivationCache.open(cache)
     drawn = tool(opened, count, context or (), hook or (), seed)
@@ -165,9 +163,8 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", help="don't ask")] = False,
 ) -> None:
     """Delete a cache; a folder that holds none is refused."""
-    from lmsaes.cache_tools.remove import remove as tool
-
     from lmsaes.cache import locate, read_manifest
+    from lmsaes.cache_tools.remove import remove as tool
     from lmsaes.errors import ConfigError
 
     place = locate(cache)

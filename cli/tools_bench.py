@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from lmsaes.cli.tools import Cache, Json
 
+from lmsaes.cli.tools import Cache, Json
 from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -34,9 +34,8 @@ def bench(
 
     The page cache is made to drop the hook's files first, where the system allows it.
     """
-    from lmsaes.cache_tools.bench import bench as tool
-
     from lmsaes.cache import ActivationCache
+    from lmsaes.cache_tools.bench import bench as tool
 
     found = tool(ActivationCache.open(cache), hook, memory, seconds, flops)
     if as_json:

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
-from lmsaes.cli.tools import Cache
 
 from lmsaes.cache import Compression, StorageDtype, StorageFormat
+from lmsaes.cli.tools import Cache
 
 if TYPE_CHECKING:
     from lmsaes.cache_tools.copy import CopyReport
@@ -37,9 +37,8 @@ def convert(
 
     Run it again to continue after an interruption.
     """
-    from lmsaes.cache_tools.convert import convert as tool
-
     from lmsaes.cache import ActivationCache, locate
+    from lmsaes.cache_tools.convert import convert as tool
 
     source = ActivationCache.open(cache)
     _tell(tool(source, locate(out), format, dtype, compression, shard_size, block_size))
@@ -62,9 +61,8 @@ def shuffle(
     shard_size: Annotated[str, typer.Option(help="bytes per file")] = "512MiB",
 ) -> None:
     """Write a fully shuffled copy of a cache's rows as plain safetensors, for other trainers."""
-    from lmsaes.cache_tools.shuffle import shuffle as tool
-
     from lmsaes.cache import ActivationCache, locate
+    from lmsaes.cache_tools.shuffle import shuffle as tool
     from lmsaes.errors import ConfigError
 
     folder = locate(out)
@@ -89,9 +87,8 @@ def cut_out(
     ] = None,
 ) -> None:
     """Write some hooks, or a range of contexts, of a cache as a cache of their own."""
-    from lmsaes.cache_tools.slice import cut_out as tool
-
     from lmsaes.cache import ActivationCache, locate
+    from lmsaes.cache_tools.slice import cut_out as tool
 
     _tell(tool(ActivationCache.open(cache), locate(out), hook or (), contexts))
 
@@ -104,9 +101,8 @@ def merge(
     out: _Out,
 ) -> None:
     """Write several caches of one model, the same hooks and packing as one cache."""
-    from lmsaes.cache_tools.merge import merge as tool
-
     from lmsaes.cache import ActivationCache, locate
+    from lmsaes.cache_tools.merge import merge as tool
 
     _tell(tool([ActivationCache.open(cache) for cache in caches], locate(out)))
 

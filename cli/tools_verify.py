@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from lmsaes.cli.tools import Cache, Json
 
+from lmsaes.cli.tools import Cache, Json
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -37,9 +37,8 @@ def verify(
     as_json: Json = False,
 ) -> None:
     """Check a cache against its manifest, or its model; exit code 1 on any fault."""
-    from lmsaes.cache_tools import verify as tool
-
     from lmsaes.cache import ActivationCache, locate, read_manifest
+    from lmsaes.cache_tools import verify as tool
     from lmsaes.progress import progress
 
     place = locate(cache)
@@ -51,8 +50,8 @@ def verify(
             typer.echo(f"removed files that the manifest doesn't name: {len(done.removed)}")
         if done.dropped:
             typer.echo(
-                f"dropped {len(done.dropped)} shards; run the same lmsaes cache command to make "
-                "them again"
+                f"dropped {len(done.dropped)} shard{'s' * (len(done.dropped) > 1)}; run the same "
+                "lmsaes cache command to make them again"
             )
         if not done.dropped and not done.removed:
             typer.echo("nothing to repair")

@@ -23,7 +23,8 @@ from zarr.storage import MemoryStore
 
 from lmsaes.atomic import replace_file, sync_folder
 from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import Compression, FileRecord, HookRecord, Manifest, StorageDtype
+from lmsaes.cache.manifest import Compression, HookRecord, Manifest, StorageDtype
+from lmsaes.cache.shards import FileRecord, pack_checksums
 from lmsaes.errors import ConfigError
 
 # bfloat16 has no numpy type: its sixteen bits travel as uint16.
@@ -204,7 +205,9 @@ class _SafetensorsShard:
         self._temporary.replace(self._path)
         sync_folder(self._path.parent)
         digest = self._digest.hexdigest()
-        return self._name, FileRecord(bytes=self._bytes, sha256=digest, blocks=tuple(self._blocks))
+        return self._name, FileRecord(
+            bytes=self._bytes, sha256=digest, blocks=pack_checksums(self._blocks)
+        )
 
     def _shorten(self) -> None:
         """The text ended early: the header, which has room, is written again."""
@@ -255,7 +258,7 @@ class _ZarrShard:
         return self._name, FileRecord(
             bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            blocks=tuple(self._checksums(content)),
+            blocks=pack_checksums(list(self._checksums(content))),
         )
 
     def _checksums(self, content: memoryview) -> Iterator[int]:

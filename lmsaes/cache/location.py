@@ -1,7 +1,9 @@
 """Where a cache lives: a folder, or a prefix in an object store."""
 
 import hashlib
+import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
@@ -86,6 +88,24 @@ def sha256(path: Location) -> str:
         return path.sha256()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_sizes(folder: Location) -> Callable[[str], int | None]:
+    """The size of a file by its path inside `folder`, None where there is none.
+
+    Of an object store all are asked for at once: a question for each would take minutes.
+    """
+    if not isinstance(folder, Path):
+        return folder.sizes().get
+    root = f"{folder}{os.sep}"
+
+    def size(name: str) -> int | None:
+        try:
+            return os.stat(root + name).st_size  # noqa: PTH116 - a Path for each of 60 000 is slow
+        except OSError:
+            return None
+
+    return size
 
 
 def lock_cache(folder: Location) -> Lock:

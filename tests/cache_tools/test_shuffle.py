@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools import shuffle as module
-from lmsaes.cache_tools.shuffle import shuffle
 from safetensors.torch import load_file
 
+from lmsaes.cache_tools import shuffle as module
+from lmsaes.cache_tools.shuffle import shuffle
 from tests.support.made_up_cache import made_up_cache
 from tests.support.tools import refused, tool
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lmsaes.cache_tools.inspect import PERCENTILES, describe
 
 from lmsaes.cache.reader import ActivationCache, valid_positions
 from lmsaes.cache.writer import CacheWriter, lock_cache
+from lmsaes.cache_tools.inspect import PERCENTILES, describe
 from lmsaes.demo import MODEL
 from lmsaes.model.language_model import LanguageModel
 from lmsaes.provenance import TextPosition

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmsaes.cli.app import app
 from typer.testing import CliRunner
 
 from lmsaes import SAE, ActivationCache, Database
+from lmsaes.cli.app import app
 from lmsaes.demo import MODEL, TEXT
 from tests.cache.test_cache import data_files
 
@@ -315,11 +315,11 @@ def test_serve_shows_it_and_stops_cleanly(analyzed):
         for line in process.stdout:
             if f"http://127.0.0.1:{port}" in line:
                 break
-        address = f"http://127.0.0.1:{port}/dictionaries"
+        address = f"http://127.0.0.1:{port}/api/saes"
         for _ in range(200):
             try:
                 with urllib.request.urlopen(address, timeout=10) as answer:
-                    names = [d["name"] for d in json.load(answer)]
+                    names = [sae["name"] for sae in json.load(answer)]
                 break
             except OSError:
                 time.sleep(0.1)

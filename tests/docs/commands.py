@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lmsaes.cli.app import app
 from typer.main import get_command
+
+from lmsaes.cli.app import app
 
 COMMAND = get_command(app)
 FIELD = "1"

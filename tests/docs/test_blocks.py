@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import zstandard
-from lmsaes.cli.app import app
 from typer.testing import CliRunner
 
+from lmsaes.cli.app import app
 from lmsaes.database.embedded import EmbeddedServer
 from lmsaes.demo import MODEL, TEXT
 from tests.docs import commands

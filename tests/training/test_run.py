@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 import typer
-from lmsaes.cli.train import train as command
 from typer.testing import CliRunner
 
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cli.train import train as command
 from lmsaes.errors import ConfigError
 from lmsaes.provenance import TextPosition
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
