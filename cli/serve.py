@@ -16,14 +16,14 @@ def serve(
         str | None,
         typer.Option(
             "--db",
-            help="MongoDB address [default: $LMSAES_DB, or the embedded server]",
+            help="MongoDB address. [default: $LMSAES_DB, or the embedded server]",
             metavar="URI",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="port of viewer and API", min=1, max=65535)] = 24577,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of viewer and API.", min=1, max=65535)] = 24577,
+    host: Annotated[str, typer.Option(metavar="TEXT", help="Address to listen on.")] = "127.0.0.1",
     open_browser: Annotated[
-        bool, typer.Option("--open", help="open the viewer in a browser")
+        bool, typer.Option("--open", help="Open the viewer in a browser.")
     ] = False,
 ) -> None:
     """Show the SAEs in the database in a browser, until Ctrl-C."""

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmsaes.cli.tools import Cache, Json
+from lmsaes.cli.tools_inspect import Cache, Json
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,25 +15,30 @@ if TYPE_CHECKING:
 
 def verify(
     cache: Cache,
-    deep: Annotated[bool, typer.Option("--deep", help="check every file's digest")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Check every file's digest.")] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="drop broken shards, so that lmsaes cache makes them again"),
+        typer.Option("--repair", help="Drop broken shards, so that lmsaes cache makes them again."),
     ] = False,
     against_model: Annotated[
         int | None,
         typer.Option(
-            help="run the model again on so many random contexts, and compare tokens and rows",
+            help="Run the model again on so many random contexts, and compare tokens and rows. "
+            "[default: don't]",
             metavar="N",
             min=1,
-            show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the contexts that are drawn", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the contexts drawn.", min=0)] = 0,
     model: Annotated[
-        str | None, typer.Option(help="where the language model is [default: as in the cache]")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Where the language model is. [default: where the cache says]"
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="that the model runs on: auto, cpu, …")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="TEXT", help="Device that the model runs on: auto, cpu, cuda, ….")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Check a cache against its manifest, or its model; exit code 1 on any fault."""
@@ -68,7 +73,7 @@ def verify(
         )
         faults = checked.faults
     if as_json:
-        found = {"path": cache, "deep": deep, "faults": faults}
+        found: dict[str, Any] = {"path": cache, "deep": deep, "faults": faults}
         if against_model is not None:
             found["against_model"] = checked and asdict(checked)
         typer.echo(json.dumps(found))

@@ -1,6 +1,5 @@
 """The server's memory: each SAE's columns, contexts that pages showed, and vocabularies."""
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -8,6 +7,7 @@ from threading import Lock
 import numpy as np
 
 from lmsaes.database import Database, SAERecord
+from lmsaes.errors import nearest
 
 from .schemas import DensityClass, Filter, Order, Sort
 
@@ -109,9 +109,9 @@ class Store:
             names = [record.name for record in self.database.saes()]
             if not names:
                 raise NotFoundError(f"no SAE '{name}': the database is empty")
-            nearest = difflib.get_close_matches(name, names, n=5, cutoff=0) or names[:5]
-            more = f" and {len(names) - len(nearest)} more" if len(names) > len(nearest) else ""
-            raise NotFoundError(f"no SAE '{name}': there are {', '.join(nearest)}{more}")
+            likest = nearest(name, names, 5)
+            more = f" and {len(names) - len(likest)} more" if len(names) > len(likest) else ""
+            raise NotFoundError(f"no SAE '{name}': there are {', '.join(likest)}{more}")
         return record
 
     def features(self, record: SAERecord) -> Features:

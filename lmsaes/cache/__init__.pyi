@@ -3,6 +3,7 @@
 from .arrays import array_specs, bytes_per_value, hook_specs, only_zarr, shard_file
 from .blocks import Block, BlockFiles, is_resident, map_file
 from .commits import (
+    CAPTURE_CONFIG,
     committed_shards,
     data_files,
     inside,
@@ -14,15 +15,13 @@ from .commits import (
 )
 from .extend import extended_manifest
 from .int8 import CHANNELS, Channels, read_channels, write_channels
+from .kinds import Compression, StorageDtype, StorageFormat
 from .location import LOCK, Location, Lock, file_sizes, locate, lock_cache, sha256
 from .manifest import (
     MANIFEST,
-    Compression,
     HookRecord,
     Manifest,
     SourceRecord,
-    StorageDtype,
-    StorageFormat,
     check_hook_name,
     read_manifest,
     write_manifest,
@@ -40,6 +39,7 @@ from .statistics import HookMoments
 from .writer import CacheWriter
 
 __all__ = [
+    "CAPTURE_CONFIG",
     "CHANNELS",
     "LOCK",
     "MANIFEST",

@@ -32,6 +32,7 @@ from lmsaes.cache.statistics import HookMoments
 from lmsaes.errors import CacheError
 from lmsaes.parallel import Ranks
 
+CAPTURE_CONFIG = "capture.toml"  # what stage one was asked for
 DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
 # Left by a rank that has come to the end of the text, for rank 0 to find.
 _TEXT_ENDED = f"{SHARDS}/text-ended"
@@ -219,7 +220,9 @@ def remove_leftovers(folder: Location) -> None:
 def remove_cache(folder: Location) -> None:
     """Deletes a cache's manifest, then its data; other files in the folder stay."""
     parts = list(folder.glob("manifest.part-*"))  # of format 1
-    for path in (folder / MANIFEST, folder / SHARD_LIST, *parts, folder / CHANNELS):
+    for name in (MANIFEST, SHARD_LIST, CHANNELS, CAPTURE_CONFIG):
+        (folder / name).unlink(missing_ok=True)
+    for path in parts:
         path.unlink(missing_ok=True)
     for room in (SHARDS, ADDING, *DATA_FOLDERS):
         remove_folder(folder / room)

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from lmsaes.atomic import replace_file
+from lmsaes.cache.kinds import Compression, StorageDtype, StorageFormat
 from lmsaes.cache.location import Location
 from lmsaes.cache.shards import ShardRecord, from_format_1, is_inside, listed_shards, read_shards
 from lmsaes.errors import CacheError
@@ -19,10 +20,6 @@ from lmsaes.provenance import ComputeRecord, ModelRecord, Record, TextRecord
 
 FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
-
-StorageFormat = Literal["safetensors", "zarr"]
-Compression = Literal["none", "zstd", "lz4", "blosc"]
-StorageDtype = Literal["float32", "float16", "bfloat16", "int8"]
 
 
 class Statistics(Record):

@@ -310,7 +310,11 @@ def test_processed_weights_are_transformer_lens_own(tmp_path):
         ({"tokens": "900T"}, ConfigError, "left"),
         ({"dtype": "float8"}, ConfigError, "float8"),
         ({"compression": "zstd"}, ConfigError, "needs zarr"),
-        ({"packing": "folded"}, ConfigError, "packing 'folded'"),
+        (
+            {"packing": "folded"},
+            ConfigError,
+            "packing should be 'packed', 'truncate' or 'split', not 'folded'",
+        ),
         ({"mix": [1, 2]}, ConfigError, "--mix is given 2 times for 1"),
         ({"dataset": []}, ConfigError, "no dataset"),
     ],
