@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cli.app import app
 from lmsaes.configuration import read_config
 from lmsaes.errors import ConfigError
 from lmsaes.provenance import TextPosition
