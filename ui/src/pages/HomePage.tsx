@@ -153,14 +153,25 @@ function Empty({ about }: { about: About }) {
       <Crumbs title="" crumbs={[{ label: "all SAEs" }]} />
       <h1>No SAEs yet</h1>
       <p>The database ({about.database}) is empty. This command analyzes the SAEs of a run:</p>
-      <pre>{withDatabase(ANALYZE, about)}</pre>
+      <Command line={withDatabase(ANALYZE, about)} />
       <p>These commands make a first run, on the small model that comes with lmsaes, and analyze it:</p>
-      <pre>{DEMO}</pre>
-      <pre>{withDatabase(ANALYZE_DEMO, about)}</pre>
+      <Command line={DEMO} />
+      <Command line={withDatabase(ANALYZE_DEMO, about)} />
       {about.database_uri !== null && (
         <p className="quiet">If the database has accounts, add user and password to its address.</p>
       )}
     </section>
+  );
+}
+
+/** A command line that is broken between words alone: a browser breaks `--db` after a hyphen. */
+function Command({ line }: { line: string }) {
+  return (
+    <pre>
+      {line.split(/(?<= )/).map((word) => (
+        <span key={word}>{word}</span>
+      ))}
+    </pre>
   );
 }
 
