@@ -25,7 +25,7 @@ from _rows import add_options, training_cache
 
 from lmsaes import SAE, ActivationCache, TopKConfig, train
 from lmsaes.parallel import resolve_device
-from lmsaes.training import Normalization, SAETrainer
+from lmsaes.training import Normalization, SAETrainer, keep_freed_memory
 from lmsaes.units import parse_count
 
 SAES = 8
@@ -108,6 +108,8 @@ def steps_alone(
     record = cache.hooks[arguments.hook]
     assert record.valid is not None
     device = resolve_device(arguments.device)
+    if device.type == "cpu":
+        keep_freed_memory()  # as `train` does
     scale = Normalization.of(record.valid, configs[0].normalize).to(device)
     contexts = -(-arguments.batch // cache.context_size)
     rows = cache.activations(arguments.hook, 0, contexts).flatten(0, 1)[: arguments.batch]

@@ -196,9 +196,11 @@ def on_plain_torch(step: Callable[[], object]) -> Callable[[], object]:
 
 def our_step(config: object, shape: Shape) -> Callable[[], object]:
     from lmsaes.sae import SAE, JumpReLU, SAEConfig
-    from lmsaes.training import Normalization, SAETrainer
+    from lmsaes.training import Normalization, SAETrainer, keep_freed_memory
 
     assert isinstance(config, SAEConfig)
+    if shape.device == "cpu":
+        keep_freed_memory()  # as `train` does
     # A rate of zero for all practical purposes: the number of firing features is to stay.
     config = config.model_copy(update={"lr": 1e-12})
     sae = SAE.create(config, shape.d).to(shape.device)
@@ -218,7 +220,8 @@ def our_step(config: object, shape: Shape) -> Callable[[], object]:
 
 def crossover(shape: Shape, rounds: int) -> None:
     """A ReLU step in both forms at several densities: where the sparse one stops being faster."""
-    from lmsaes.sae import ReLUConfig, entries
+    from lmsaes.sae import ReLUConfig
+    from lmsaes.sae.sparse import active_set
 
     print("density   sparse ms   dense ms")
     for share in (1 / 128, 1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4):
@@ -226,7 +229,7 @@ def crossover(shape: Shape, rounds: int) -> None:
         step = our_step(ReLUConfig(features=shape.features), at)
 
         def forced(limit: float, step: Callable[[], object] = step) -> object:
-            entries.SPARSE_BELOW[torch.device(shape.device).type] = limit
+            active_set.SPARSE_BELOW[torch.device(shape.device).type] = limit
             return step()
 
         times = medians(

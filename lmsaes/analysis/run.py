@@ -26,10 +26,11 @@ from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, SAEError
+from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
-from lmsaes.parallel import resolve_device
+from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, Metrics
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -110,9 +111,7 @@ class _Job:
     target: str | None
     features: slice
     miner: FeatureStatistics
-    squared_error: float = 0.0
-    active: int = 0
-    rows: int = 0
+    reconstruction: ReconstructionSums
     record: SAERecord | None = field(default=None)
 
     @property
@@ -193,6 +192,7 @@ def _job(
         target=target,
         features=wanted,
         miner=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
+        reconstruction=ReconstructionSums(device),
     )
 
 
@@ -280,12 +280,12 @@ def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) 
     encoded = job.sae.encode(x, None if job.whole else job.features)
     encoded = encoded.where(valid[encoded.row_ids()])
     job.miner.add(start, encoded)
-    job.rows += int(valid.sum())
-    job.active += encoded.nnz
+    squared_error = x.new_zeros(())
     if job.whole:
         y = chunk[job.target] if job.target else x
         output = job.sae.decode(encoded, x)
-        job.squared_error += float((y - output).square().sum(1).double()[valid].sum())
+        squared_error = (y - output).square().sum(1).to(widest_float(x.device))[valid].sum()
+    job.reconstruction.add(squared_error, encoded.values > 0, int(valid.sum()))
 
 
 def _store(
@@ -314,7 +314,7 @@ def _store(
         miner = job.miner
         columns = {
             "firings": miner.firings,
-            "density": miner.firings.double() / max(job.rows, 1),
+            "density": miner.firings.double() / max(job.reconstruction.rows, 1),
             "maximum": miner.maximum,
             "mean": miner.sums / miner.firings.clamp(min=1),
         }
@@ -358,7 +358,7 @@ def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRec
         yield FeatureRecord(
             index=job.features.start + index,
             firings=firings[index],
-            density=firings[index] / max(job.rows, 1),
+            density=firings[index] / max(job.reconstruction.rows, 1),
             maximum=maximum[index],
             mean=sums[index] / max(firings[index], 1),
             histogram=counts,
@@ -389,8 +389,16 @@ def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Sto
 def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
     sae, origin = job.sae, job.sae.provenance
     assert origin is not None
-    variance = _variance(job, cache) * job.rows
-    dead = (job.miner.firings == 0).double().mean().item()
+    measured = origin.metrics
+    if job.whole:
+        sums = job.reconstruction
+        fvu, l0 = sums.fvu(_variance(job, cache)), sums.l0
+        measured = Metrics(
+            fvu=origin.metrics.fvu if fvu is None else fvu,
+            l0=l0 or 0.0,
+            dead_fraction=never_fired_fraction(job.miner.firings),
+            rows=sums.rows,
+        )
     return SAERecord(
         name=job.name,
         analysis=job.id,
@@ -405,11 +413,11 @@ def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
         cache_path=str(cache.path.resolve()),
         dataset=cache.manifest.text.dataset,
         context_size=cache.context_size,
-        tokens_analyzed=job.rows,
+        tokens_analyzed=job.reconstruction.rows,
         tokens_trained=origin.tokens,
-        l0=job.active / max(job.rows, 1) if job.whole else origin.metrics.l0,
-        fvu=job.squared_error / variance if job.whole and variance else origin.metrics.fvu,
-        dead_fraction=dead if job.whole else origin.metrics.dead_fraction,
+        l0=measured.l0,
+        fvu=measured.fvu,
+        dead_fraction=measured.dead_fraction,
         config=sae.config.model_dump(mode="json", exclude_none=True),
         run=job.folder.parent.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,9 +9,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-import filelock
-
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.parallel import try_lock
 from lmsaes.units import format_bytes
 
 if TYPE_CHECKING:
@@ -51,12 +50,10 @@ class FolderLock(Lock):
     """The operating system's lock on a file, which ends with its process."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(path, thread_local=False)
-        try:
-            self._lock.acquire(blocking=False)
-        except filelock.Timeout:
-            raise taken(path.parent) from None
+        lock = try_lock(path)
+        if lock is None:
+            raise taken(path.parent)
+        self._lock = lock
 
     @property
     def is_locked(self) -> bool:

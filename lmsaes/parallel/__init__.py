@@ -1,7 +1,7 @@
 """Processes of a `torchrun`, threads that share the cores, and the device to compute on.
 
 ranks.py    this process among the others      threads.py   threads that share torch's cores
-devices.py  auto, cpu, cuda or mps, and the memory that is free there
+locks.py    one process to a folder            devices.py   auto, cpu, cuda or mps; free memory
 """
 
 import lazy_loader

@@ -1,6 +1,7 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
-from .devices import free_memory, own_device, resolve_device
+from .devices import free_memory, own_device, resolve_device, widest_float
+from .locks import try_lock
 from .ranks import OneRank, Ranks, is_first_rank, join_ranks
 from .threads import iterate_ahead, map_ahead, threads_that_compute
 
@@ -15,4 +16,6 @@ __all__ = [
     "own_device",
     "resolve_device",
     "threads_that_compute",
+    "try_lock",
+    "widest_float",
 ]

@@ -31,10 +31,21 @@ def own_device(device: str) -> str:
     return f"cuda:{int(local) % torch.cuda.device_count()}"
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """float64, for sums over many rows; float32 on Apple's GPUs, which have nothing wider."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that can be had, page cache included; None where the system doesn't say."""
+    """Bytes that can be had on `device`; None where the system doesn't say.
+
+    On a CPU the page cache counts as free, since the system gives it up when asked. On Apple's
+    GPUs it is what Metal recommends a process to take, less what this one has taken.
+    """
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.driver_allocated_memory()
     facts = Path("/proc/meminfo")
     if not facts.is_file():
         return None

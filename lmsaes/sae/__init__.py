@@ -7,7 +7,7 @@
     sparse/     products that touch                             ├─ topk.py ── hierarchical_topk.py
                 active features alone                           └─ batchtopk.py ── matryoshka.py
 
-Imports torch, numpy, safetensors and pydantic, and nothing heavier.
+Imports torch, numpy, einops, safetensors and pydantic, and nothing heavier.
 """
 
 import lazy_loader

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import ClassVar, Literal, Self, overload
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from lmsaes.errors import SAEError
@@ -231,10 +232,14 @@ class SAE(nn.Module, ABC):
         or symmetric matrices.
         """
         copy = type(self)(self.config, self.d_in, self.d_out).to(self.W_enc)
+        copy.input_bias = self.input_bias
         copy.load_state_dict(self.state_dict())
-        copy.provenance = self.provenance
+        copy.provenance, copy.imported = self.provenance, self.imported
         copy.W_enc.copy_(_scaled(copy.W_enc, scale_in))
-        copy.shift_inputs(mean_in)
+        if self.input_bias is None:
+            copy.shift_inputs(mean_in)
+        else:
+            copy.input_bias = mean_in + _unscaled(self.input_bias[None], scale_in)[0]
         copy.W_dec.copy_(_unscaled(copy.W_dec, scale_out))
         copy.b_dec.copy_(_unscaled(copy.b_dec[None], scale_out)[0] + mean_out)
         if copy.W_skip is not None:
@@ -283,7 +288,9 @@ class SAE(nn.Module, ABC):
         that a feature pays for each hook it writes to (Lindsey et al. 2024).
         """
         hooks = max(1, len(self.config.hooks))
-        return row_norms(self.W_dec.view(self.features, hooks, -1)).sum(1)
+        return row_norms(
+            rearrange(self.W_dec, "features (hooks d) -> features hooks d", hooks=hooks)
+        ).sum(1)
 
     # ── on disk ──────────────────────────────────────────────────────────────────────────────
 
@@ -311,4 +318,6 @@ def _scaled(weight: Tensor, scale: Tensor) -> Tensor:
 def _unscaled(weight: Tensor, scale: Tensor) -> Tensor:
     if scale.dim() == 1:
         return weight / scale
+    if weight.device.type == "mps":  # which has no float64
+        return _unscaled(weight.cpu(), scale.cpu()).to(weight)
     return torch.linalg.solve(scale.double(), weight.double(), left=False).to(weight)

@@ -5,7 +5,8 @@
       weights.safetensors   W_enc, W_dec, b_enc, b_dec and the architecture's own
       metrics.jsonl         one object per measurement while it trained
 
-`config.json` is written last: a folder that has one is complete. It holds the digest of the
+`config.json` is written last, and where one stands already it is removed before the weights are
+replaced: a folder that has one is complete, whenever a save was cut off. It holds the digest of the
 weights, so that weights of another SAE, or half of a copy, are found. Folders of format 1, which
 had no digest and other names for some settings, still open.
 """
@@ -18,12 +19,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from lmsaes.atomic import replace_file, replacing
+from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
@@ -42,9 +43,9 @@ class _Folder(BaseModel, extra="forbid"):
     format_version: Literal[2] = FORMAT_VERSION
     lmsaes_version: str
     architecture: str
-    features: int
-    d_in: int
-    d_out: int
+    features: int = Field(gt=0)
+    d_in: int = Field(gt=0)
+    d_out: int = Field(gt=0)
     weights_sha256: str | None  # None in folders of format 1 alone
     config: dict[str, Any]
     provenance: Provenance | None
@@ -52,12 +53,17 @@ class _Folder(BaseModel, extra="forbid"):
 
 
 def save(sae: SAE, folder: Path) -> None:
-    """Writes config.json and weights.safetensors into `folder`, each whole or not at all."""
+    """Writes config.json and weights.safetensors into `folder`.
+
+    Cut off at any instant, it leaves the SAE that was there, the new one, or none.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in sae.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
         save_file(weights, temporary)
         digest = _sha256(temporary)
+        (folder / CONFIG).unlink(missing_ok=True)  # the old SAE's, once the new weights are there
+        sync_folder(folder)
     config = _Folder(
         lmsaes_version=version("lmsaes"),
         architecture=sae.config.architecture,
@@ -88,6 +94,9 @@ def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
         config = kind.config_type.model_validate(saved.config)
     except ValidationError as error:
         raise _damaged(folder, CONFIG, _first(error)) from None
+    if config.width(saved.d_in) != saved.features:
+        width = config.width(saved.d_in)
+        raise _damaged(folder, CONFIG, f"{saved.features} features, by its settings {width}")
     sae = kind(config, saved.d_in, saved.d_out)
     sae.provenance, sae.imported = saved.provenance, saved.imported
     weights = _read_weights(folder, saved.weights_sha256)
@@ -122,7 +131,9 @@ def _read_config(folder: Path) -> _Folder:
         )
     try:
         content: object = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    except (ValueError, RecursionError) as error:
         raise _damaged(folder, CONFIG, str(error)) from None
     head = cast(dict[str, Any], content) if isinstance(content, dict) else {}
     if head.get("format") != "lmsaes-sae":
@@ -164,17 +175,23 @@ def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
     file = folder / WEIGHTS
     if not file.is_file():
         raise SAEError(f"{folder} is incomplete: {WEIGHTS} is missing", "train it again")
-    if digest is not None and _sha256(file) != digest:
-        raise _damaged(folder, WEIGHTS, "its digest is not the one in config.json")
     try:
+        if digest is not None and _sha256(file) != digest:
+            raise _damaged(folder, WEIGHTS, "its digest is not the one in config.json")
         return load_file(file)
+    except OSError as error:
+        raise _unreadable(file, error) from None
     except SafetensorError as error:
-        raise _damaged(folder, file.name, str(error)) from None
+        raise _damaged(folder, WEIGHTS, str(error)) from None
 
 
 def _sha256(file: Path) -> str:
     with file.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _unreadable(file: Path, error: OSError) -> SAEError:
+    return SAEError(f"can't read {file}: {error.strerror}", "check the file's permissions")
 
 
 def _damaged(folder: Path, file: str, why: str) -> SAEError:

@@ -1,11 +1,11 @@
-"""Each row brought to mean 0 and deviation 1, and back: layer norm, which no weights can hold."""
+"""Layer norm of each row, and back: its statistics are the row's own, so no weights can hold it."""
 
 from dataclasses import dataclass
 
-import torch
+from einops import rearrange
 from torch import Tensor
 
-# Of a row that is constant; far below any real one.
+# What a constant row is divided by where eps is 0; far below any real row's deviation.
 _SMALLEST = 1e-6
 
 
@@ -19,19 +19,24 @@ class NormalizedRows:
 
     def restored(self, rows: Tensor) -> Tensor:
         """`rows` [rows, d], given in normalized units, in those that the originals had."""
-        parts = rows.view(rows.shape[0], self.mean.shape[1], -1)
-        return (parts * self.deviation + self.mean).view_as(rows)
+        parts = rearrange(rows, "rows (parts d) -> rows parts d", parts=self.mean.shape[1])
+        return _joined(parts * self.deviation + self.mean)
 
 
 def normalize_rows(x: Tensor, parts: int, eps: float = 0.0, ddof: int = 0) -> NormalizedRows:
-    """`x` [rows, d], cut into `parts` of equal length: (x − mean) / (deviation + eps).
+    """Layer norm without weights of `x` [rows, parts · d]: (x − mean) / (deviation + eps) by part.
 
-    ddof: 0 divides the squares by n, 1 by n − 1, as torch's `std` does. SAELens and OpenAI's SAEs
+    ddof: 0 divides the squares by d, 1 by d − 1, as torch's `std` does. SAELens and OpenAI's SAEs
     take eps 1e-5 and ddof 1, and put the deviation back without eps.
     """
-    cut = x.reshape(x.shape[0], parts, -1)
+    cut = rearrange(x, "rows (parts d) -> rows parts d", parts=parts)
     mean = cut.mean(2, keepdim=True)
     centered = cut - mean
     variance = centered.square().sum(2, keepdim=True) / (cut.shape[2] - ddof)
-    deviation = variance.sqrt().clamp(min=_SMALLEST)
-    return NormalizedRows(torch.div(centered, deviation + eps).view(x.shape), mean, deviation)
+    deviation = variance.sqrt()
+    normalized = centered / (deviation + eps).clamp(min=_SMALLEST)
+    return NormalizedRows(_joined(normalized), mean, deviation)
+
+
+def _joined(parts: Tensor) -> Tensor:
+    return rearrange(parts, "rows parts d -> rows (parts d)")

@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .allocator import keep_freed_memory
 from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .normalization import Normalization
 from .run import train
@@ -13,6 +14,7 @@ __all__ = [
     "SAETrainer",
     "TrainConfig",
     "TrainedSAE",
+    "keep_freed_memory",
     "peak_lr",
     "train",
     "with_sae_options",

@@ -1,4 +1,4 @@
-"""Memory that a training step gives back is kept for the next one."""
+"""The C library's allocator: memory that a training step frees is kept for the next one."""
 
 import ctypes
 import functools
@@ -13,9 +13,9 @@ def keep_freed_memory() -> None:
     """Has the C library keep freed blocks of up to 1 GiB instead of giving them to the system.
 
     Gradients and temporaries of a step are megabytes, come and go in every step, and would be
-    mapped and cleared page by page each time: 7 to 13 % of a step where that happens. It counts for
-    the whole process, which keeps as much memory as it once needed. Other C libraries than glibc
-    are left as they are.
+    mapped and cleared page by page each time: 7 to 13 % of a step where that happens. It holds for
+    the whole process, which then keeps as much memory as it once needed: `train` calls it on a CPU,
+    a `SAETrainer` used alone doesn't. Other C libraries than glibc are left as they are.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -2,50 +2,77 @@
 
 RUN/checkpoints/step-00001000/
   state.safetensors     weights, optimizer, counters of every SAE, as `name/key`
-  state.json            the step, the loader's place
+  state.json            the step, the loader's position, the digest of both files' content
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import LmsaesError
+
+STATE, TENSORS = "state.json", "state.safetensors"
 
 
 def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any) -> None:
-    """Writes the checkpoint of `step` and then removes older ones."""
+    """Writes the checkpoint of `step` and then, when it is safely on the disk, removes others."""
     folder = run / "checkpoints"
     part = folder / ".part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, part / "state.safetensors")
-    (part / "state.json").write_text(json.dumps({"step": step, "state": state}))
+    with replacing(part / TENSORS) as temporary:
+        save_file({k: v.contiguous().cpu() for k, v in tensors.items()}, temporary)
+    content = {"step": step, "state": state, "sha256": _digest(part / TENSORS, step, state)}
+    replace_file(part / STATE, json.dumps(content).encode())
     final = folder / f"step-{step:08d}"
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
+    sync_folder(folder)
     for other in folder.glob("step-*"):
         if other != final:
             shutil.rmtree(other)
 
 
 def load_checkpoint(run: Path) -> tuple[int, dict[str, Tensor], Any] | None:
-    """Step, tensors and state of the newest checkpoint; None where there is none."""
+    """Step, tensors and state of the newest checkpoint; None where there is none.
+
+    Raises LmsaesError when it is damaged, be it by a single bit.
+    """
     found = sorted((run / "checkpoints").glob("step-*"))
     if not found:
         return None
+    newest = found[-1]
     try:
-        content = json.loads((found[-1] / "state.json").read_text())
-        return content["step"], load_file(found[-1] / "state.safetensors"), content["state"]
-    except (OSError, ValueError, KeyError) as error:
-        raise LmsaesError(
-            f"{found[-1]} is damaged: {error}", "remove it, or train again with --overwrite"
-        ) from None
+        content = json.loads((newest / STATE).read_bytes())
+        step, state, digest = content["step"], content["state"], content["sha256"]
+        if digest != _digest(newest / TENSORS, step, state):
+            raise _damaged(newest, "its content has another digest")
+        return step, load_file(newest / TENSORS), state
+    except KeyError as error:
+        raise _damaged(newest, f"{STATE} has no {error}") from None
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise _damaged(newest, str(error)) from None
 
 
 def remove_checkpoints(run: Path) -> None:
     """Removes every checkpoint of a run."""
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def _digest(tensors: Path, step: int, state: Any) -> str:
+    """sha256 of the tensors' file, the step and the state."""
+    with tensors.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    digest.update(json.dumps([step, state], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _damaged(folder: Path, why: str) -> LmsaesError:
+    return LmsaesError(f"{folder} is damaged: {why}", "remove it, or train again with --overwrite")

@@ -1,4 +1,4 @@
-"""Sums that a training step adds to on the device, and the numbers they make."""
+"""What training measures of an SAE between two reports: loss, FVU and L0 as means over steps."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from lmsaes.errors import ConfigError
+from lmsaes.evaluation import ReconstructionSums
 from lmsaes.sae import StepOutput
 
 
@@ -25,33 +27,37 @@ class MetricSums:
 
     def __init__(self, device: torch.device) -> None:
         self.steps = 0
-        self.rows = 0
-        self.sums = torch.zeros(3, dtype=torch.float64, device=device)  # loss, error, firings
+        self.reconstruction = ReconstructionSums(device)
+        self.loss = torch.zeros_like(self.reconstruction.sums[0])
 
     def add(self, output: StepOutput, rows: int) -> None:
         self.steps += 1
-        self.rows += rows
-        self.sums += torch.stack(
-            [output.loss.detach(), output.squared_error, output.firings.sum()]
-        ).double()
+        self.loss += output.loss.detach()
+        self.reconstruction.add(output.squared_error, output.firings, rows)
 
     def averages(self, variance: float) -> Averages:
-        """`variance`: expected squared distance of a target row from the mean, training units."""
-        loss, squared_error, firings = self.sums.tolist()
-        rows = max(self.rows, 1)
-        return Averages(
-            loss / max(self.steps, 1), squared_error / (rows * variance), firings / rows, self.rows
-        )
+        """Means over the steps so far.
+
+        `variance` is the expected squared distance of a target row from the mean, in training
+        units. Raises ConfigError when no step has been added.
+        """
+        fvu, l0 = self.reconstruction.fvu(variance), self.reconstruction.l0
+        if fvu is None or l0 is None:
+            raise ConfigError("no step has been measured yet", "train to the end of the run first")
+        return Averages(float(self.loss) / self.steps, fvu, l0, self.reconstruction.rows)
 
     def reset(self) -> None:
-        self.steps = self.rows = 0
-        self.sums.zero_()
+        self.steps = 0
+        self.loss.zero_()
+        self.reconstruction.reset()
 
     def state(self) -> Tensor:
         """float64 [5]: counts and sums in one tensor."""
-        counts = torch.tensor([self.steps, self.rows], dtype=torch.float64)
-        return torch.cat([counts, self.sums.cpu()])
+        counts = torch.tensor([self.steps, self.reconstruction.rows], dtype=torch.float64)
+        sums = torch.stack([self.loss, *self.reconstruction.sums])
+        return torch.cat([counts, sums.cpu().double()])
 
     def load_state(self, state: Tensor) -> None:
-        self.steps, self.rows = int(state[0]), int(state[1])
-        self.sums.copy_(state[2:])
+        self.steps, self.reconstruction.rows = int(state[0]), int(state[1])
+        self.loss.copy_(state[2])
+        self.reconstruction.sums.copy_(state[3:])

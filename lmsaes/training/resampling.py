@@ -34,7 +34,7 @@ def resample(
     if dead.shape[0] == 0 or not alive.any():
         return
     loss = sae.residual(x, target).square().sum(1)
-    chances = loss.square().double().cpu()
+    chances = loss.square().cpu().double()
     rows = torch.multinomial(chances, dead.shape[0], replacement=True, generator=generator)
     inputs, outputs = x[rows.to(x.device)], target[rows.to(x.device)]
     encoder_norm = _ENCODER_SHARE * row_norms(sae.W_enc[alive]).mean()

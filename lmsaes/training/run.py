@@ -24,6 +24,7 @@ from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
+from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.initialization import new_sae, sample_rows
@@ -32,10 +33,12 @@ from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.resources import check_memory, memory_needed
 from lmsaes.training.run_folder import (
+    LOCK_FILE,
     TrainedSAE,
     check_folder,
     finished,
     forget_later_metrics,
+    lock_run,
     remove_run,
 )
 from lmsaes.training.schedules import DEAD_WINDOW
@@ -63,6 +66,9 @@ def train(
 
     Called again with the same arguments it continues an unfinished run, and returns a finished
     one's results; `shuffle_buffer` may then be another one, if it holds the run's pool.
+
+    On a CPU it changes one thing of its process for good: the C library keeps freed memory
+    (`keep_freed_memory`). While it runs, the run's folder is locked.
 
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
     CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
@@ -92,35 +98,41 @@ def train(
         "log_every": config.log_every,
         "saes": [sae.model_dump() for sae in saes],
     }
-    begun = check_folder(run, asked, overwrite)
+    check_folder(run, asked, overwrite)
     results = None if overwrite else finished(run, saes)
     if results is not None:
         _log.info("%s is finished: nothing to do", run)
         return results
-    loader = ShuffledLoader(
-        cache,
-        hooks=list(dict.fromkeys(h for sae in saes for h in (*sae.inputs, *sae.outputs))),
-        batch_size=config.batch_size,
-        memory=config.shuffle_buffer,
-        seed=config.seed,
-        device=resolve_device(config.device),
-        pool_device=config.pool_device,
-        drop_special=config.drop_special,
-        skip_positions=config.skip_positions,
-        max_norm=config.max_norm,
-        pool_rows=None if begun is None else begun.pool_rows,
-    )
-    with closing(loader):
-        if begun is None and not config.allow_poor_shuffle:
-            _check_shuffle(loader)
-        run_settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
-        work = _Run(cache, saes, run_settings, run, loader, config.checkpoint_every, config.wandb)
-        if overwrite:
-            remove_run(run)
-        run_settings.write(run)
-        if begun is None:
-            write_config(run / TRAIN_CONFIG, config)
-        return work.train()
+    with lock_run(run):
+        begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
+        if not overwrite and (results := finished(run, saes)) is not None:
+            return results
+        loader = ShuffledLoader(
+            cache,
+            hooks=list(dict.fromkeys(h for sae in saes for h in (*sae.inputs, *sae.outputs))),
+            batch_size=config.batch_size,
+            memory=config.shuffle_buffer,
+            seed=config.seed,
+            device=resolve_device(config.device),
+            pool_device=config.pool_device,
+            drop_special=config.drop_special,
+            skip_positions=config.skip_positions,
+            max_norm=config.max_norm,
+            pool_rows=None if begun is None else begun.pool_rows,
+        )
+        with closing(loader):
+            if begun is None and not config.allow_poor_shuffle:
+                _check_shuffle(loader)
+            run_settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
+            work = _Run(
+                cache, saes, run_settings, run, loader, config.checkpoint_every, config.wandb
+            )
+            if overwrite:
+                remove_run(run)
+            run_settings.write(run)
+            if begun is None:
+                write_config(run / TRAIN_CONFIG, config)
+            return work.train()
 
 
 class _Run:
@@ -137,6 +149,8 @@ class _Run:
         self.cache, self.settings, self.folder = cache, settings, folder
         self.loader, self.checkpoint_every = loader, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
+        if self.device.type == "cpu":
+            keep_freed_memory()
         pool = loader.memory_for(loader.pool_rows)
         self.memory = memory_needed(cache, saes, settings.batch_size, pool)
         check_memory(self.memory, loader.host_memory, self.device)
@@ -395,6 +409,10 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
     return config
 
 
+# Names in a run's folder that no SAE may have.
+_TAKEN = ("checkpoints", RUN_FILE, TRAIN_CONFIG, LOCK_FILE, "..")
+
+
 def _check_names(configs: Sequence[SAEConfig]) -> None:
     if not configs:
         raise ConfigError("there is no SAE to train", "give at least one configuration")
@@ -402,7 +420,7 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
-        if Path(label).name != label or label in ("checkpoints", RUN_FILE, TRAIN_CONFIG, ".."):
+        if Path(label).name != label or label in _TAKEN:
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
 
 

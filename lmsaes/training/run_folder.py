@@ -3,6 +3,7 @@
 RUN/
   train.toml        the configuration that repeats the run
   run.json          what its bits depend on
+  .lock             held by the process that trains
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
   relu-2/           …
@@ -10,15 +11,20 @@ RUN/
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmsaes.atomic import replace_file
 from lmsaes.errors import ConfigError
+from lmsaes.parallel import try_lock
 from lmsaes.sae import SAE, Metrics, SAEConfig
 from lmsaes.training.checkpoint import remove_checkpoints
 from lmsaes.training.settings import RUN_FILE, RunSettings
+
+LOCK_FILE = ".lock"
 
 
 @dataclass(frozen=True)
@@ -30,16 +36,37 @@ class TrainedSAE:
     metrics: Metrics
 
 
+@contextmanager
+def lock_run(run: Path) -> Generator[None]:
+    """Keeps other processes from training into the folder; a process that dies lets go of it.
+
+    Raises ConfigError while another process trains there, where the folder holds something else
+    than a run, or where it can't be written to.
+    """
+    _refuse_other_content(run)  # before a file is put into somebody's folder
+    try:
+        lock = try_lock(run / LOCK_FILE)
+    except OSError as error:
+        raise ConfigError(
+            f"can't write to {run}: {error.strerror}", "train into another folder"
+        ) from None
+    if lock is None:
+        raise ConfigError(
+            f"another process is training into {run}", "wait for it, or train into another folder"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettings | None:
     """The settings of the run to go on with, if there is one.
 
     Raises ConfigError for a folder that holds something else, or a run with other arguments.
     """
-    if not (run / RUN_FILE).is_file():
-        if run.exists() and (not run.is_dir() or any(run.iterdir())):
-            raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
-        return None
-    if overwrite:
+    _refuse_other_content(run)
+    if overwrite or not (run / RUN_FILE).is_file():
         return None
     begun = RunSettings.read(run)
     # what memory the pool gets is decided once, and checked where it is made
@@ -50,6 +77,13 @@ def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettin
             "train into another folder, or use --overwrite",
         )
     return begun
+
+
+def _refuse_other_content(run: Path) -> None:
+    if not run.exists() or (run / RUN_FILE).is_file():
+        return
+    if not run.is_dir() or any(file.name != LOCK_FILE for file in run.iterdir()):
+        raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
 
 
 def remove_run(run: Path) -> None:
@@ -74,7 +108,18 @@ def finished(run: Path, configs: Sequence[SAEConfig]) -> list[TrainedSAE] | None
 
 
 def forget_later_metrics(file: Path, step: int) -> None:
-    """Drops what was measured after the checkpoint that the run continues from."""
-    lines = file.read_text().splitlines() if file.is_file() else []
-    kept = [line for line in lines if json.loads(line)["step"] <= step]
-    file.write_text("".join(line + "\n" for line in kept))
+    """Drops what was measured after the checkpoint that the run continues from.
+
+    A line that isn't whole, which a crash may leave at the end, is dropped too. The file is made
+    where there is none, and otherwise replaced in one step.
+    """
+    lines = file.read_bytes().splitlines() if file.is_file() else []
+    kept = [line for line in lines if (measured := _step_of(line)) is not None and measured <= step]
+    replace_file(file, b"".join(line + b"\n" for line in kept))
+
+
+def _step_of(line: bytes) -> int | None:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError):
+        return None

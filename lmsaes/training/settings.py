@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from lmsaes.atomic import replace_file
 from lmsaes.errors import ConfigError
 from lmsaes.sae import AnyConfig
 
@@ -30,9 +31,8 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
 
     def write(self, run: Path) -> None:
         run.mkdir(parents=True, exist_ok=True)
-        part = run / (RUN_FILE + ".part")
-        part.write_text(self.model_dump_json(indent=2, exclude_none=True) + "\n")
-        part.replace(run / RUN_FILE)
+        content = self.model_dump_json(indent=2, exclude_none=True) + "\n"
+        replace_file(run / RUN_FILE, content.encode())
 
     @staticmethod
     def read(run: Path) -> RunSettings:

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from lmsaes.errors import ConfigError
+from lmsaes.evaluation import dead_fraction
 from lmsaes.sae import SAE, Metrics, StepOutput, row_norms
-from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import (
@@ -33,8 +33,9 @@ _ASKED_EVERY = 8
 class SAETrainer:
     """An SAE, its optimizer, its place in the schedule and its count of silent features.
 
-    `step` waits for the device once in eight steps, where silent features are revived: to ask which
-    they are. `report` and `final_metrics` do wait.
+    `step` waits for the device once in eight steps where an auxiliary loss is on: to learn which
+    features are silent. `report` and `final_metrics` do wait. Nothing outside is changed: who runs
+    many steps on a CPU may call `keep_freed_memory` first, as `train` does.
     """
 
     def __init__(
@@ -58,8 +59,6 @@ class SAETrainer:
         )
         self.dead_window = dead_window_tokens(config, tokens)
         self.device = sae.W_enc.device
-        if self.device.type == "cpu":
-            keep_freed_memory()
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
@@ -167,7 +166,7 @@ class SAETrainer:
         )
 
     def _dead_fraction(self) -> float:
-        return float((self.silent_for >= self.dead_window).float().mean())
+        return dead_fraction(self.silent_for, self.dead_window)
 
     def finished_sae(self) -> SAE:
         """A copy that takes raw activations."""

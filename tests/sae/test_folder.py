@@ -1,10 +1,15 @@
 """Saving, loading, folding, and what a wrong folder says."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.sae import (
@@ -155,6 +160,15 @@ def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
     with_config({"features": 41, "config": good["config"] | {"features": 41}})
     with pytest.raises(SAEError, match="'W_enc' is"):
         SAE.load(folder)
+    with_config({"features": 41})
+    with pytest.raises(SAEError, match="41 features, by its settings 40"):
+        SAE.load(folder)
+    with_config({"d_in": 0})
+    with pytest.raises(SAEError, match="d_in"):
+        SAE.load(folder)
+    (folder / "config.json").write_text("[" * 100_000)
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(folder)
     (folder / "config.json").write_text("{")
     with pytest.raises(SAEError, match="is damaged"):
         SAE.load(folder)
@@ -166,3 +180,133 @@ def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
     (folder / "weights.safetensors").unlink()
     with pytest.raises(SAEError, match="is incomplete"):
         SAE.load(folder)
+
+
+def saved(folder: Path, seed: int = 0) -> Path:
+    SAE.create(TopKConfig(features=40, k=5, seed=seed), D).save(folder)
+    return folder
+
+
+def test_one_flipped_bit_of_the_weights_is_found(tmp_path: Path):
+    file = saved(tmp_path) / "weights.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(SAEError, match="its digest is not the one in") as error:
+        SAE.load(tmp_path)
+    assert str(file) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_another_saes_weights_are_found(tmp_path: Path):
+    other = saved(tmp_path / "other", seed=1) / "weights.safetensors"
+    shutil.copy(other, saved(tmp_path / "sae") / "weights.safetensors")
+    with pytest.raises(SAEError, match="its digest is not the one in"):
+        SAE.load(tmp_path / "sae")
+
+
+@pytest.mark.parametrize("part", [0, 0.5, 0.999])
+def test_weights_that_are_cut_off_are_found(tmp_path: Path, part: float):
+    file = saved(tmp_path) / "weights.safetensors"
+    file.write_bytes(file.read_bytes()[: int(part * file.stat().st_size)])
+    with pytest.raises(SAEError, match="is damaged"):
+        SAE.load(tmp_path)
+
+
+def without_digest(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """As somebody else's program may write it."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"weights_sha256": None}))
+    save_file(weights, folder / "weights.safetensors")
+
+
+def test_a_tensor_that_is_not_the_architectures_is_refused(tmp_path: Path):
+    weights = load_file(saved(tmp_path) / "weights.safetensors")
+    without_digest(tmp_path, weights | {"threshold": torch.ones(40)})
+    with pytest.raises(SAEError, match="'threshold' is not a topk SAE's"):
+        SAE.load(tmp_path)
+
+
+def test_a_missing_tensor_is_named(tmp_path: Path):
+    weights = load_file(saved(tmp_path) / "weights.safetensors")
+    del weights["b_dec"]
+    without_digest(tmp_path, weights)
+    with pytest.raises(SAEError, match="'b_dec' is missing"):
+        SAE.load(tmp_path)
+
+
+@pytest.mark.parametrize("umask", [0o077, 0o000])
+def test_others_can_read_a_saved_sae_whatever_the_umask(tmp_path: Path, umask: int):
+    before = os.umask(umask)
+    try:
+        saved(tmp_path / "sae")
+    finally:
+        os.umask(before)
+    modes = {file.name: file.stat().st_mode & 0o777 for file in (tmp_path / "sae").iterdir()}
+    assert modes == {"config.json": 0o644, "weights.safetensors": 0o644}
+
+
+CUT_OFF = """
+import os, sys
+from pathlib import Path
+import torch
+from lmsaes.errors import SAEError
+from lmsaes.sae import SAE, TopKConfig
+
+old, new = (SAE.create(TopKConfig(features=40, k=5, seed=seed), 8) for seed in (0, 1))
+
+def cut_off(folder, number):
+    # A process that ends just before its file operation `number`; returns whether it did.
+    if (child := os.fork()) == 0:
+        left = [number]
+        def count(event, arguments):
+            if event in ("open", "os.rename", "os.remove", "os.chmod", "os.mkdir"):
+                if str(arguments[0]).startswith(str(folder)):
+                    left[0] -= 1
+                    if left[0] < 0:
+                        os._exit(9)
+        sys.addaudithook(count)
+        new.save(folder)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+
+def found(folder):
+    try:
+        W_enc = SAE.load(folder).W_enc
+    except SAEError as error:
+        assert "config.json is missing" in str(error) or "is not a folder" in str(error), error
+        return "none"
+    return "old" if torch.equal(W_enc, old.W_enc) else "new" * torch.equal(W_enc, new.W_enc)
+
+for before in ("none", "old"):
+    for number in range(100):
+        folder = Path(sys.argv[1]) / f"{before}-{number}"
+        if before == "old":
+            old.save(folder)
+        died = cut_off(folder, number)
+        after = found(folder)
+        new.save(folder)
+        print(before, after, found(folder))
+        if not died:
+            break
+"""
+
+
+def test_a_save_that_is_cut_off_leaves_the_old_sae_or_none(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-c", CUT_OFF, tmp_path],
+        env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork takes no other threads along
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    outcomes = [line.split() for line in done.stdout.splitlines()]
+    assert len(outcomes) > 10
+    for before in ("none", "old"):
+        mine = [after for start, after, _ in outcomes if start == before]
+        assert mine[-1] == "new"  # the one that was not cut off
+        stages = [before, "none", "new"]
+        assert mine == sorted(mine, key=stages.index)
+        assert "none" in mine
+    assert {again for *_, again in outcomes} == {"new"}

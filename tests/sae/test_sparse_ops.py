@@ -1,11 +1,14 @@
 """Sparse products against dense float64 ones, values and gradients."""
 
+from functools import partial
+
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lmsaes.sae.sparse import ops
 from lmsaes.sae.sparse.ops import (
     columns_product,
     linear_at,
@@ -105,6 +108,30 @@ def test_products_do_not_care_about_the_order_of_columns(problem: tuple[Tensor, 
     for each in (entries, entries.ordered()):
         at = products_at(each, x, W_dec)
         torch.testing.assert_close(at, (x @ W_dec.T)[entries.row_ids(), entries.indices])
+
+
+@settings(deadline=None, max_examples=50)
+@given(problems())
+def test_devices_without_sparse_products_give_the_same(problem: tuple[Tensor, Tensor, Tensor]):
+    matrix, W_dec, x = problem
+    entries = entries_of(matrix)
+    ids = torch.arange(0, len(W_dec), 2)
+
+    def results() -> list[Tensor]:
+        weight = W_dec.clone().requires_grad_()
+        rows_of(weight, ids).exp().sum().backward()
+        assert weight.grad is not None
+        made = [partial(rows_product, entries, W_dec), partial(columns_product, entries, x)]
+        made += [partial(products_at, each, x, W_dec) for each in (entries, entries.ordered())]
+        return [weight.grad.to_dense(), *(make() for make in made)]
+
+    expected = results()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(ops, "lacks_sparse_products", lambda tensor: True)
+        patched.setattr(torch, "sparse_csr_tensor", None)  # what such a device would refuse
+        patched.setattr(torch, "sparse_coo_tensor", None)
+        patched.setattr(torch.nn.functional, "embedding_bag", None)
+        torch.testing.assert_close(results(), expected)
 
 
 def test_non_contiguous_inputs_are_welcome():

@@ -86,7 +86,7 @@ def test_saved_saes_take_raw_activations_and_explain_them(run: Train, cache_path
 
 def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, tmp_path: Path):
     run()
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {
+    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
         "run.json",
         "train.toml",
         "topk-4",
@@ -181,7 +181,11 @@ def test_other_arguments_are_refused_by_name_unless_overwritten(run: Train, tmp_
     with pytest.raises(ConfigError, match=r"batch_size: 256 → 128.*saes\[0\]\.k: 4 → 5"):
         run([TopKConfig(features=48, k=5), CONFIGS[1]], batch_size=128)
     run([TopKConfig(features=48, k=5)], overwrite=True)
-    assert {p.name for p in (tmp_path / "run").iterdir()} == {"run.json", "train.toml", "topk-5"}
+    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
+        "run.json",
+        "train.toml",
+        "topk-5",
+    }
 
 
 def test_a_folder_of_something_else_is_left_alone(run: Train, tmp_path: Path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import typer
+
 from lmsaes.cli.app import app
 
 SOURCES = Path(__file__).parents[2] / "ui" / "src"

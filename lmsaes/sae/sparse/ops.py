@@ -15,6 +15,7 @@ the loss.
 The last two run over the entries sorted by feature. They are sorted once per step where their
 maker calls `SparseRows.ordered`. On a GPU with Triton the three kinds of product are kernels of our
 own (`triton_kernels.py`); the plain torch form is what they are tested against, and runs elsewhere.
+Apple's GPUs have no sparse products: there S is multiplied with its zeros.
 """
 
 import warnings
@@ -28,8 +29,11 @@ from torch import Tensor
 
 from lmsaes.sae.sparse.rows import SparseRows
 
-# torch says once per process that its CSR tensors are young; tests hold what is used of them.
-warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")
+# torch warns once per process, at the first CSR tensor, that they are in beta; tests hold what is
+# used of them. The first one is made here, where no other thread can meet the changed filters.
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    torch.sparse_csr_tensor(torch.tensor([0]), torch.tensor([]), torch.tensor([]), (0, 0))  # pyright: ignore[reportUnknownMemberType]
 
 # Share of entries other than zero above which they are all multiplied.
 _WORTH_KEEPING = 0.8
@@ -40,6 +44,11 @@ _HAS_TRITON = find_spec("triton") is not None
 def uses_kernels(tensor: Tensor) -> bool:
     """Whether products with this tensor run on our Triton kernels."""
     return tensor.is_cuda and _HAS_TRITON
+
+
+def lacks_sparse_products(tensor: Tensor) -> bool:
+    """Whether this tensor's device has no sparse products."""
+    return tensor.device.type == "mps"
 
 
 def sparse_decode(features: SparseRows, W_dec: Tensor) -> Tensor:
@@ -112,6 +121,9 @@ def products_at(entries: SparseRows, left: Tensor, right: Tensor) -> Tensor:
 
 def _sampled(offsets: Tensor, indices: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """left[r] · right[indices] for the entries of each row r."""
+    if lacks_sparse_products(left):
+        rows = SparseRows(offsets, indices, indices, right.shape[0]).row_ids()
+        return (left @ right.T)[rows, indices]
     pattern = torch.sparse_csr_tensor(  # pyright: ignore[reportUnknownMemberType]
         offsets,
         indices,
@@ -129,6 +141,8 @@ def _segments(offsets: Tensor, indices: Tensor, values: Tensor, dense: Tensor) -
         from lmsaes.sae.sparse import triton_kernels
 
         return triton_kernels.segments_product(offsets, indices, values, dense)
+    if lacks_sparse_products(dense):
+        return SparseRows(offsets, indices, values, dense.shape[0]).dense() @ dense
     if values.device.type == "cpu":
         offsets, indices, values = _without_zeros(offsets, indices, values)
         if indices.shape[0] < 2**31:  # a tenth to a fifth faster in four bytes
@@ -227,7 +241,9 @@ class _RowsOf(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor):
         (ids,) = ctx.saved_tensors
-        # Said to be coalesced, as it is: a GPU would make the host wait to find out.
+        if lacks_sparse_products(ids):
+            return gradients[0].new_zeros(ctx.shape).index_copy_(0, ids, gradients[0]), None
+        # Coalesced, as it is: a GPU would make the host wait to find out.
         sparse = torch.sparse_coo_tensor(
             ids[None], gradients[0], ctx.shape, is_coalesced=True, check_invariants=False
         )
