@@ -191,7 +191,9 @@ def _batches(
         if manifest.documents:
             documents = cache.documents(start, stop)
             documents[documents >= 0] += before[index]
-        return _Batch(tokens, rows, cache.valid(tokens), _text_end(cache, stop), documents)
+        return _Batch(
+            tokens, rows, cache.valid_positions(tokens), _text_end(cache, stop), documents
+        )
 
     pieces = itertools.chain.from_iterable(_pieces(runs, *span) for span in spans)
     yield from map_ahead(lambda piece: read(*piece), pieces, _READ_AHEAD, "read source")

@@ -263,7 +263,7 @@ def _kept(cache: ActivationCache, keep_special: bool) -> np.ndarray:
     kept = np.empty(cache.rows, bool)
     for shard in cache.manifest.shards:
         start, stop = shard.first_context, shard.first_context + shard.contexts
-        part = cache.valid(cache.tokens(start, stop)).flatten().numpy()
+        part = cache.valid_positions(cache.tokens(start, stop)).flatten().numpy()
         kept[start * cache.context_size : stop * cache.context_size] = part
     return kept
 

@@ -19,7 +19,7 @@ _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on
 
 
 def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
-    """The command with --debug, without which a failure is told in one line."""
+    """The command with --debug, without which a failure is one line."""
 
     @functools.wraps(function)
     def run(*, debug: bool, **arguments: Any) -> None:

@@ -79,7 +79,7 @@ def verify(
         typer.echo(json.dumps(found))
     else:
         if checked is not None:
-            _print_recheck(checked)
+            _print_verification(checked)
         for fault in faults:
             typer.echo(f"error: {fault}", err=True)
         if not faults:
@@ -89,7 +89,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print_recheck(checked: "Verification") -> None:
+def _print_verification(checked: "Verification") -> None:
     typer.echo(
         f"{len(checked.contexts)} contexts again through {checked.model} ({checked.weights} "
         f"weights, {checked.dtype}, {checked.attention}, {checked.device})"

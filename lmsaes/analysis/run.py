@@ -1,6 +1,6 @@
 """Stage three: one pass over the cache for many SAEs, then what was found goes into MongoDB.
 
-cache ─► chunk of contexts ─► each SAE's encoder ─► its miner ─┐
+cache ─► chunk of contexts ─► each SAE's encoder ─► its statistics ─┐
 language model ─► unembedding, token strings ──────────────────┴─► database
 """
 
@@ -92,7 +92,7 @@ def analyze(
         )
         _announce(todo, cache, database, where)
         with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
-            _mine(todo, cache, where, bar)
+            _read_cache(todo, cache, where, bar)
             _store(todo, cache, database, lm, bar)
         finished = {r.name: r for r in database.saes()}
     return [finished[job.name] for job in jobs]
@@ -110,7 +110,7 @@ class _Job:
     hooks: tuple[str, ...]
     target: str | None
     features: slice
-    miner: FeatureStatistics
+    statistics: FeatureStatistics
     reconstruction: ReconstructionSums
     record: SAERecord | None = field(default=None)
 
@@ -191,7 +191,7 @@ def _job(
         hooks=hooks,
         target=target,
         features=wanted,
-        miner=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
+        statistics=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
         reconstruction=ReconstructionSums(device),
     )
 
@@ -227,7 +227,7 @@ def _announce(
     jobs: list[_Job], cache: ActivationCache, database: Database, device: torch.device
 ) -> None:
     for job in jobs:
-        memory = job.count * job.miner.top * (cache.context_size * 2 + 20)
+        memory = job.count * job.statistics.top * (cache.context_size * 2 + 20)
         _log.info(
             "analyze: %s, %d features of %s, %s in memory",
             job.name,
@@ -247,14 +247,14 @@ def _announce(
 def _phases(jobs: list[_Job], cache: ActivationCache) -> list[Phase]:
     """What follows the pass over the cache; how many contexts are kept is only known after it."""
     features = sum(job.count for job in jobs)
-    kept = sum(job.count * job.miner.top for job in jobs)
+    kept = sum(job.count * job.statistics.top for job in jobs)
     return [
         Phase("storing contexts", min(cache.contexts, kept), "contexts", _SECONDS_PER_CONTEXT),
         Phase("storing features", 2 * features, "records", _SECONDS_PER_RECORD),
     ]
 
 
-def _mine(
+def _read_cache(
     jobs: list[_Job], cache: ActivationCache, device: torch.device, bar: ProgressReporter
 ) -> None:
     """The one pass: every chunk goes through every SAE."""
@@ -265,21 +265,21 @@ def _mine(
     with torch.inference_mode():
         for start in range(0, cache.contexts, step):
             stop = min(start + step, cache.contexts)
-            valid = cache.valid(cache.tokens(start, stop)).reshape(-1).to(device)
+            valid = cache.valid_positions(cache.tokens(start, stop)).reshape(-1).to(device)
             chunk = {
                 hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
                 for hook in hooks
             }
             for job in jobs:
-                _mine_chunk(job, start, chunk, valid)
+                _add_chunk(job, start, chunk, valid)
             bar.advance((stop - start) * cache.context_size)
 
 
-def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
+def _add_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
     x = torch.cat([chunk[hook] for hook in job.hooks], 1)
     encoded = job.sae.encode(x, None if job.whole else job.features)
     encoded = encoded.where(valid[encoded.row_ids()])
-    job.miner.add(start, encoded)
+    job.statistics.add(start, encoded)
     squared_error = x.new_zeros(())
     if job.whole:
         y = chunk[job.target] if job.target else x
@@ -299,9 +299,9 @@ def _store(
     vocabulary = cache.manifest.text.tokenizer_hash
     unembedding = lm.unembedding()
     database.put_vocabulary(vocabulary, token_strings(lm.tokenizer, unembedding.shape[1]))
-    winners = torch.cat([job.miner.winners() for job in jobs]).unique().tolist()
-    bar.next_phase(len(winners))
-    for ids in _runs(winners):
+    shown = torch.cat([job.statistics.stored_contexts() for job in jobs]).unique().tolist()
+    bar.next_phase(len(shown))
+    for ids in _runs(shown):
         tokens = cache.tokens(ids[0], ids[-1] + 1).numpy()
         database.put_contexts(cache.identity, np.array(ids), tokens)
         bar.advance(len(ids))
@@ -311,12 +311,12 @@ def _store(
         weights = _logit_weights(job, unembedding)
         database.put_features(job.name, job.id, _counted(_features(job, weights), bar))
         database.put_samples(job.name, job.id, _counted(_samples(job), bar))
-        miner = job.miner
+        statistics = job.statistics
         columns = {
-            "firings": miner.firings,
-            "density": miner.firings.double() / max(job.reconstruction.rows, 1),
-            "maximum": miner.maximum,
-            "mean": miner.sums / miner.firings.clamp(min=1),
+            "firings": statistics.firings,
+            "density": statistics.firings.double() / max(job.reconstruction.rows, 1),
+            "maximum": statistics.maximum,
+            "mean": statistics.sums / statistics.firings.clamp(min=1),
         }
         database.put_columns(
             job.name,
@@ -351,10 +351,14 @@ def _logit_weights(job: _Job, unembedding: Tensor) -> Iterator[LogitWeights]:
 
 
 def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRecord]:
-    miner = job.miner
-    firings, sums, maximum = miner.firings.tolist(), miner.sums.tolist(), miner.maximum.tolist()
+    statistics = job.statistics
+    firings, sums, maximum = (
+        statistics.firings.tolist(),
+        statistics.sums.tolist(),
+        statistics.maximum.tolist(),
+    )
     for index, (promotes, suppresses) in enumerate(weights):
-        counts, end = miner.histogram(index)
+        counts, end = statistics.histogram(index)
         yield FeatureRecord(
             index=job.features.start + index,
             firings=firings[index],
@@ -370,7 +374,7 @@ def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRec
 
 def _samples(job: _Job) -> Iterator[SampleRecord]:
     for index in range(job.count):
-        contexts, activations = job.miner.top_contexts(index)
+        contexts, activations = job.statistics.top_contexts(index)
         yield SampleRecord(
             index=job.features.start + index,
             group="top",
@@ -396,7 +400,7 @@ def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
         measured = Metrics(
             fvu=origin.metrics.fvu if fvu is None else fvu,
             l0=l0 or 0.0,
-            dead_fraction=never_fired_fraction(job.miner.firings),
+            dead_fraction=never_fired_fraction(job.statistics.firings),
             rows=sums.rows,
         )
     return SAERecord(

@@ -124,7 +124,7 @@ class FeatureStatistics:
             self._activations[self._slots[feature][found]].cpu().numpy(),
         )
 
-    def winners(self) -> Tensor:
+    def stored_contexts(self) -> Tensor:
         """Numbers of all contexts in some top list, ascending."""
         return self._contexts[self._contexts >= 0].unique()
 

@@ -145,7 +145,7 @@ class ActivationCache:
             )
         return hook
 
-    def valid(self, tokens: torch.Tensor) -> torch.Tensor:
+    def valid_positions(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which positions of `tokens` [contexts, context_size] are valid, as bool.
 
         Special tokens and each context's first position are not: their activations can be

@@ -209,7 +209,7 @@ def add_hooks(
     if writer.lacks_channels and writer.ranks.size > 1:
         if writer.ranks.rank == 0:
             tokens = cache.tokens(0, _batch_at(writer, 0))
-            writer.fix_channels(lm.activations(tokens, hooks), cache.valid(tokens))
+            writer.fix_channels(lm.activations(tokens, hooks), cache.valid_positions(tokens))
         writer.meet()
     spans = [writer.span(shard) for shard in writer.shards]
     then = [Phase("caching", tokens_after // writer.ranks.size, "tokens")] if tokens_after else []
@@ -218,7 +218,7 @@ def add_hooks(
             for start in range(first, first + contexts, step):
                 tokens = cache.tokens(start, min(start + step, first + contexts))
                 activations = lm.activations(tokens, hooks)
-                writer.write(tokens, activations, cache.valid(tokens), None)
+                writer.write(tokens, activations, cache.valid_positions(tokens), None)
                 bar.advance(tokens.numel())
         writer.finish()
 

@@ -112,6 +112,6 @@ def _valid(
         if block.shard != shard:  # token ids are read a shard at a time
             shard, first = block.shard, block.first
             contexts = cache.manifest.shards[shard].contexts
-            valid = cache.valid(cache.tokens(first, first + contexts))
+            valid = cache.valid_positions(cache.tokens(first, first + contexts))
         start = block.first - first
         yield valid[start : start + block.contexts]

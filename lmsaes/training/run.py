@@ -343,7 +343,7 @@ class _Run:
         remove_checkpoints(self.folder)
         return results
 
-    # ── what is said before it starts ────────────────────────────────────────────────────────
+    # ── before it starts ─────────────────────────────────────────────────────────────────────
 
     def _announce(self) -> None:
         rows = self.loader.rows

@@ -48,7 +48,7 @@ def dead_window_tokens(config: SAEConfig, tokens: int) -> int:
 
 
 def aux_after_tokens(config: SAEConfig, features: int) -> int:
-    """Tokens of silence after which the auxiliary losses take a feature up.
+    """Tokens without firing after which the auxiliary losses start for a feature.
 
     40 · features / L0, in which a feature of average frequency fires forty times: one that has
     to wait for millions of tokens is lost to a short run (docs/notes/experiments.md). A

@@ -92,7 +92,7 @@ def test_what_is_written_is_read(
 def test_statistics_are_those_of_the_stored_rows(tmp_path):
     cache = made_up_cache(tmp_path / "c", 21, hooks={"a": 5}, dtype="float16")
     rows = cache.activations("a", 0, 21).double()
-    valid = cache.valid(cache.tokens(0, 21))
+    valid = cache.valid_positions(cache.tokens(0, 21))
     assert not valid[:, 0].any()
     assert (cache.tokens(0, 21)[valid] != 0).all()
     groups = {"statistics": rows.flatten(0, 1), "valid": rows[valid]}

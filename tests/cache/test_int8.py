@@ -172,7 +172,7 @@ def test_what_storing_lost_is_measured(tmp_path, format, dtype):
     )
     write_made_up_cache(tmp_path / "c", read_manifest(tmp_path / "c"))
     cache = ActivationCache.open(tmp_path / "c")
-    kept = cache.valid(cache.tokens(0, 20))
+    kept = cache.valid_positions(cache.tokens(0, 20))
     original = made_up_rows(0, 20, 4, 9)[kept].double()
     stored = cache.activations("hook", 0, 20)[kept].double()
     expected = (original - stored).square().sum() / (stored - stored.mean(0)).square().sum()

@@ -145,8 +145,10 @@ def test_losing_bits_is_measured_and_told(tmp_path):
         printed = tool("convert", tmp_path / "a", "--out", tmp_path / dtype, "--dtype", dtype)
         copied = ActivationCache.open(tmp_path / dtype)
         for hook in HOOKS:
-            exact = source.activations(hook, 0, 20)[source.valid(source.tokens(0, 20))].double()
-            rounded = copied.activations(hook, 0, 20)[source.valid(source.tokens(0, 20))]
+            exact = source.activations(hook, 0, 20)[
+                source.valid_positions(source.tokens(0, 20))
+            ].double()
+            rounded = copied.activations(hook, 0, 20)[source.valid_positions(source.tokens(0, 20))]
             lost = (exact - rounded.double()).square().sum() / (
                 exact - exact.mean(0)
             ).square().sum()

@@ -1,4 +1,4 @@
-"""Tools told of what is no cache, or to write where they can't: one line, nothing changed."""
+"""Tools given what is no cache, or a place that they can't write to: one line, nothing changed."""
 
 import json
 import shutil

@@ -59,7 +59,7 @@ def test_inspect_names_outlier_channels(tmp_path):
         writer.finish()
     cache = ActivationCache.open(tmp_path / "c")
     found = describe(cache)["hooks"]["h"]["outlier_channels"]
-    kept = rows[cache.valid(tokens)].double()
+    kept = rows[cache.valid_positions(tokens)].double()
     sizes = kept.square().mean(0).sqrt()
     assert [each["channel"] for each in found["largest"]] == [7, 30]
     assert found["count"] == 2

@@ -22,7 +22,7 @@ COMMON: dict[str, Any] = {**SMALL, "hooks": HOOKS}
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("harvest")
+    folder = tmp_path_factory.mktemp("capture")
     return {
         format: cache_activations(
             **COMMON, out=folder / format, tokens=1500, dtype="float32", format=format
@@ -219,11 +219,11 @@ def test_padding_is_nowhere_an_ordinary_position(tmp_path, language_model, packi
     tokens, documents = cache.tokens(0, 6), cache.documents(0, 6)
     padding = documents == -1
     assert padding.any()
-    assert not cache.valid(tokens)[padding].any()
+    assert not cache.valid_positions(tokens)[padding].any()
     assert (tokens[padding] == cache.manifest.text.padding_id).all()
     valid = cache.hooks[HOOKS[0]].valid
     assert valid is not None
-    assert valid.count == int(cache.valid(tokens).sum()) < 6 * 32 - int(padding.sum())
+    assert valid.count == int(cache.valid_positions(tokens).sum()) < 6 * 32 - int(padding.sum())
     # padding to the right changes nothing before it
     short = language_model.tokenizer.encode("Short.", add_special_tokens=False)
     alone = language_model.activations(torch.tensor([[0, *short]]), HOOKS[:1])[HOOKS[0]]

@@ -40,7 +40,7 @@ def rewritten(cache: ActivationCache, folder: Path, change: Any) -> ActivationCa
     tokens = cache.tokens(0, cache.contexts)
     rows = {h: change(h, cache.activations(h, 0, cache.contexts).clone()) for h in cache.hooks}
     documents = cache.documents(0, cache.contexts)
-    valid = cache.valid(tokens)
+    valid = cache.valid_positions(tokens)
     with CacheWriter(folder, manifest) as writer:
         start = 0
         while start < cache.contexts:

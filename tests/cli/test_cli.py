@@ -209,7 +209,7 @@ def test_saes_are_folders_that_load(run):
 def test_the_database_holds_what_a_brute_force_search_finds(cache, analyzed):
     opened = ActivationCache.open(cache)
     tokens = opened.tokens(0, opened.contexts)
-    valid = opened.valid(tokens)
+    valid = opened.valid_positions(tokens)
     x = opened.activations(HOOK, 0, opened.contexts).float()
     with Database() as database:
         records = database.saes()

@@ -87,7 +87,7 @@ def test_too_small_a_pool_and_too_many_ranks_are_refused():
         (20_000, 20_000, 512, 32),  # fits
     ],
 )
-def test_the_companions_of_a_row_are_as_many_as_the_formula_says(
+def test_the_same_context_rows_of_a_row_are_as_many_as_the_formula_says(
     rows, pool_rows, batch_size, context_size
 ):
     met: list[float] = []
@@ -100,7 +100,7 @@ def test_the_companions_of_a_row_are_as_many_as_the_formula_says(
     assert np.mean(met) == pytest.approx(expected, rel=0.03)
 
 
-def test_two_gibibytes_leave_a_row_less_than_one_companion():
+def test_two_gibibytes_leave_a_row_less_than_one_same_context_row():
     """d_model 768 in float16: GPT-2's rows, 100 M of them."""
     quality = shuffle_quality(100_000_000, 958_464, 4096, 128)
     assert quality.same_context_rows < 0.5
