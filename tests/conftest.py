@@ -5,6 +5,9 @@ import signal
 
 # Set before anything of Hugging Face is imported: no test may depend on a hub.
 os.environ["HF_HUB_OFFLINE"] = "1"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: threads that wait for each other would take turns on them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
