@@ -30,9 +30,9 @@ class FeatureStatistics:
         self._exponent = torch.full((features,), _NEVER, dtype=torch.int64, device=device)
         self._values = torch.zeros((features, top), device=device)
         self._contexts = torch.full((features, top), -1, dtype=torch.int64, device=device)
-        # A feature owns `top` slots, each with one context's activations token by token. They stay in
-        # the slot they were put in, and the ranking holds slot numbers: a newcomer that shifts all
-        # ranks moves numbers, not rows of activations, and takes the slot of whoever it drives out.
+        # A feature owns `top` slots, each with one context's activations token by token. They stay
+        # in the slot they were put in, and the ranking holds slot numbers: a newcomer that shifts
+        # all ranks moves numbers, not rows of activations, and takes the slot of the one it drops.
         self._slots = torch.arange(features * top, device=device).reshape(features, top)
         self._activations = torch.zeros(
             (features * top, context_size), dtype=torch.float16, device=device
