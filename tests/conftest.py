@@ -3,8 +3,11 @@
 import os
 import signal
 
-# Set before anything of Hugging Face is imported: no test may depend on a hub.
+# Set before anything of Hugging Face is imported: no test may depend on a hub, and commands run
+# inside this process are to be as quiet as in one of their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["TRANSFORMERS_VERBOSITY"] = "error"
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Workers share the cores: threads that wait for each other would take turns on them.
     os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -2,8 +2,8 @@
 
 language_model.py   load · find hooks · run to the last hook · unembed
     ├─ hooks.py     hook points by name or glob, and the shape of one token's vector
-    ├─ forward.py   the plain Hugging Face forward pass, where the bridge isn't needed
-    └─ _compat.py   the private parts of other libraries that this takes
+    ├─ forward.py   the direct forward pass, where the bridge isn't needed
+    └─ _compat.py   the private parts of other libraries that this touches
 """
 
 import lazy_loader

@@ -1,8 +1,8 @@
-"""The plain Hugging Face forward pass under TransformerLens' hook names.
+"""The direct forward pass: the Hugging Face model itself, under TransformerLens' hook names.
 
 TransformerLens' bridge wraps every module and needs eager attention; that costs 13 to 20 % of a
 forward pass. Hooks that are a module's input or output need neither: the bridge says which module
-and side a name means, the wrappers are taken out of the model again, and plain torch hooks on it
+and side a name means, the wrappers are taken out of the model again, and torch's own hooks on it
 give the same values at full speed, with fused attention.
 """
 
@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.exc import InductorError
 from torch.utils.hooks import RemovableHandle
 
-from lmsaes.errors import ModelError
+from lmsaes.errors import ModelError, first_line
+from lmsaes.model._compat import CompileError, attention_of, hook_points, unwrapped
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class DirectForward:
     def __init__(self, bridge: Any) -> None:
         self._model: Any = bridge.original_model
         self._wrapped: list[tuple[nn.Module, str, nn.Module]] = []
-        self._attention: str = self._model.config._attn_implementation
+        self._attention = attention_of(self._model)
         self._compiled: Callable[[Tensor], dict[str, Tensor]] | None = None
 
     def unwrap(self) -> None:
@@ -46,8 +45,6 @@ class DirectForward:
 
         Raises ValueError when the model has no fused attention.
         """
-        from transformer_lens.model_bridge.generalized_components.base import GeneralizedComponent
-
         pending: list[nn.Module] = [self._model]
         seen: set[int] = set()
         while pending:
@@ -56,9 +53,7 @@ class DirectForward:
                 continue
             seen.add(id(parent))
             for name, child in list(parent.named_children()):
-                raw: nn.Module | None = child
-                while isinstance(raw, GeneralizedComponent):
-                    raw = raw.original_component
+                raw = unwrapped(child)
                 if raw is None:
                     continue
                 if raw is not child:
@@ -75,7 +70,7 @@ class DirectForward:
             setattr(parent, name, child)
 
     def holds(self, sites: Sequence[HookSite]) -> bool:
-        """Whether all tapped modules belong to the unwrapped model."""
+        """Whether all sites' modules belong to the unwrapped model."""
         modules = {id(module) for module in self._model.modules()}
         return all(id(site.module) in modules for site in sites)
 
@@ -121,10 +116,9 @@ class DirectForward:
         def explained(tokens: Tensor) -> dict[str, Tensor]:
             try:
                 return compiled(tokens)
-            except (TorchDynamoException, InductorError) as error:
-                reason = str(error).strip().splitlines()[0].rstrip(".")
+            except CompileError as error:
                 raise ModelError(
-                    f"the model can't be compiled here: {reason}",
+                    f"the model can't be compiled here: {first_line(error)}",
                     "leave out --compile, or install a C++ compiler (on a GPU: Triton)",
                 ) from error
 
@@ -151,17 +145,13 @@ class _AllCaptured(Exception):
 
 def find_sites(bridge: Any, hooks: Sequence[str]) -> dict[str, HookSite] | None:
     """The module and side that each hook name means; None when one is neither an input nor an
-    output of a raw module. The bridge's wrappers must be in place."""
-    from transformer_lens.hook_points import HookPoint
-
-    modules = dict(bridge.named_modules())
-    paths = {id(m): path for path, m in modules.items() if isinstance(m, HookPoint)}
+    output of a module of the model's own. The bridge's wrappers must be in place."""
+    points = hook_points(bridge)
     sites: dict[str, HookSite] = {}
     for hook in hooks:
-        path = paths.get(id(bridge.hook_dict.get(hook)))
-        owner, _, side = (path or "").rpartition(".")
-        raw = getattr(modules.get(owner), "original_component", None)
-        if side not in ("hook_in", "hook_out") or not isinstance(raw, nn.Module):
+        component, side = points.get(hook, (None, ""))
+        module = unwrapped(component)
+        if side not in ("hook_in", "hook_out") or module is None or module is component:
             return None
-        sites[hook] = HookSite(raw, side == "hook_out")
+        sites[hook] = HookSite(module, side == "hook_out")
     return sites

@@ -2,22 +2,22 @@
 
 The model is loaded by `transformers` from safetensors alone (no pickle, no remote code) and
 wrapped by TransformerLens' `TransformerBridge`, which gives every hook point its name. Where the
-wrapping isn't needed to run it, it is taken off again (plain.py).
+wrapping isn't needed to run it, it is taken off again (forward.py).
 """
 
 import contextlib
 import hashlib
-import io
 import json
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from lmsaes.errors import ConfigError, ModelError, first_line
+from lmsaes.model._compat import boot_quietly, config_facts, official_name
 from lmsaes.model.forward import DirectForward, HookSite, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
@@ -35,7 +35,7 @@ class LanguageModel:
     ) -> None:
         self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
         self._shapes: NamedShapes | None = None
-        self._plain: DirectForward | None = None
+        self._direct: DirectForward | None = None
         self._sites: dict[str, HookSite] = {}
 
     @staticmethod
@@ -49,18 +49,14 @@ class LanguageModel:
         """Loads a model by TransformerLens or Hugging Face name, or from a local folder.
 
         weights: `raw` as published, or `processed` as TransformerLens does by default (layer
-        norms folded in, writing weights centerd).
+        norms folded in, writing weights centered).
 
         Raises ModelError when it can't be found, is no causal language model that
         TransformerLens knows, or has no safetensors weights.
         """
         from transformer_lens.model_bridge import TransformerBridge
         from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers import logging as transformers_logging
 
-        transformers_logging.set_verbosity_error()
-        transformers_logging.disable_progress_bar()
-        logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
         source = _source(name)
         torch_dtype = check_dtype(dtype)
         where = resolve_device(device)
@@ -80,7 +76,7 @@ class LanguageModel:
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise _load_error(name, error) from error
         model.eval().requires_grad_(False)
-        config_text = json.dumps(_plain_config(model.config), sort_keys=True, default=str)
+        config_text = json.dumps(config_facts(model.config), sort_keys=True, default=str)
         record = ModelRecord(
             name=str(Path(source).resolve()) if Path(source).is_dir() else source,
             revision=revision,
@@ -89,7 +85,7 @@ class LanguageModel:
             weights=weights,
             dtype=dtype,
         )
-        with _quiet():
+        with boot_quietly(where):
             try:
                 bridge = TransformerBridge.boot_transformers(
                     source, hf_model=model, tokenizer=tokenizer, device=where, dtype=torch_dtype
@@ -139,16 +135,16 @@ class LanguageModel:
     ) -> str:
         """Takes the fastest way to `hooks` from here on; returns the attention that it runs.
 
-        Raw weights and hooks on a module's input or output run on the plain Hugging Face model
+        Raw weights and hooks on a module's input or output run on the Hugging Face model itself
         with fused attention (`sdpa`), once a trial batch has shown that it gives the same values;
         everything else runs on the bridge (`eager`), whose other hooks are then still to be had.
 
-        compile: compiles the plain forward pass for `batch` (contexts, positions), which the trial
+        compile: compiles the direct forward pass for `batch` (contexts, positions), which the trial
         then has. Raises ConfigError where only the bridge gives the hooks, ModelError where this
         machine or torch can't compile the model.
         """
         sites = find_sites(self.bridge, hooks) if self.record.weights == "raw" else None
-        if sites is not None and self._take_plain_path(sites, compile, batch):
+        if sites is not None and self._try_direct_forward(sites, compile, batch):
             return "sdpa"
         if compile:
             raise ConfigError(
@@ -157,26 +153,26 @@ class LanguageModel:
             )
         return "eager"
 
-    def _take_plain_path(
+    def _try_direct_forward(
         self, sites: dict[str, HookSite], compile: bool, batch: tuple[int, int]
     ) -> bool:
-        """Goes over to the plain model if it gives what the bridge gives."""
+        """Runs on the model without wrappers from here on if that gives what the bridge gives."""
         generator = torch.Generator().manual_seed(0)
         trial = torch.randint(0, self.vocabulary, batch, generator=generator)
         expected = self.activations(trial, list(sites))
-        plain = DirectForward(self.bridge)
+        direct = DirectForward(self.bridge)
         try:
-            plain.unwrap()
-            if plain.holds(list(sites.values())):
+            direct.unwrap()
+            if direct.holds(list(sites.values())):
                 if compile:
-                    plain.compile(sites)
-                found = plain.run(trial.to(self.device), sites)
+                    direct.compile(sites)
+                found = direct.run(trial.to(self.device), sites)
                 if all(_close(_as_rows(found[hook]), expected[hook]) for hook in sites):
-                    self._plain, self._sites = plain, sites
+                    self._direct, self._sites = direct, sites
                     return True
         except ValueError:
             pass  # the architecture has no fused attention
-        plain.rewrap()
+        direct.rewrap()
         return False
 
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
@@ -185,8 +181,8 @@ class LanguageModel:
         The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
         [contexts, context_size, width] on the model's device.
         """
-        if self._plain is not None:
-            found = self._plain.run(self._upload(tokens), {h: self._sites[h] for h in hooks})
+        if self._direct is not None:
+            found = self._direct.run(self._upload(tokens), {h: self._sites[h] for h in hooks})
             return {hook: _as_rows(found[hook]) for hook in hooks}
         captured: dict[str, Tensor] = {}
 
@@ -243,7 +239,6 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     """A model's tokenizer without the model. Raises ModelError when there is none to be had."""
     from transformers import AutoTokenizer
 
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         return AutoTokenizer.from_pretrained(
             _source(name), revision=revision, trust_remote_code=False
@@ -261,18 +256,13 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
-    from transformer_lens.supported_models import MODEL_ALIASES
-
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")
         return name
     if name.startswith(("/", "./", "../", "~")) or name.count("/") > 1:
         raise ModelError(f"there is no folder '{name}'", "give a model's folder or its hub name")
-    for official, aliases in MODEL_ALIASES.items():
-        if name in aliases:
-            return official
-    return name
+    return official_name(name)
 
 
 def _load_error(name: str, error: Exception) -> ModelError:
@@ -288,12 +278,6 @@ def _load_error(name: str, error: Exception) -> ModelError:
     )
 
 
-def _plain_config(config: Any) -> dict[str, Any]:
-    """The model's configuration without what depends on the library or the way it was loaded."""
-    passing = {"transformers_version", "_name_or_path", "dtype", "torch_dtype"}
-    return {k: v for k, v in config.to_dict().items() if k not in passing}
-
-
 def _weights_hash(state: Mapping[str, Tensor]) -> str:
     """A hash of names, shapes and a spread of values of all weights: cheap, but it tells
     a fine-tuned model from its base."""
@@ -307,8 +291,8 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
 
 
 def _as_rows(value: Tensor) -> Tensor:
-    """One vector per token: heads are flattened."""
-    return value.flatten(2) if value.dim() > 3 else value
+    """One vector per token: those of its heads follow each other."""
+    return rearrange(value, "contexts positions ... -> contexts positions (...)")
 
 
 def _close(found: Tensor, expected: Tensor) -> bool:
@@ -317,15 +301,3 @@ def _close(found: Tensor, expected: Tensor) -> bool:
         return False
     error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
     return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """Keeps TransformerLens' notes off the screen while it wraps a model."""
-    level = logging.root.level
-    logging.root.setLevel(logging.ERROR)
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):
-            yield
-    finally:
-        logging.root.setLevel(level)

@@ -1,4 +1,4 @@
-"""The contract that every architecture keeps.
+"""SAE: the base class of every architecture.
 
     x [rows, d_in] ──encode──► SparseRows [rows, features] ──decode──► [rows, d_out]
 
@@ -29,7 +29,7 @@ from lmsaes.sae.sparse.rows import SparseRows
 
 @dataclass(slots=True)
 class StepOutput:
-    """What one batch tells an SAE. `loss` carries the graph; the rest is detached."""
+    """The result of one batch. `loss` carries the graph; the rest is detached."""
 
     loss: Tensor  # scalar
     squared_error: Tensor  # scalar: summed over rows and dimensions, in training units
@@ -180,8 +180,8 @@ class SAE(nn.Module, ABC):
     def auxiliary_loss(
         self, x: Tensor, residual: Tensor, pre: Tensor, dead: Tensor | None
     ) -> Tensor | float:
-        """What teaches the `dead` features from the residual [rows, d_out], which is given:
-        aux_weight · aux-k + ghost_weight · ghost gradients (`dead_features.py`).
+        """The auxiliary loss by which `dead` int64 [n] features learn from the residual
+        [rows, d_out]: aux_weight · AuxK + ghost_weight · ghost gradients (`auxiliary_losses.py`).
 
         `pre` [rows, features] are the pre-activations of x.
         """

@@ -1,4 +1,4 @@
-"""Losses that give features which have long been silent something to learn."""
+"""Auxiliary losses for dead features: AuxK and ghost gradients."""
 
 import torch
 from torch import Tensor
@@ -27,8 +27,8 @@ def aux_k_loss(
         loss = mean ‖e − ê‖² / mean ‖e‖²
 
     Divided by the residual, so that it means the same however much the live ones explain.
-    `residual` e [rows, d_out] is taken as given: live features get no gradient from it. `pre`
-    [rows, features] holds the pre-activations of `x`; `dead` int64 [n] the dead features' ids.
+    `residual` e [rows, d_out] carries no gradient: live features learn nothing from this loss.
+    `pre` [rows, features] holds the pre-activations of `x`; `dead` int64 [n] the dead features.
     """
     if dead.shape[0] <= _DENSE_UP_TO * k:
         values = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead]).relu()
@@ -54,7 +54,7 @@ def ghost_loss(
         ĝ = Σ over dead features of exp(z)·d, scaled to half of the residual's norm on each row
         loss = mean ‖e − ĝ‖² / d, scaled to the residual's own mean square
 
-    `residual` e [rows, d_out] is taken as given, and so are both scales.
+    Neither `residual` e [rows, d_out] nor the two scales carry a gradient.
     """
     pre = torch.nn.functional.linear(x, rows_of(W_enc, dead), b_enc[dead])
     # A row's common factor is undone by the scale, so the exponentials need not overflow.

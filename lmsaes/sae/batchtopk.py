@@ -66,8 +66,10 @@ def largest_by_selection(pre: Tensor, count: int) -> SparseRows:
 def largest_by_bound(pre: Tensor, count: int) -> SparseRows:
     """As `largest`, for positive entries, in one pass over `pre`.
 
-    A sample tells a bound that a few more than `count` entries exceed; these are collected and
-    cut exactly. Where the bound was too high, it is lowered and the pass repeated.
+    Sorting millions of pre-activations to find the k·rows largest would take longer than making
+    them. The quantile of a sample is a lower bound that a few more than `count` entries exceed;
+    these few are collected and cut exactly. Where the bound was too high (a sample is only a
+    sample), it is lowered and the pass repeated, so that the result never depends on the sample.
     """
     flat = pre.reshape(-1)
     # An odd stride, so that the sample doesn't meet the same few features again and again.

@@ -1,4 +1,4 @@
-"""Matryoshka: nested dictionaries, each good by itself (Bussmann et al. 2025, arXiv 2503.17547)."""
+"""Matryoshka: nested SAEs, each good by itself (Bussmann et al. 2025, arXiv 2503.17547)."""
 
 import torch
 from torch import Tensor
@@ -11,7 +11,7 @@ from lmsaes.sae.sparse.rows import SparseRows
 
 
 class Matryoshka(BatchTopK):
-    """loss = mean over prefixes of ‖y − x̂_prefix‖²/d + aux-k on the whole dictionary's error."""
+    """loss = mean over prefixes of ‖y − x̂_prefix‖²/d + aux-k on the whole SAE's residual."""
 
     config_type = MatryoshkaConfig
     bounds: Tensor

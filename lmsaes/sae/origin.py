@@ -1,4 +1,4 @@
-"""Where an SAE comes from: trained here on a cache, or imported from somebody else's format."""
+"""Provenance of an SAE: how it was trained here, or which other library's SAE it was."""
 
 from typing import Literal
 
@@ -38,7 +38,7 @@ class Provenance(BaseModel, extra="forbid"):
 class Imported(BaseModel, extra="forbid"):
     """What is known of an SAE that was not trained here."""
 
-    format: str  # whose layout it had, such as "saelens"
+    format: str  # the layout it had, such as "saelens"
     source: str  # hub repository and folder, or the path it was read from
     revision: str | None = None
     sae_id: str | None = None
@@ -51,4 +51,4 @@ class Imported(BaseModel, extra="forbid"):
     weights: Literal["raw", "processed"] | None = None  # which of the model's weights it expects
     dtype: str  # of its weights as they were stored
     max_relative_difference: float | None = None
-    """Between the owner's formula and ours on the same rows; None where it wasn't measured."""
+    """Between that library's formula and ours on the same rows; None where it wasn't measured."""

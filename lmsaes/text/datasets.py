@@ -6,7 +6,6 @@ Face hub; several of them make a mixture.
 
 import glob
 import hashlib
-import logging
 import math
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +18,7 @@ from zstandard import ZstdError
 
 from lmsaes.errors import ConfigError, DataError, first_line
 from lmsaes.provenance import DatasetRecord
+from lmsaes.text._compat import fingerprint_of
 
 _BUILDERS = {
     ".txt": "text",
@@ -67,9 +67,8 @@ def load_text(
 
     Raises DataError when there is no such dataset, split or column.
     """
-    from datasets import IterableDataset, disable_progress_bars
+    from datasets import IterableDataset
 
-    disable_progress_bars()
     path = Path(dataset)
     try:
         if path.is_file():
@@ -249,7 +248,7 @@ def _open_saved(path: Path, split: str) -> tuple[Any, str]:
                 f"'{path}' has no split '{split}'", "it has: " + ", ".join(map(str, data))
             )
         data = data[split]
-    return data, str(getattr(data, "_fingerprint"))  # noqa: B009 - datasets has no public name
+    return data, str(fingerprint_of(data))
 
 
 def _open_hub(
@@ -262,7 +261,6 @@ def _open_hub(
         *_COMPRESSED,
     }:
         raise DataError(f"there is no file or folder '{name}'")
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)
     try:
         data = load_dataset(name, config, split=split, revision=revision, streaming=streaming)
     except _UNREADABLE as error:
@@ -271,7 +269,7 @@ def _open_hub(
             f"from the Hugging Face hub ({first_line(error)})",
             "check the name, the split and the network",
         ) from error
-    return data, str(getattr(data, "_fingerprint", None) or revision or "stream")
+    return data, fingerprint_of(data) or revision or "stream"
 
 
 def _documents(dataset: Any, name: str, column: str, start: int) -> Iterator[str | list[int]]:

@@ -9,7 +9,6 @@ stands, so that it can start again from there.
 """
 
 import itertools
-import os
 import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -295,7 +294,3 @@ def _cut(text: str) -> list[str]:
         pieces.append(text[start : match.start()])
         start = match.start()
     return [*pieces, text[start:]]
-
-
-# Threads inside the tokenizer are safe here: nothing forks after it has run.
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")

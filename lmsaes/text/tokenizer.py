@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from lmsaes.text._compat import bytes_of_characters
+
 
 @dataclass(frozen=True)
 class TokenizerFacts:
@@ -52,9 +54,7 @@ def token_strings(tokenizer: Any, size: int) -> list[str]:
 
 def _byte_escapes(name: str) -> str:
     """A byte-level token's name as text, with what is no whole character as `\\x..`."""
-    from transformers.convert_slow_tokenizer import bytes_to_unicode
-
-    to_byte = {character: byte for byte, character in bytes_to_unicode().items()}
+    to_byte = bytes_of_characters()
     if any(character not in to_byte for character in name):
         return name
     return bytes(to_byte[c] for c in name).decode("utf-8", errors="backslashreplace")

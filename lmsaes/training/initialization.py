@@ -1,4 +1,4 @@
-"""Where an SAE starts: what of it is learned from a sample of the cache's rows before training."""
+"""Initialization of an SAE: its biases and first directions, from a sample of the cache's rows."""
 
 from collections.abc import Sequence
 
@@ -55,8 +55,8 @@ def geometric_median(rows: Tensor) -> Tensor:
 
 def active_directions(rows: Tensor) -> Tensor:
     """Orthonormal directions [r, d] that `rows` [n, d] vary along, the strongest first."""
-    centerd = (rows - rows.mean(0)).double()
-    variances, directions = torch.linalg.eigh(centerd.T @ centerd)
+    centered = (rows - rows.mean(0)).double()
+    variances, directions = torch.linalg.eigh(centered.T @ centered)
     shares = variances.flip(0).clamp(min=0).cumsum(0) / variances.clamp(min=0).sum()
     rank = 1 + int((shares < _ACTIVE_VARIANCE).sum())
     least = -(-rows.shape[1] * _ACTIVE_DIMENSIONS // 1)

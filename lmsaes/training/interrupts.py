@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the step is finished, the state saved, then the run stops."""
+"""Ctrl-C and SIGTERM while training: the step is finished, then the run saves and stops."""
 
 import signal
 import threading

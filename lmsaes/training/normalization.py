@@ -1,4 +1,4 @@
-"""Inputs are centerd and scaled while training, so that one learning rate suits every hook."""
+"""Normalization of inputs while training, so that one learning rate suits every hook."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Normalization:
     ) -> Normalization:
         """For one hook; `rows` float32 [n, d] are a sample, for the kinds in FROM_ROWS.
 
-        mean_square  centerd, and scaled so that E‖x − mean‖² = d
-        mean_norm    scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centerd
+        mean_square  centered, and scaled so that E‖x − mean‖² = d
+        mean_norm    scaled so that E‖x‖ = √d, as Anthropic and SAELens do; not centered
         layer_norm   each row to mean 0 and variance 1
-        whiten       centerd, and turned so that the covariance is the identity (ZCA)
+        whiten       centered, and turned so that the covariance is the identity (ZCA)
         none         left as it is
 
         Raises ConfigError where the rows are constant.
@@ -108,13 +108,13 @@ class Normalization:
         x = x.float()
         if self.parts:
             x = normalize_rows(x, self.parts, self.eps, self.ddof).rows
-        centerd = x.sub(self.mean)
-        return centerd.mul_(self.scale) if self.scale.dim() == 1 else centerd @ self.scale
+        centered = x.sub(self.mean)
+        return centered.mul_(self.scale) if self.scale.dim() == 1 else centered @ self.scale
 
 
 def _whitening(mean: Tensor, rows: Tensor) -> Normalization:
-    centerd = rows.double() - mean
-    variances, directions = torch.linalg.eigh(centerd.T @ centerd / centerd.shape[0])
+    centered = rows.double() - mean
+    variances, directions = torch.linalg.eigh(centered.T @ centered / centered.shape[0])
     variances = variances.clamp(min=0)
     floored = variances + _WHITENING_FLOOR * variances.mean()
     scale = directions / floored.sqrt() @ directions.T

@@ -1,4 +1,4 @@
-"""The SAEs of a run take their steps at the same time."""
+"""Optimizer steps of a run's SAEs at the same time, each SAE on its share of the cores."""
 
 from collections.abc import Sequence
 from typing import Self

@@ -1,4 +1,4 @@
-"""Anthropic's resampling: dead features start again on rows that are explained badly.
+"""Neuron resampling: dead features start again on rows with a large error.
 
 Bricken et al. 2023, "Neuron Resampling". Where the paper resamples at fixed steps of a long run,
 `SAEConfig.resample` gives shares of the run.

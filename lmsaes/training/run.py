@@ -196,14 +196,17 @@ class _Run:
         return sample_rows(self.cache, hooks, self.settings.drop_special)
 
     def train(self) -> list[TrainedSAE]:
-        with interruptible() as interrupted, ParallelSteps(self.trainers, self.device) as company:
+        with (
+            interruptible() as interrupted,
+            ParallelSteps(self.trainers, self.device) as parallel_steps,
+        ):
             self._restore()
             self._announce()
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
             with progress("train", total, "tokens", done=done) as bar:
                 for batch in self._batches():
-                    rows = self._step(batch, company)
+                    rows = self._step(batch, parallel_steps)
                     note = self._report() if self._is_time(self.settings.log_every) else None
                     bar.advance(rows, note)
                     if interrupted.is_set():
@@ -231,7 +234,7 @@ class _Run:
                 if self.done >= self.steps:
                     return
 
-    def _step(self, batch: dict[str, Tensor], company: ParallelSteps) -> int:
+    def _step(self, batch: dict[str, Tensor], parallel_steps: ParallelSteps) -> int:
         normalized: dict[Normalization, Tensor] = {}
 
         def rows_of(hooks: tuple[str, ...], normalize: Normalization) -> Tensor:
@@ -242,7 +245,7 @@ class _Run:
                 )
             return normalized[normalize]
 
-        company.step(
+        parallel_steps.step(
             [
                 (
                     rows_of(trainer.sae.config.inputs, trainer.inputs),
@@ -343,7 +346,7 @@ class _Run:
         remove_checkpoints(self.folder)
         return results
 
-    # ── before it starts ─────────────────────────────────────────────────────────────────────
+    # ── the log before it starts ─────────────────────────────────────────────────────────────
 
     def _announce(self) -> None:
         rows = self.loader.rows

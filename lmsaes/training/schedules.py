@@ -50,9 +50,9 @@ def dead_window_tokens(config: SAEConfig, tokens: int) -> int:
 def aux_after_tokens(config: SAEConfig, features: int) -> int:
     """Tokens without firing after which the auxiliary losses start for a feature.
 
-    40 · features / L0, in which a feature of average frequency fires forty times: one that has
-    to wait for millions of tokens is lost to a short run (docs/notes/experiments.md). A
-    `dead_window` that was given is meant for this too.
+    40 · features / L0; a typical feature fires about 40 times in that many. In a short run, one
+    that has to wait for millions of tokens stays dead (docs/notes/experiments.md). A `dead_window`
+    that is given holds for this too.
     """
     if config.aux_after is not None:
         return config.aux_after

@@ -1,4 +1,4 @@
-"""Training of one SAE: a step takes a batch, whoever hands it out."""
+"""SAETrainer: the training loop's body for one SAE, a step per batch."""
 
 import math
 
@@ -26,8 +26,8 @@ from lmsaes.training.schedules import (
 )
 
 _FINAL_SHARE = 0.1
-# Steps after which a GPU is asked anew which features are silent: the host waits for the answer.
-_ASKED_EVERY = 8
+# Steps between reading from a GPU which features are silent: the host waits for that.
+_READ_SILENT_EVERY = 8
 
 
 class SAETrainer:
@@ -62,7 +62,7 @@ class SAETrainer:
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
-        self.revives = config.aux_weight > 0 or config.ghost_weight > 0
+        self.has_auxiliary_loss = config.aux_weight > 0 or config.ghost_weight > 0
         self.aux_after = aux_after_tokens(config, sae.features)
         self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
@@ -90,7 +90,9 @@ class SAETrainer:
         self.done += 1
         if self.done in self.resample_at:
             self._resample(x, target)
-        if self.revives and (self.device.type == "cpu" or self.done % _ASKED_EVERY == 0):
+        if self.has_auxiliary_loss and (
+            self.device.type == "cpu" or self.done % _READ_SILENT_EVERY == 0
+        ):
             self.silent = (self.silent_for >= self.aux_after).nonzero().squeeze(1)
         return output
 
@@ -111,8 +113,10 @@ class SAETrainer:
         return outputs[0] if len(outputs) == 1 else added(outputs)
 
     def _scale_gradient(self) -> None:
-        """By default gradients all have norm 1: errors shrink faster than Adam's second moment
-        forgets, so that without it the steps of a short run would be too small.
+        """Scales the gradient of all parameters together to norm 1, or clips it.
+
+        Norm 1 is the default: errors shrink faster than Adam's second moment forgets the early,
+        large gradients, so that without it the updates of a short run would be too small.
         """
         config = self.sae.config
         parameters = list(self.sae.parameters())

@@ -93,8 +93,8 @@ def test_unembedding_is_what_a_direction_adds_to_the_logits(language_model):
     scale = (x - x.mean()).pow(2).mean().add(hf.config.layer_norm_epsilon).sqrt()
 
     def logits(residual):
-        centerd = residual - residual.mean()
-        return hf.lm_head.weight.double() @ (centerd / scale * weight + bias)
+        centered = residual - residual.mean()
+        return hf.lm_head.weight.double() @ (centered / scale * weight + bias)
 
     direction = torch.randn(len(x), dtype=torch.float64, generator=torch.Generator().manual_seed(2))
     direction -= direction.mean()

@@ -1,9 +1,11 @@
 """Every architecture's step against its formula, written densely in float64 for clarity."""
 
 from collections.abc import Callable
+from itertools import combinations, product
 
 import pytest
 import torch
+from allpairspy import AllPairs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
@@ -234,20 +236,41 @@ def assert_step_equals(sae: SAE, oracle: Oracle, x: Tensor, target: Tensor, dead
         torch.testing.assert_close(ours, theirs, msg=lambda text, name=name: f"{name}: {text}")
 
 
-@pytest.mark.parametrize("task", TASKS)
-@pytest.mark.parametrize("dead", [[], [3], list(range(0, FEATURES, 2)), list(range(FEATURES))])
-@pytest.mark.parametrize(("config", "oracle"), CASES)
-@pytest.mark.usefixtures("form")
+DEAD: dict[str, list[int]] = {
+    "none dead": [],
+    "one dead": [3],
+    "half dead": list(range(0, FEATURES, 2)),
+    "all dead": list(range(FEATURES)),
+}
+FORMS = {"sparse": 1.0, "dense": 0.0}
+# Every pair of values of two factors, which is where steps have gone wrong, not every combination.
+FACTORS = [list(range(len(CASES))), list(DEAD), list(TASKS), list(FORMS)]
+PAIRS = [tuple(pairs) for pairs in AllPairs(FACTORS)]
+
+
+def id_of(value: object) -> str | None:
+    return CASES[value][0].architecture if isinstance(value, int) else None
+
+
+@pytest.mark.parametrize(("case", "dead", "task", "form"), PAIRS, ids=id_of)
 def test_a_step_has_the_value_and_gradients_of_its_formula(
-    config: SAEConfig, oracle: Oracle, dead: list[int], task: str
+    case: int, dead: str, task: str, form: str, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setitem(active_set.SPARSE_BELOW, "cpu", FORMS[form])
+    config, oracle = CASES[case]
     sae = make(config, task=task)
     generator = torch.Generator().manual_seed(7)
     x = torch.randn(ROWS, D, generator=generator, dtype=torch.float64)
     target = x
     if sae.transcodes:
         target = torch.randn(ROWS, sae.d_out, generator=generator, dtype=torch.float64)
-    assert_step_equals(sae, oracle, x, target, torch.tensor(dead, dtype=torch.int64))
+    assert_step_equals(sae, oracle, x, target, torch.tensor(DEAD[dead], dtype=torch.int64))
+
+
+def test_every_pair_of_factors_is_among_the_steps_that_are_checked():
+    for one, other in combinations(range(len(FACTORS)), 2):
+        wanted = set(product(FACTORS[one], FACTORS[other]))
+        assert wanted <= {(pairs[one], pairs[other]) for pairs in PAIRS}
 
 
 @st.composite

@@ -38,11 +38,11 @@ def batches() -> list[torch.Tensor]:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_steps_in_company_are_those_of_each_alone(number: int):
+def test_parallel_steps_are_those_of_each_sae_alone(number: int):
     alone, together = trainers(CONFIGS[:number]), trainers(CONFIGS[:number])
-    with ParallelSteps(together, CPU) as company:
+    with ParallelSteps(together, CPU) as parallel:
         for x in batches():
-            company.step([(x, x)] * number)
+            parallel.step([(x, x)] * number)
             for trainer in alone:
                 trainer.step(x, x)
     for one, other in zip(alone, together, strict=True):
@@ -60,8 +60,8 @@ def test_each_has_its_share_of_the_cores_and_the_one_left_over_has_all(
     monkeypatch.setattr(SAETrainer, "step", step)
     three = trainers()
     x = torch.zeros(ROWS, D)
-    with ParallelSteps(three, CPU) as company:
-        company.step([(x, x)] * 3)
+    with ParallelSteps(three, CPU) as parallel:
+        parallel.step([(x, x)] * 3)
     assert [cores[trainer] for trainer in three] == [1, 1, 2]
     assert torch.get_num_threads() == 2
 
@@ -74,8 +74,8 @@ def test_each_gets_its_own_batch(monkeypatch: pytest.MonkeyPatch):
 
     monkeypatch.setattr(SAETrainer, "step", step)
     three = trainers()
-    with ParallelSteps(three, CPU) as company:
-        company.step([(torch.tensor(i), torch.tensor(-i)) for i in (1.0, 2.0, 3.0)])
+    with ParallelSteps(three, CPU) as parallel:
+        parallel.step([(torch.tensor(i), torch.tensor(-i)) for i in (1.0, 2.0, 3.0)])
     assert [seen[trainer] for trainer in three] == [(1.0, -1.0), (2.0, -2.0), (3.0, -3.0)]
 
 
@@ -89,5 +89,5 @@ def test_an_error_of_one_is_raised(monkeypatch: pytest.MonkeyPatch, failing: int
 
     monkeypatch.setattr(SAETrainer, "step", step)
     x = torch.zeros(ROWS, D)
-    with ParallelSteps(three, CPU) as company, pytest.raises(ArithmeticError, match="of one"):
-        company.step([(x, x)] * 3)
+    with ParallelSteps(three, CPU) as parallel, pytest.raises(ArithmeticError, match="of one"):
+        parallel.step([(x, x)] * 3)

@@ -1,4 +1,4 @@
-"""The currency between SAEs, training, analysis and server: rows with few non-zero entries."""
+"""SparseRows: a sparse matrix of feature activations in CSR form, which all stages exchange."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SparseRows:
     indices: Tensor  # int64 [nnz]
     values: Tensor  # [nnz]
     features: int
-    by_feature: FeatureOrder | None = None  # where somebody has sorted them already
+    by_feature: FeatureOrder | None = None  # where they are sorted already
 
     @property
     def rows(self) -> int:
