@@ -42,7 +42,7 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 	$(BIN)/lmsaes demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 stress: $(READY) ## caches killed at many random moments
 	$(BIN)/python -m pytest -m stress

@@ -25,9 +25,9 @@ def write_like(
                 for hook, rows in hooks.items()
             },
             "contexts_requested": len(tokens),
-            "contexts": 0,
             "complete": False,
             "shards": [],
+            "shards_sha256": None,
             "documents": False,
             **changes,
         }

@@ -32,9 +32,9 @@ def training_cache(
 
 
 def heldout_rows(arguments: argparse.Namespace, out: Path) -> Tensor:
-    """Ordinary rows of the held-out text, float32 [n, d], which were never rounded."""
+    """Valid rows of the held-out text, float32 [n, d], which were never rounded."""
     cache = _cache(arguments, arguments.heldout, arguments.score, out, "float32")
-    valid = cache.valid(cache.tokens(0, cache.contexts))
+    valid = cache.valid_positions(cache.tokens(0, cache.contexts))
     return cache.activations(arguments.hook, 0, cache.contexts)[valid]
 
 

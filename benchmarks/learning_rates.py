@@ -3,7 +3,7 @@
     python benchmarks/learning_rates.py                 one small run of four rates
     python benchmarks/learning_rates.py --json
     python benchmarks/learning_rates.py --features 512 2048 --batch 512 --steps 400 2000 \\
-        --rates 1e-3 2e-3 4e-3 8e-3 --tokens 1600k      more of the table in docs/architectures.md
+        --rates 1e-3 2e-3 4e-3 8e-3 --tokens 1600k      a sweep as in docs/notes/experiments.md
     python benchmarks/learning_rates.py --architecture gated --knob l1=2
 
 Every rate trains the same SAE on the same batches; its FVU is that of the run's last tenth. "Best"

@@ -7,7 +7,7 @@
 
 Everything is read from a warm page cache, except where a row says cold: there the files are
 dropped with `posix_fadvise` before each round. Where it says "one core", copy and loader are bound
-to it. Each measurement is one whole epoch of a new loader, the first filling of its pool included.
+to it. Each measurement is one whole epoch of a new loader, filling its pool included.
 Compressed and int8 caches hold an eighth of the rows, in a pool of an eighth. Figures are medians
 over rounds, in which all take turns; ratios are medians of the rounds' ratios.
 """
@@ -165,7 +165,7 @@ def same_context_rows(cache: ActivationCache) -> dict[str, Any]:
     """What a pool of 2 GiB gives of 100 M rows."""
     with ShuffledLoader(cache, "hook", BATCH, "2GiB") as loader:
         quality = shuffle_quality(100_000_000, loader.pool_rows, BATCH, CONTEXT)
-    what = f"same_context_rows of a row with 2 GiB ({quality.perfect:.4f} if all were permuted)"
+    what = f"same-context rows per batch with 2 GiB ({quality.perfect:.4f} if all were permuted)"
     return row(what, quality.same_context_rows, "rows", quality.same_context_rows, 1.0, 0.3)
 
 

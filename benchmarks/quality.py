@@ -28,10 +28,10 @@ from _peers import run_there
 from _report import row, tell
 from _rows import add_options, heldout_rows, score_ours, training_cache
 from _scoring import Score
-from lmsaes.cache_tools.shuffle import shuffle
 from safetensors.torch import save_file
 
 from lmsaes import SAE, BatchTopKConfig, TopKConfig, train
+from lmsaes.cache_tools.shuffle import shuffle
 from lmsaes.sae import SAEConfig
 from lmsaes.units import parse_count
 

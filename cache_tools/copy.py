@@ -6,11 +6,10 @@ A copy is streamed and can be interrupted: the same call goes on and ends in the
 sources are only read.
 """
 
+import itertools
 import logging
-import math
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,15 +30,18 @@ from lmsaes.cache import (
     StorageFormat,
     array_specs,
     bytes_per_value,
+    check_room,
+    contexts_per_block,
     read_channels,
     write_channels,
 )
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.parallel import map_ahead
 from lmsaes.progress import progress
 from lmsaes.provenance import TextPosition, TextRecord
 from lmsaes.units import format_bytes, format_count, parse_bytes
 
-from .target import check_apart, check_room, continue_or_start
+from .target import check_apart, continue_or_start
 
 _log = logging.getLogger("lmsaes")
 _READ_AHEAD = 4
@@ -87,7 +89,7 @@ def plan(
     block, shard = first.block_contexts, first.shard_contexts
     if block_size is not None:
         widest = max(r.d_model for r in records.values())
-        block = 1 << max(0, int(math.log2(max(1, parse_bytes(block_size) / (2 * size * widest)))))
+        block = contexts_per_block(parse_bytes(block_size), size * widest)
     if shard_size is not None:
         context = max(r.d_model * bytes_per_value(r.dtype) for r in records.values()) * size
         shard = parse_bytes(shard_size) // context
@@ -127,25 +129,24 @@ def copy(runs: Sequence[Run], folder: Location, wanted: Manifest) -> CopyReport:
         return CopyReport(ActivationCache.open(folder), 0)
     _announce(folder, manifest)
     if manifest.contexts == 0:
-        _keep_channels(runs[0].cache, folder, manifest)
+        _keep_channels(runs[0].cache, folder, wanted)
     # what float32 or the same dtype held before, not finite or not, can be kept as it is
     exact = all(
         record.dtype in ("float32", run.cache.hooks[hook].dtype)
         for hook, record in manifest.hooks.items()
         for run in runs
     )
-    done, asked = manifest.contexts, manifest.contexts_requested
-    with (
-        CacheWriter(folder, manifest, allow_nonfinite=exact) as writer,
-        progress("copying", asked, "contexts", done) as bar,
-    ):
-        for batch in _batches(runs, manifest):
+    with CacheWriter(folder, manifest, allow_nonfinite=exact) as writer, ExitStack() as stack:
+        spans, asked = [writer.span(shard) for shard in writer.shards], manifest.contexts_requested
+        left = sum(contexts for _, contexts in spans)
+        bar = stack.enter_context(progress("copying", asked, "contexts", asked - left))
+        for batch in _batches(runs, manifest, spans):
             writer.write(
                 batch.tokens, batch.activations, batch.valid, batch.text_end, batch.documents
             )
             bar.advance(len(batch.tokens))
         writer.finish()
-    return CopyReport(ActivationCache.open(folder), asked - done)
+    return CopyReport(ActivationCache.open(folder), left)
 
 
 def _announce(folder: Location, manifest: Manifest) -> None:
@@ -163,7 +164,7 @@ def _announce(folder: Location, manifest: Manifest) -> None:
         format_bytes(left),
         " still to be written" if manifest.contexts else "",
     )
-    check_room(folder, left)
+    check_room(folder, left, "the copy", "make room, or choose another disk")
 
 
 @dataclass(frozen=True)
@@ -175,8 +176,10 @@ class _Batch:
     documents: Tensor | None
 
 
-def _batches(runs: Sequence[Run], manifest: Manifest) -> Iterator[_Batch]:
-    """What is still to be written, in order."""
+def _batches(
+    runs: Sequence[Run], manifest: Manifest, spans: Sequence[tuple[int, int]]
+) -> Iterator[_Batch]:
+    """The contexts of `spans` (first, number), in order."""
 
     before = _documents_before(runs) if manifest.documents else [0] * len(runs)
 
@@ -188,20 +191,12 @@ def _batches(runs: Sequence[Run], manifest: Manifest) -> Iterator[_Batch]:
         if manifest.documents:
             documents = cache.documents(start, stop)
             documents[documents >= 0] += before[index]
-        return _Batch(tokens, rows, cache.valid(tokens), _text_end(cache, stop), documents)
+        return _Batch(
+            tokens, rows, cache.valid_positions(tokens), _text_end(cache, stop), documents
+        )
 
-    pending: deque[Future[_Batch]] = deque()
-    with ThreadPoolExecutor(_READ_AHEAD, "read source") as threads:
-        try:
-            for piece in _pieces(runs, manifest.contexts, manifest.shard_contexts):
-                pending.append(threads.submit(read, *piece))
-                if len(pending) > _READ_AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+    pieces = itertools.chain.from_iterable(_pieces(runs, *span) for span in spans)
+    yield from map_ahead(lambda piece: read(*piece), pieces, _READ_AHEAD, "read source")
 
 
 def _documents_before(runs: Sequence[Run]) -> list[int]:
@@ -219,20 +214,16 @@ def _documents_before(runs: Sequence[Run]) -> list[int]:
     return [firsts[run.cache.manifest.text] for run in runs]
 
 
-def _pieces(runs: Sequence[Run], done: int, shard: int) -> Iterator[tuple[int, int, int]]:
-    """All contexts but the first `done`, by run, cut at the sources' blocks and the copy's shards.
-
-    The cuts don't depend on `done`, which is a multiple of `shard`: sums over batches come out
-    the same wherever a copy was interrupted.
-    """
+def _pieces(runs: Sequence[Run], first: int, contexts: int) -> Iterator[tuple[int, int, int]]:
+    """A shard of the copy by run, cut at the sources' blocks: sums over batches come out the same
+    wherever a copy was interrupted."""
     before = 0  # contexts of the copy before this run
     for index, run in enumerate(runs):
-        at = run.start + max(0, done - before)
+        at = run.start + max(0, first - before)
+        end = min(run.start + first + contexts - before, run.stop)
         for block in run.cache.blocks():
-            end = min(block.first + block.contexts, run.stop)
-            while at < end:
-                place = before + at - run.start
-                stop = min(end, at + shard - place % shard)
+            stop = min(block.first + block.contexts, end)
+            if at < stop:
                 yield index, at, stop
                 at = stop
         before += run.stop - run.start
@@ -250,25 +241,6 @@ def _sources(run: Run, hooks: Sequence[str]) -> Iterator[SourceRecord]:
     """What a copy's manifest says of a run: the run itself, or the parts it is a copy of."""
     manifest = run.cache.manifest
     records = {hook: manifest.hooks[hook] for hook in hooks}
-    if not manifest.sources:
-        yield SourceRecord(
-            content=manifest.content,
-            text=manifest.text,
-            compute=manifest.compute,
-            other_compute=tuple(
-                dict.fromkeys(
-                    shard.compute
-                    for shard in manifest.shards
-                    if shard.compute and run.start < shard.first_context + shard.contexts
-                    if shard.first_context < run.stop
-                )
-            ),
-            first_context=run.start,
-            contexts=run.stop - run.start,
-            dtypes={hook: (record.dtype,) for hook, record in records.items()},
-            storage_errors={hook: record.storage_error for hook, record in records.items()},
-        )
-        return
     before = 0
     for source in manifest.sources:
         start, stop = max(run.start - before, 0), min(run.stop - before, source.contexts)
@@ -281,10 +253,28 @@ def _sources(run: Run, hooks: Sequence[str]) -> Iterator[SourceRecord]:
                     "contexts": stop - start,
                     "dtypes": {h: _appended(source.dtypes[h], records[h].dtype) for h in hooks},
                     "storage_errors": {
-                        h: _added(source.storage_errors[h], records[h].storage_error) for h in hooks
+                        h: _added(source.storage_errors[h], run.cache.hooks[h].storage_error)
+                        for h in hooks
                     },
                 }
             )
+    if (start := max(run.start, before)) < run.stop:  # what was not copied itself
+        yield SourceRecord(
+            content=manifest.content,
+            text=manifest.text,
+            compute=manifest.compute,
+            other_compute=tuple(
+                dict.fromkeys(
+                    shard.compute
+                    for shard in manifest.shards
+                    if shard.compute and start < shard.stop and shard.first_context < run.stop
+                )
+            ),
+            first_context=start,
+            contexts=run.stop - start,
+            dtypes={hook: (record.dtype,) for hook, record in records.items()},
+            storage_errors={hook: run.cache.hooks[hook].storage_error for hook in records},
+        )
 
 
 def _appended(dtypes: tuple[StorageDtype, ...], dtype: StorageDtype) -> tuple[StorageDtype, ...]:

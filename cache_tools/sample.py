@@ -50,5 +50,5 @@ def _sample(cache: ActivationCache, context: int, hooks: Sequence[str]) -> Sampl
         hook: cache.activations(hook, context, context + 1)[0].float().norm(dim=-1).tolist()
         for hook in hooks
     }
-    valid = cache.valid(tokens)[0].tolist()
+    valid = cache.valid_positions(tokens)[0].tolist()
     return Sample(context, tokens[0].tolist(), valid, norms)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
+from lmsaes.units import parse_range
 
 
 def select_hooks(cache: ActivationCache, patterns: Sequence[str]) -> list[str]:
@@ -25,10 +26,8 @@ def select_contexts(cache: ActivationCache, text: str | None) -> tuple[int, int]
     """
     if text is None:
         return 0, cache.contexts
-    start, colon, stop = text.partition(":")
-    if not colon or not all(part == "" or part.isdigit() for part in (start, stop)):
-        raise ConfigError(f"'{text}' is not a range of contexts", "write it as 0:512")
-    first, end = int(start or 0), int(stop or cache.contexts)
+    wanted = parse_range(text, "contexts")
+    first, end = wanted.start or 0, cache.contexts if wanted.stop is None else wanted.stop
     if not first < end <= cache.contexts:
         raise ConfigError(
             f"contexts {text} are not in {cache.path}, which holds 0:{cache.contexts}"

@@ -21,14 +21,14 @@ from safetensors.torch import save as save_bytes
 from torch import Tensor
 
 from lmsaes.atomic import replace_file
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, check_room
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.progress import progress
 from lmsaes.units import format_bytes, format_count, parse_bytes
 
 from .selection import select_hooks
 from .shuffled import BUCKETS, ROWS, describe, is_finished, write_readme, write_record
-from .target import check_apart, check_folder, check_room
+from .target import check_apart, check_folder
 
 _log = logging.getLogger("lmsaes")
 
@@ -95,7 +95,7 @@ def shuffle(
         format_bytes(size),
         format_bytes(limit),
     )
-    check_room(out, size)
+    check_room(out, size, "the copy", "make room, or choose another disk")
     try:
         _write(cache, arrays, kept, seed, limit, shard_rows, out, record)
     except OSError as error:
@@ -263,7 +263,7 @@ def _kept(cache: ActivationCache, keep_special: bool) -> np.ndarray:
     kept = np.empty(cache.rows, bool)
     for shard in cache.manifest.shards:
         start, stop = shard.first_context, shard.first_context + shard.contexts
-        part = cache.valid(cache.tokens(start, stop)).flatten().numpy()
+        part = cache.valid_positions(cache.tokens(start, stop)).flatten().numpy()
         kept[start * cache.context_size : stop * cache.context_size] = part
     return kept
 

@@ -1,14 +1,10 @@
 """The place that a tool writes to: what may be there already, and whether there is room."""
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from lmsaes.cache import CHANNELS, LOCK, MANIFEST, Location, Manifest, read_manifest
-from lmsaes.errors import CacheError, ConfigError
-from lmsaes.units import format_bytes
-
-_DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
+from lmsaes.errors import CacheError
 
 
 def continue_or_start(folder: Location, wanted: Manifest) -> Manifest:
@@ -22,7 +18,7 @@ def continue_or_start(folder: Location, wanted: Manifest) -> Manifest:
             raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
         return wanted
     found = read_manifest(folder)
-    changing = {"contexts", "complete", "shards", "versions", "created"}
+    changing = {"complete", "shards", "shards_sha256", "versions", "created"}
     differing = [
         name
         for name in type(found).model_fields
@@ -62,19 +58,3 @@ def check_apart(folder: Location, source: Location) -> None:
     one, other = (f"{place.resolve()}/" for place in (folder, source))
     if one.startswith(other) or other.startswith(one):
         raise CacheError(f"{folder} and the source {source} are not apart", "choose another --out")
-
-
-def check_room(folder: Location, size: int) -> None:
-    """Raises ConfigError when the disk of `folder` has no room for `size` bytes."""
-    if not isinstance(folder, Path):
-        return
-    existing = folder.resolve()
-    while not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free
-    if size + _DISK_MARGIN > free:
-        raise ConfigError(
-            f"the copy needs {format_bytes(size)}, and the disk of {existing} has "
-            f"{format_bytes(free)} left",
-            "make room, or choose another disk",
-        )

@@ -1,60 +1,51 @@
 """`lmsaes analyze`: find what each feature fires on, for the viewer."""
 
-from pathlib import Path
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from lmsaes.errors import ConfigError
+from lmsaes.analysis import AnalyzeConfig
+from lmsaes.cli.messages import say_next
+from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
+
+if TYPE_CHECKING:
+    from lmsaes.database import SAERecord
+
+_OPTIONS = [name for name in AnalyzeConfig.model_fields if name != "saes"]
 
 
+@with_options(options_of(AnalyzeConfig, _OPTIONS))
 def analyze(
-    saes: Annotated[list[Path], typer.Argument(help="SAE folders, or runs that hold some")],
-    cache: Annotated[str, typer.Option(help="cache to look through: a folder or a URL")],
-    db: Annotated[
-        str | None,
-        typer.Option(
-            help="MongoDB address [default: $LMSAES_DB, or the embedded server]",
-            metavar="URI",
-            show_default=False,
-        ),
+    saes: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="SAE", help=AnalyzeConfig.model_fields["saes"].description),
     ] = None,
-    features: Annotated[
-        str | None, typer.Option(help="a range of features, as 0:512 [default: all]")
-    ] = None,
-    top: Annotated[int, typer.Option(help="contexts kept per feature", min=1)] = 40,
-    name: Annotated[
-        str | None, typer.Option(help="name in the database [default: run:sae]")
-    ] = None,
-    model: Annotated[
-        str | None, typer.Option(help="where the language model is [default: as in the cache]")
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, …")] = "auto",
-    any_model: Annotated[
-        bool, typer.Option("--any-model", help="analyze SAEs of another model than the cache's")
-    ] = False,
+    config: ConfigFile = None,
+    **given: Any,
 ) -> None:
-    """Find each feature's top contexts and numbers, for any number of SAEs in one pass."""
+    """Find each feature's top contexts and numbers, for any number of SAEs in one pass.
+
+    What is in the database already is left as it is.
+    """
+    settings = AnalyzeConfig.of(settings_from(AnalyzeConfig, config, {"saes": saes, **given}))
+
     from lmsaes.analysis import analyze as run
     from lmsaes.cache import ActivationCache
     from lmsaes.database import Database
 
-    chosen = _features(features)
-    opened = ActivationCache.open(cache)
-    with Database(db) as database:
-        records = run(
-            saes,
-            opened,
-            database,
-            features=chosen,
-            top=top,
-            name=name,
-            model=model,
-            device=device,
-            any_model=any_model,
-        )
+    how = {name: value for name, value in settings if name not in ("saes", "cache", "db")}
+    cache = ActivationCache.open(settings.cache)
+    with Database(settings.db) as database:
+        records = run(settings.saes, cache, database, **how)
+    _print_records(records)
+    _say_where(settings.db)
+
+
+def _print_records(records: "list[SAERecord]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("SAE", "features", "FVU", "L0", "dead")
     for record in records:
         start, stop = record.feature_range
@@ -66,13 +57,15 @@ def analyze(
             f"{100 * record.dead_fraction:.1f} %",
         )
     Console().print(table)
-    typer.echo("done; next: lmsaes serve" + (f" --db {db}" if db else ""))
 
 
-def _features(text: str | None) -> slice | None:
-    if text is None:
-        return None
-    start, colon, stop = text.partition(":")
-    if not colon or not all(part == "" or part.isdigit() for part in (start, stop)):
-        raise ConfigError(f"'{text}' is not a range of features", "write it as 0:512")
-    return slice(int(start) if start else None, int(stop) if stop else None)
+def _say_where(db: str | None) -> None:
+    """The next command, for the same database, whatever shell it is pasted into."""
+    folder = os.environ.get("LMSAES_DB_FOLDER")
+    if db is not None:
+        secret = "@" in db  # a password is not repeated
+        say_next("done", "serve", "--db", "URI" if secret else db)
+    elif folder and not os.environ.get("LMSAES_DB"):
+        say_next("done", "serve", LMSAES_DB_FOLDER=folder)
+    else:
+        say_next("done", "serve")

@@ -14,11 +14,11 @@ _TOKENS = "250k"
 
 
 def demo(
-    no_serve: Annotated[bool, typer.Option("--no-serve", help="end after the analysis")] = False,
-    out: Annotated[Path, typer.Option(help="folder for the cache and the SAEs")] = Path(
-        "lmsaes-demo"
-    ),
-    port: Annotated[int, typer.Option(help="port of the viewer")] = 24577,
+    no_serve: Annotated[bool, typer.Option("--no-serve", help="End after the analysis.")] = False,
+    out: Annotated[
+        Path, typer.Option(help="Folder for the cache, the SAEs and the database.")
+    ] = Path("lmsaes-demo"),
+    port: Annotated[int, typer.Option(help="Port of the viewer.")] = 24577,
 ) -> None:
     """Cache, train, analyze and serve on a small model, printing each command."""
     from lmsaes.demo import MODEL, SWEEP, TEXT

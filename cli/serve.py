@@ -16,22 +16,22 @@ def serve(
         str | None,
         typer.Option(
             "--db",
-            help="MongoDB address [default: $LMSAES_DB, or the embedded server]",
+            help="MongoDB address. [default: $LMSAES_DB, or the embedded server]",
             metavar="URI",
         ),
     ] = None,
-    port: Annotated[int, typer.Option(help="port of viewer and API", min=1, max=65535)] = 24577,
-    host: Annotated[str, typer.Option(help="address to listen on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port of viewer and API.", min=1, max=65535)] = 24577,
+    host: Annotated[str, typer.Option(metavar="TEXT", help="Address to listen on.")] = "127.0.0.1",
     open_browser: Annotated[
-        bool, typer.Option("--open", help="open the viewer in a browser")
+        bool, typer.Option("--open", help="Open the viewer in a browser.")
     ] = False,
 ) -> None:
     """Show the SAEs in the database in a browser, until Ctrl-C."""
     import uvicorn
-    from lmsaes.server.app import create_app
-    from lmsaes.server.viewer import BUILT
 
     from lmsaes.database import Database
+    from lmsaes.server.app import create_app
+    from lmsaes.server.viewer import BUILT
 
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

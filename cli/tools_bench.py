@@ -5,8 +5,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from lmsaes.cli.tools import Cache, Json
 
+from lmsaes.cli.tools_inspect import Cache, Json
 from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 def bench(
     cache: Cache,
     hook: Annotated[
-        str | None, typer.Option(help="hook to read [default: the first]", show_default=False)
+        str | None, typer.Option(metavar="TEXT", help="Hook to read. [default: the first]")
     ] = None,
-    memory: Annotated[str, typer.Option(help="the most that the loader's pool takes")] = "1GiB",
-    seconds: Annotated[float, typer.Option(help="about how long to measure")] = 6.0,
+    memory: Annotated[
+        str, typer.Option(metavar="SIZE", help="Most memory for the loader's pool.")
+    ] = "1GiB",
+    seconds: Annotated[float, typer.Option(help="Seconds to measure, about.")] = 6.0,
     flops: Annotated[
         str | None,
         typer.Option(
-            help="operations a second of the machine that will train, as 400T: "
-            "which SAEs does this disk feed there?",
-            show_default=False,
+            metavar="COUNT",
+            help="Operations a second of the machine that will train, such as 400T, to say which "
+            "SAEs this disk feeds there. [default: this machine's, measured]",
         ),
     ] = None,
     as_json: Json = False,
@@ -34,9 +36,8 @@ def bench(
 
     The page cache is made to drop the hook's files first, where the system allows it.
     """
-    from lmsaes.cache_tools.bench import bench as tool
-
     from lmsaes.cache import ActivationCache
+    from lmsaes.cache_tools.bench import bench as tool
 
     found = tool(ActivationCache.open(cache), hook, memory, seconds, flops)
     if as_json:

@@ -2,11 +2,11 @@
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from lmsaes.cli.tools import Cache, Json
 
+from lmsaes.cli.tools_inspect import Cache, Json
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -15,31 +15,35 @@ if TYPE_CHECKING:
 
 def verify(
     cache: Cache,
-    deep: Annotated[bool, typer.Option("--deep", help="check every file's digest")] = False,
+    deep: Annotated[bool, typer.Option("--deep", help="Check every file's digest.")] = False,
     repair: Annotated[
         bool,
-        typer.Option("--repair", help="drop broken shards, so that lmsaes cache makes them again"),
+        typer.Option("--repair", help="Drop broken shards, so that lmsaes cache makes them again."),
     ] = False,
     against_model: Annotated[
         int | None,
         typer.Option(
-            help="run the model again on so many random contexts, and compare tokens and rows",
+            help="Run the model again on so many random contexts, and compare tokens and rows. "
+            "[default: don't]",
             metavar="N",
             min=1,
-            show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="of the contexts that are drawn", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the contexts drawn.", min=0)] = 0,
     model: Annotated[
-        str | None, typer.Option(help="where the language model is [default: as in the cache]")
+        str | None,
+        typer.Option(
+            metavar="TEXT", help="Where the language model is. [default: where the cache says]"
+        ),
     ] = None,
-    device: Annotated[str, typer.Option(help="that the model runs on: auto, cpu, …")] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="TEXT", help="Device that the model runs on: auto, cpu, cuda, ….")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Check a cache against its manifest, or its model; exit code 1 on any fault."""
-    from lmsaes.cache_tools import verify as tool
-
     from lmsaes.cache import ActivationCache, locate, read_manifest
+    from lmsaes.cache_tools import verify as tool
     from lmsaes.progress import progress
 
     place = locate(cache)
@@ -51,8 +55,8 @@ def verify(
             typer.echo(f"removed files that the manifest doesn't name: {len(done.removed)}")
         if done.dropped:
             typer.echo(
-                f"dropped {len(done.dropped)} shards; run the same lmsaes cache command to make "
-                "them again"
+                f"dropped {len(done.dropped)} shard{'s' * (len(done.dropped) > 1)}; run the same "
+                "lmsaes cache command to make them again"
             )
         if not done.dropped and not done.removed:
             typer.echo("nothing to repair")
@@ -69,13 +73,13 @@ def verify(
         )
         faults = checked.faults
     if as_json:
-        found = {"path": cache, "deep": deep, "faults": faults}
+        found: dict[str, Any] = {"path": cache, "deep": deep, "faults": faults}
         if against_model is not None:
             found["against_model"] = checked and asdict(checked)
         typer.echo(json.dumps(found))
     else:
         if checked is not None:
-            _print_recheck(checked)
+            _print_verification(checked)
         for fault in faults:
             typer.echo(f"error: {fault}", err=True)
         if not faults:
@@ -85,7 +89,7 @@ def verify(
         raise typer.Exit(1)
 
 
-def _print_recheck(checked: "Verification") -> None:
+def _print_verification(checked: "Verification") -> None:
     typer.echo(
         f"{len(checked.contexts)} contexts again through {checked.model} ({checked.weights} "
         f"weights, {checked.dtype}, {checked.attention}, {checked.device})"

@@ -1,131 +1,106 @@
 """`lmsaes train`: many SAEs from one read of a cache."""
 
+import tomllib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
+from lmsaes.cli.messages import say_next
+from lmsaes.cli.options import (
+    ConfigFile,
+    choice,
+    only_given,
+    options_of,
+    settings_from,
+    with_options,
+)
 from lmsaes.errors import ConfigError
-from lmsaes.sae import CONFIGS, JumpReLUConfig, ReLUConfig, SAEConfig, TopKConfig
-from lmsaes.training import Sweep, TrainedSAE, make_sweep
+from lmsaes.sae import CONFIGS, JumpReLUConfig, SAEConfig, TopKConfig
+from lmsaes.training import TrainConfig, with_sae_options
 
-_ARCHITECTURES = ", ".join(CONFIGS)
+if TYPE_CHECKING:
+    from lmsaes.training import TrainedSAE
+
+_SAE = "SAE (with --config: of every sae table that doesn't say it)"
+_L1 = ", ".join(
+    f"{config.model_fields['l1'].default:g} for {kind}"
+    for kind, config in CONFIGS.items()
+    if "l1" in config.model_fields
+)
+_COMMON = [
+    choice("architecture", list(CONFIGS), "Kind of SAE.", _SAE),
+    *options_of(
+        SAEConfig,
+        ("name", "expansion", "features", "lr"),
+        _SAE,
+        {"expansion": "16", "features": "expansion · d_model"},
+    ),
+    *options_of(TopKConfig, ("k",), _SAE),
+    *options_of(CONFIGS["relu"], ("l1",), _SAE, {"l1": _L1}),
+    *options_of(JumpReLUConfig, ("l0",), _SAE),
+]
+_RUN = [name for name in TrainConfig.model_fields if name != "sae"]
 
 
-def _of_run(name: str) -> str:
-    return Sweep.model_fields[name].description or ""
-
-
-def _of_sae(name: str, config: type[SAEConfig] = SAEConfig) -> str:
-    return config.model_fields[name].description or ""
-
-
+@with_options([*options_of(TrainConfig, _RUN), *_COMMON])
 def train(
-    cache: Annotated[str | None, typer.Option(help=_of_run("cache"))] = None,
-    hook: Annotated[str | None, typer.Option(help=_of_run("hook"))] = None,
-    out: Annotated[Path | None, typer.Option(help=_of_run("out"))] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="TOML file: these options and one sae table per SAE")
+    sae: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SETTING=VALUE",
+            help="Any other setting of an SAE, such as aux_weight=0.2 (docs/training.md lists"
+            " them); may be given several times. [default: each setting's own]",
+            rich_help_panel=_SAE,
+        ),
     ] = None,
-    architecture: Annotated[
-        str | None, typer.Option(help=f"{_ARCHITECTURES} (default: topk)")
-    ] = None,
-    name: Annotated[str | None, typer.Option(help=_of_sae("name"))] = None,
-    expansion: Annotated[float | None, typer.Option(help=_of_sae("expansion"))] = None,
-    features: Annotated[int | None, typer.Option(help=_of_sae("features"))] = None,
-    k: Annotated[
-        int | None, typer.Option(help=_of_sae("k", TopKConfig) + ", of the topk kinds")
-    ] = None,
-    l1: Annotated[
-        float | None, typer.Option(help=_of_sae("l1", ReLUConfig) + ", of relu and its kin")
-    ] = None,
-    l0: Annotated[
-        float | None, typer.Option(help=_of_sae("l0", JumpReLUConfig) + ", of jumprelu")
-    ] = None,
-    lr: Annotated[float | None, typer.Option(help=_of_sae("lr"))] = None,
-    tokens: Annotated[
-        str | None, typer.Option(help=_of_run("tokens") + ", as 500k or 200M (default: 200M)")
-    ] = None,
-    batch_size: Annotated[
-        str | None, typer.Option(help=_of_run("batch_size") + " (default: 4096)")
-    ] = None,
-    shuffle_buffer: Annotated[
-        str | None, typer.Option(help=_of_run("shuffle_buffer") + " (default: 4GiB)")
-    ] = None,
-    allow_poor_shuffle: Annotated[
-        bool, typer.Option("--allow-poor-shuffle", help=_of_run("allow_poor_shuffle"))
-    ] = False,
-    pool_device: Annotated[
-        str | None, typer.Option(help=_of_run("pool_device"), show_default=False)
-    ] = None,
-    max_norm: Annotated[
-        float | None, typer.Option(help=_of_run("max_norm"), show_default=False)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help="seed of the weights and the order of rows (default: 0)")
-    ] = None,
-    device: Annotated[str | None, typer.Option(help=_of_run("device") + " (default: auto)")] = None,
-    checkpoint_every: Annotated[
-        str | None, typer.Option(help=_of_run("checkpoint_every") + " (default: 1000)")
-    ] = None,
-    wandb: Annotated[
-        str | None, typer.Option(help=_of_run("wandb"), metavar="PROJECT", show_default=False)
-    ] = None,
+    config: ConfigFile = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="replace the run that is in the folder")
+        bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
     ] = False,
+    **given: Any,
 ) -> None:
-    """Train one SAE, or with --config many at once, on cached activations.
+    """Train one SAE, or many at once, on cached activations.
 
-    Run it again to continue an unfinished run.
+    A file given by --config has one sae table for each SAE. Run it again to continue an
+    unfinished run. The run's folder keeps the settings as train.toml, which --config takes.
     """
-    options = {
-        "cache": cache,
-        "hook": hook,
-        "out": out,
-        "tokens": tokens,
-        "batch_size": batch_size,
-        "shuffle_buffer": shuffle_buffer,
-        "allow_poor_shuffle": allow_poor_shuffle or None,
-        "pool_device": pool_device,
-        "max_norm": max_norm,
-        "seed": seed,
-        "device": device,
-        "checkpoint_every": checkpoint_every,
-        "wandb": wandb,
-    }
-    single = {
-        "architecture": architecture,
-        "name": name,
-        "expansion": expansion,
-        "features": features,
-        "k": k,
-        "l1": l1,
-        "l0": l0,
-        "lr": lr,
-    }
-    given = {setting: value for setting, value in single.items() if value is not None}
-    if config is None:
-        sae = {"architecture": "topk"} | ({} if seed is None else {"seed": seed}) | given
-        sweep = make_sweep(options | {"sae": [sae]})
-    elif given:
-        raise ConfigError(
-            f"--{next(iter(given))} can't be given with --config",
-            f"write it into the [[sae]] tables of {config}",
-        )
-    else:
-        sweep = make_sweep(options, config)
-    _print_results(sweep, sweep.train(overwrite=overwrite))
+    common = {option.name: given.pop(option.name) for option in _COMMON}
+    settings = settings_from(TrainConfig, config, given)
+    settings = TrainConfig.of(with_sae_options(settings, only_given(common) | _parsed(sae or [])))
+
+    from lmsaes.training import train as run
+
+    run_settings = {name: value for name, value in settings if name != "sae"}
+    _print_results(settings, run(configs=settings.sae, overwrite=overwrite, **run_settings))
 
 
-def _print_results(sweep: Sweep, results: list[TrainedSAE]) -> None:
+def _parsed(settings: Sequence[str]) -> dict[str, Any]:
+    """Settings as `aux_weight=0.2`: values as TOML has them, a bare word as text."""
+    found: dict[str, Any] = {}
+    for each in settings:
+        name, equals, value = each.partition("=")
+        if not equals:
+            raise ConfigError(
+                f"--sae {each} has no value", "write it as --sae SETTING=VALUE, as aux_weight=0.2"
+            )
+        try:
+            found[name.strip().replace("-", "_")] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def _print_results(settings: TrainConfig, results: "list[TrainedSAE]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("SAE", "FVU", "L0", "dead")
     for result in results:
         metrics = result.metrics
         dead = f"{100 * metrics.dead_fraction:.1f} %"
         table.add_row(result.name, f"{metrics.fvu:.4f}", f"{metrics.l0:.1f}", dead)
     Console().print(table)
-    where = results[0].path if len(results) == 1 else sweep.out
-    typer.echo(f"{where} is done; next: lmsaes analyze {where} --cache {sweep.cache}")
+    where = results[0].path if len(results) == 1 else Path(settings.out)
+    say_next(f"{where} is done", "analyze", str(where), "--cache", settings.cache)

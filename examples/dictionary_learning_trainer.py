@@ -1,4 +1,4 @@
-"""dictionary_learning's own trainer, fed from a cache.
+"""dictionary_learning's own trainer, on batches from a cache.
 
     python examples/dictionary_learning_trainer.py CACHE HOOK
 

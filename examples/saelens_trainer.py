@@ -1,4 +1,4 @@
-"""SAELens' own trainer, fed from a cache.
+"""SAELens' own trainer, on batches from a cache.
 
     python examples/saelens_trainer.py CACHE HOOK
 

@@ -13,6 +13,9 @@ Each carries one line that says what is wrong and, in `hint`, what to do about i
 line prints both and exits with code 1.
 """
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class LmsaesError(Exception):
     """What is wrong, in one line; `hint` says what to do."""
@@ -53,3 +56,8 @@ class RankError(LmsaesError):
 def first_line(error: BaseException) -> str:
     """What another library's exception says, in one line without a final period."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+
+
+def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:
+    """Those of `names` that look most like `name`, the likest first: what may have been meant."""
+    return get_close_matches(name, list(names), count, cutoff=0)

@@ -11,7 +11,11 @@ from pydantic import BaseModel, ConfigDict, Field
 class Record(BaseModel):
     """A frozen record that knows all of its fields."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
+
+
+Weights = Literal["raw", "processed"]
+"""A model's weights as published, or as TransformerLens processes them by default."""
 
 
 class ModelRecord(Record):
@@ -21,7 +25,7 @@ class ModelRecord(Record):
     revision: str | None = None
     config_hash: str
     weights_hash: str
-    weights: Literal["raw", "processed"] = "raw"
+    weights: Weights = "raw"
     dtype: str = "float32"
 
 

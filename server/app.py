@@ -1,4 +1,4 @@
-"""The HTTP API and the viewer on one port.
+"""The HTTP API under `/api` and the viewer, on one port.
 
 uvicorn server.app:app --port 24577        in the repository
 uvicorn lmsaes.server.app:app              installed
@@ -10,21 +10,21 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lmsaes.database import SCHEMA_VERSION, Database
+from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import LmsaesError
 
 from . import features, saes
 from .dependencies import CurrentStore
 from .schemas import About, Problem
 from .settings import Settings
-from .store import BeingReplacedError, NotThereError, Store
+from .store import NotFoundError, ReplacedError, Store
 from .viewer import mount_viewer
 
 
@@ -49,64 +49,71 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
         responses={status: {"model": Problem} for status in (404, 422, 503)},
-        # Their pages load scripts from elsewhere; openapi.json says the same.
+        openapi_url="/api/openapi.json",
+        # Their pages load scripts from elsewhere; openapi.json has the same contents.
         docs_url=None,
         redoc_url=None,
     )
     app.add_middleware(OneLineStartup)
     app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
-    app.include_router(saes.router)
-    app.include_router(features.router)
-    app.get("/about", tags=["about"])(about)
+    api = APIRouter(prefix="/api")
+    api.get("/about", tags=["about"])(about)
+    api.include_router(saes.router)
+    api.include_router(features.router)
+    app.include_router(api)
     _answer_errors(app)
     mount_viewer(app)
     return app
 
 
 class OneLineStartup:
-    """Tells an ASGI server in one line why it can't start, where starlette hands it a traceback."""
+    """ASGI middleware: one line instead of starlette's traceback when the server can't start."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def told(message: Message) -> None:
-            error = sys.exception()  # what starlette is handling while it says so
+        async def send_one_line(message: Message) -> None:
+            error = sys.exception()  # what starlette is handling while it sends this
             if message["type"] == "lifespan.startup.failed" and isinstance(error, LmsaesError):
-                message["message"] = _told(error)
+                message["message"] = _with_hint(error)
             await send(message)
 
-        await self.app(scope, receive, told)
+        await self.app(scope, receive, send_one_line)
 
 
 def about(store: CurrentStore) -> About:
-    """What is serving."""
+    """Version of lmsaes, and which database is served."""
+    database = store.database
+    folder = database.folder
     return About(
         version=version("lmsaes"),
         schema_version=SCHEMA_VERSION,
-        database=store.database.address,
+        database=database.address,
+        database_uri=database.uri,
+        database_folder=None if folder in (None, default_folder()) else str(folder),
     )
 
 
 def _answer_errors(app: FastAPI) -> None:
-    """Every error is `{"detail": "one line"}`."""
+    """Has every error answered with `{"detail": "one line"}`."""
 
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         detail = f"nothing is at {request.url.path}" if error.status_code == 404 else error.detail
         return _problem(error.status_code, detail)
 
-    @app.exception_handler(NotThereError)
-    async def not_there(_: Request, error: NotThereError) -> JSONResponse:
+    @app.exception_handler(NotFoundError)
+    async def not_found(_: Request, error: NotFoundError) -> JSONResponse:
         return _problem(404, str(error))
 
-    @app.exception_handler(BeingReplacedError)
-    async def being_replaced(_: Request, error: BeingReplacedError) -> JSONResponse:
-        return _problem(503, "this analysis is being replaced by a newer one: ask again")
+    @app.exception_handler(ReplacedError)
+    async def replaced(_: Request, error: ReplacedError) -> JSONResponse:
+        return _problem(503, "this analysis is being replaced by a newer one: try again")
 
     @app.exception_handler(LmsaesError)
     async def failed(_: Request, error: LmsaesError) -> JSONResponse:
-        return _problem(503, _told(error))
+        return _problem(503, _with_hint(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
@@ -114,7 +121,7 @@ def _answer_errors(app: FastAPI) -> None:
         return _problem(422, f"{first['loc'][-1]}: {first['msg']}")
 
 
-def _told(error: LmsaesError) -> str:
+def _with_hint(error: LmsaesError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
 
 

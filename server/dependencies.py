@@ -1,4 +1,4 @@
-"""What routes share: the store, and the SAE that the path names."""
+"""Dependencies of the routes: the store, and the SAE that the path names."""
 
 from typing import Annotated
 
@@ -16,10 +16,10 @@ def _store(request: Request) -> Store:
 CurrentStore = Annotated[Store, Depends(_store)]
 
 
-def _dictionary(
+def _sae(
     name: Annotated[str, Path(description="Name of the SAE, `run:sae`")], store: CurrentStore
 ) -> SAERecord:
     return store.sae(name)
 
 
-CurrentDictionary = Annotated[SAERecord, Depends(_dictionary)]
+CurrentSAE = Annotated[SAERecord, Depends(_sae)]

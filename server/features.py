@@ -1,4 +1,4 @@
-"""The features of one SAE. Each answer costs a fixed number of questions by id."""
+"""Routes of one SAE's features. Each request costs a fixed number of queries by id."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Response
 
 from lmsaes.database import FeatureRecord, SAERecord, SampleRecord
 
-from .dependencies import CurrentDictionary, CurrentStore
+from .dependencies import CurrentSAE, CurrentStore
 from .schemas import (
     Context,
     ContextPage,
@@ -22,9 +22,9 @@ from .schemas import (
     Sort,
     TokenWeight,
 )
-from .store import BeingReplacedError, NotThereError, Store
+from .store import NotFoundError, ReplacedError, Store
 
-router = APIRouter(prefix="/dictionaries/{name}/features", tags=["features"])
+router = APIRouter(prefix="/saes/{name}/features", tags=["features"])
 
 _SNIPPET_BEFORE, _SNIPPET_AFTER = 8, 8
 _PROMOTED_IN_A_ROW = 4
@@ -35,7 +35,7 @@ Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 @router.get("")
 def features(
-    record: CurrentDictionary,
+    record: CurrentSAE,
     store: CurrentStore,
     sort: Sort = "index",
     order: Order = "ascending",
@@ -49,7 +49,7 @@ def features(
     found = store.database.features(record.name, record.analysis, indices)
     samples = store.database.samples(record.name, record.analysis, indices)
     if found.keys() != set(indices):
-        raise BeingReplacedError
+        raise ReplacedError
     best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
     contexts = store.contexts(record, list(best))
     return FeatureTable(
@@ -60,14 +60,14 @@ def features(
 
 
 @router.get("/random")
-def random_feature(record: CurrentDictionary, store: CurrentStore, response: Response) -> Feature:
-    """A random ordinary feature."""
+def random_feature(record: CurrentSAE, store: CurrentStore, response: Response) -> Feature:
+    """A random feature that is neither dense nor dead."""
     response.headers["Cache-Control"] = "no-store"
     return _feature(store, record, store.features(record).random(_random))
 
 
 @router.get("/{index}")
-def feature(index: int, record: CurrentDictionary, store: CurrentStore) -> Feature:
+def feature(index: int, record: CurrentSAE, store: CurrentStore) -> Feature:
     """One feature: its numbers, its histogram, and the tokens it promotes and suppresses."""
     return _feature(store, record, index)
 
@@ -75,7 +75,7 @@ def feature(index: int, record: CurrentDictionary, store: CurrentStore) -> Featu
 @router.get("/{index}/contexts")
 def contexts(
     index: int,
-    record: CurrentDictionary,
+    record: CurrentSAE,
     store: CurrentStore,
     group: str = "top",
     offset: Offset = 0,
@@ -84,7 +84,9 @@ def contexts(
     """Contexts of one feature, best first, token by token."""
     store.features(record).check(index)
     if group not in record.groups:
-        raise NotThereError(f"no group '{group}' of contexts: there is {', '.join(record.groups)}")
+        raise NotFoundError(
+            f"no group '{group}' of contexts: groups are {', '.join(record.groups)}"
+        )
     sample = store.database.samples(record.name, record.analysis, [index], group).get(index)
     if sample is None:  # a dead feature has none
         return ContextPage(group=group, total=0, offset=offset, contexts=[])
@@ -106,15 +108,15 @@ def _feature(store: Store, record: SAERecord, index: int) -> Feature:
     columns.check(index)
     found = store.database.features(record.name, record.analysis, [index]).get(index)
     if found is None:
-        raise BeingReplacedError
+        raise ReplacedError
     return Feature(
-        dictionary=record.name,
+        sae=record.name,
         index=index,
-        kind=columns.kind(index),
+        density_class=columns.density_class(index),
         firings=found.firings,
         density=found.density,
         maximum=found.maximum,
-        mean=found.mean,
+        mean=found.mean if found.firings else None,
         tokens_analyzed=record.tokens_analyzed,
         histogram=_histogram(found),
         promotes=_weights(store, record, found.promotes),
@@ -144,11 +146,11 @@ def _row(
         )
     return FeatureRow(
         index=found.index,
-        kind=store.features(record).kind(found.index),
+        density_class=store.features(record).density_class(found.index),
         firings=found.firings,
         density=found.density,
         maximum=found.maximum,
-        mean=found.mean,
+        mean=found.mean if found.firings else None,
         histogram=_histogram(found),
         promotes=_weights(store, record, found.promotes[:_PROMOTED_IN_A_ROW]),
         example=example,

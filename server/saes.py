@@ -1,4 +1,4 @@
-"""The SAEs in the database."""
+"""Routes of SAEs: the list, and one in full."""
 
 from typing import Any
 
@@ -6,27 +6,25 @@ from fastapi import APIRouter
 
 from lmsaes.database import SAERecord
 
-from .dependencies import CurrentDictionary, CurrentStore
-from .schemas import DensityHistogram, Dictionary, DictionarySummary, KindCounts
+from .dependencies import CurrentSAE, CurrentStore
+from .schemas import SAE, DensityClassCounts, DensityHistogram, SAESummary
 from .store import DENSE_FROM
 
-router = APIRouter(tags=["dictionaries"])
+router = APIRouter(prefix="/saes", tags=["saes"])
 
 
-@router.get("/dictionaries")
-def dictionaries(store: CurrentStore) -> list[DictionarySummary]:
+@router.get("")
+def saes(store: CurrentStore) -> list[SAESummary]:
     """All SAEs, by name."""
-    return [
-        DictionarySummary.model_validate(_shared_fields(record)) for record in store.database.saes()
-    ]
+    return [SAESummary.model_validate(_shared_fields(record)) for record in store.database.saes()]
 
 
-@router.get("/dictionaries/{name}")
-def dictionary(record: CurrentDictionary, store: CurrentStore) -> Dictionary:
+@router.get("/{name}")
+def sae(record: CurrentSAE, store: CurrentStore) -> SAE:
     """One SAE: what it was trained with, how good it is, and how dense its features are."""
     features = store.features(record)
     edges, counts = features.density_histogram
-    return Dictionary(
+    return SAE(
         **_shared_fields(record),
         context_size=record.context_size,
         sae_path=record.sae_path,
@@ -34,8 +32,8 @@ def dictionary(record: CurrentDictionary, store: CurrentStore) -> Dictionary:
         config=record.config,
         first_feature=features.start,
         features_analyzed=features.stop - features.start,
-        kinds=KindCounts(
-            ordinary=features.count("ordinary"),
+        density_classes=DensityClassCounts(
+            regular=features.count("regular"),
             dense=features.count("dense"),
             dead=features.count("dead"),
         ),
@@ -44,4 +42,4 @@ def dictionary(record: CurrentDictionary, store: CurrentStore) -> Dictionary:
 
 
 def _shared_fields(record: SAERecord) -> dict[str, Any]:
-    return record.model_dump(include=set(DictionarySummary.model_fields))
+    return record.model_dump(include=set(SAESummary.model_fields))

@@ -1,19 +1,28 @@
-"""What the API answers. The viewer's types are generated from these."""
+"""Response models of the API. The viewer's types are generated from these."""
 
+from math import isfinite
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 
-Kind = Literal["ordinary", "dense", "dead"]
+DensityClass = Literal["regular", "dense", "dead"]
 """How often a feature fires: dense on more than a tenth of the tokens analyzed, dead on none."""
 
-Filter = Literal["all", "ordinary", "dense", "dead"]
+Filter = Literal["all", "regular", "dense", "dead"]
 Sort = Literal["index", "density", "maximum", "mean"]
 Order = Literal["ascending", "descending"]
 
 
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+Measurement = Annotated[float | None, AfterValidator(_finite_or_none)]
+"""A number, or null where nothing was measured. JSON has no NaN and no infinity."""
+
+
 class Problem(BaseModel):
-    """What every error answers."""
+    """The body of every error."""
 
     detail: Annotated[str, Field(description="What is wrong, in one line")]
 
@@ -22,9 +31,17 @@ class About(BaseModel):
     version: Annotated[str, Field(description="Version of lmsaes")]
     schema_version: Annotated[int, Field(description="Version of the database's documents")]
     database: Annotated[str, Field(description="Where the data are, without credentials")]
+    database_uri: Annotated[
+        str | None,
+        Field(description="`--db` of this database without credentials; null where embedded"),
+    ]
+    database_folder: Annotated[
+        str | None,
+        Field(description="The embedded server's `LMSAES_DB_FOLDER`; null for the default one"),
+    ]
 
 
-class DictionarySummary(BaseModel):
+class SAESummary(BaseModel):
     """One SAE in the list."""
 
     name: str
@@ -35,10 +52,10 @@ class DictionarySummary(BaseModel):
     model: str
     hook: str
     dataset: str
-    l0: Annotated[float, Field(description="Mean number of active features per token")]
-    fvu: Annotated[float, Field(description="Fraction of variance unexplained")]
-    dead_fraction: float
-    ce_recovered: float | None
+    l0: Annotated[Measurement, Field(description="Mean number of active features per token")]
+    fvu: Annotated[Measurement, Field(description="Fraction of variance unexplained")]
+    dead_fraction: Annotated[Measurement, Field(description="Share of features that never fired")]
+    ce_recovered: Annotated[Measurement, Field(description="Share of cross-entropy recovered")]
     tokens_trained: int
     tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
@@ -52,15 +69,15 @@ class DensityHistogram(BaseModel):
     dense_from: Annotated[float, Field(description="The density from which a feature is dense")]
 
 
-class KindCounts(BaseModel):
-    """How many features are of each kind."""
+class DensityClassCounts(BaseModel):
+    """How many features are of each density class."""
 
-    ordinary: int
+    regular: int
     dense: int
     dead: int
 
 
-class Dictionary(DictionarySummary):
+class SAE(SAESummary):
     """One SAE in full."""
 
     context_size: int
@@ -69,7 +86,7 @@ class Dictionary(DictionarySummary):
     config: Annotated[dict[str, Any], Field(description="What it was trained with")]
     first_feature: Annotated[int, Field(description="Index of the first feature analyzed")]
     features_analyzed: int
-    kinds: KindCounts
+    density_classes: DensityClassCounts
     density: DensityHistogram
 
 
@@ -98,11 +115,11 @@ class FeatureRow(BaseModel):
     """One feature in a table."""
 
     index: int
-    kind: Kind
+    density_class: DensityClass
     firings: int
     density: float
     maximum: float
-    mean: float
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
     histogram: Histogram
     promotes: list[TokenWeight]
     example: Snippet | None
@@ -117,18 +134,18 @@ class FeatureTable(BaseModel):
 class Feature(BaseModel):
     """One feature in full, but for its contexts."""
 
-    dictionary: str
+    sae: str
     index: int
-    kind: Kind
+    density_class: DensityClass
     firings: Annotated[int, Field(description="Tokens on which it was active")]
     density: Annotated[float, Field(description="Share of the tokens analyzed")]
     maximum: float
-    mean: Annotated[float, Field(description="Over the tokens on which it was active")]
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
     tokens_analyzed: int
     histogram: Histogram
     promotes: list[TokenWeight]
     suppresses: list[TokenWeight]
-    groups: Annotated[list[str], Field(description="Groups of contexts to ask for")]
+    groups: Annotated[list[str], Field(description="Groups of contexts that it has")]
     previous: int | None
     next: int | None
 

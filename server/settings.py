@@ -1,4 +1,4 @@
-"""What the server can be told from outside: the environment, or `.env` beside this file."""
+"""Settings of the server, from the environment or from `.env` beside this file."""
 
 from pathlib import Path
 

@@ -1,6 +1,5 @@
-"""What the server keeps in memory: each SAE's columns, and vocabularies."""
+"""The server's memory: each SAE's columns, contexts that pages showed, and vocabularies."""
 
-import difflib
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -8,33 +7,34 @@ from threading import Lock
 import numpy as np
 
 from lmsaes.database import Database, SAERecord
+from lmsaes.errors import nearest
 
-from .schemas import Filter, Kind, Order, Sort
+from .schemas import DensityClass, Filter, Order, Sort
 
 DENSE_FROM = 0.1
-_KINDS: tuple[Kind, ...] = ("ordinary", "dense", "dead")
+_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
 _BINS_PER_DECADE = 5
 _CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
 
 
-class NotThereError(Exception):
-    """What was asked for is not in the database; the message says what is."""
+class NotFoundError(Exception):
+    """An SAE, feature or group that is not in the database; the message says what is."""
 
 
-class BeingReplacedError(Exception):
-    """The analysis was replaced between two questions of one request."""
+class ReplacedError(Exception):
+    """An analysis that was replaced between two queries of one request."""
 
 
 @dataclass(frozen=True)
 class Features:
-    """Columns over the features of one analysis, and the questions that need all of them."""
+    """Columns over the features of one analysis, and the queries that need all of them."""
 
     record: SAERecord
     columns: dict[str, np.ndarray]  # each [features analyzed]
 
     @cached_property
-    def kinds(self) -> np.ndarray:
-        """Positions in (ordinary, dense, dead), uint8 [features analyzed]."""
+    def density_classes(self) -> np.ndarray:
+        """Positions in (regular, dense, dead), uint8 [features analyzed]."""
         dense = self.columns["density"] > DENSE_FROM
         dead = self.columns["firings"] == 0
         return np.where(dead, 2, np.where(dense, 1, 0)).astype(np.uint8)
@@ -47,25 +47,25 @@ class Features:
     def stop(self) -> int:
         return self.record.feature_range[1]
 
-    def kind(self, index: int) -> Kind:
-        return _KINDS[self.kinds[index - self.start]]
+    def density_class(self, index: int) -> DensityClass:
+        return _CLASSES[self.density_classes[index - self.start]]
 
-    def count(self, kind: Kind) -> int:
-        return int(np.count_nonzero(self.kinds == _KINDS.index(kind)))
+    def count(self, density_class: DensityClass) -> int:
+        return int(np.count_nonzero(self.density_classes == _CLASSES.index(density_class)))
 
     def check(self, index: int) -> None:
-        """Raises NotThereError when the analysis has no such feature."""
+        """Raises NotFoundError when the analysis has no such feature."""
         if not self.start <= index < self.stop:
-            raise NotThereError(
+            raise NotFoundError(
                 f"'{self.record.name}' has no feature {index}: "
-                f"those analyzed are {self.start} to {self.stop - 1}"
+                f"features {self.start} to {self.stop - 1} were analyzed"
             )
 
     def select(self, chosen: Filter, sort: Sort, order: Order) -> np.ndarray:
         """Indices of the features that pass, in order; equal values by index."""
-        rows = np.arange(len(self.kinds))
+        rows = np.arange(len(self.density_classes))
         if chosen != "all":
-            rows = np.flatnonzero(self.kinds == _KINDS.index(chosen))
+            rows = np.flatnonzero(self.density_classes == _CLASSES.index(chosen))
         if sort != "index":
             values = self.columns[sort][rows]
             keys = -values if order == "descending" else values
@@ -75,8 +75,8 @@ class Features:
         return rows + self.start
 
     def random(self, generator: np.random.Generator) -> int:
-        """An ordinary feature; where there is none, one that is alive; else any."""
-        for allowed in (self.kinds == 0, self.kinds != 2):
+        """A regular feature; where there is none, one that is alive; else any."""
+        for allowed in (self.density_classes == 0, self.density_classes != 2):
             if allowed.any():
                 return int(generator.choice(np.flatnonzero(allowed))) + self.start
         return int(generator.integers(self.start, self.stop))
@@ -87,7 +87,7 @@ class Features:
         lowest = np.log10(1 / max(self.record.tokens_analyzed, 10))
         first = int(np.floor(lowest * _BINS_PER_DECADE))
         edges = np.arange(first, 1) / _BINS_PER_DECADE
-        alive = self.columns["density"][self.kinds != 2].astype(np.float64)
+        alive = self.columns["density"][self.density_classes != 2].astype(np.float64)
         counts, _ = np.histogram(np.log10(alive), bins=edges)
         return edges.round(2).tolist(), counts.tolist()
 
@@ -103,15 +103,15 @@ class Store:
         self._contexts_lock = Lock()
 
     def sae(self, name: str) -> SAERecord:
-        """The SAE as it is now. Raises NotThereError that names those that exist."""
+        """The SAE as it is now. Raises NotFoundError that names those that exist."""
         record = self.database.sae(name)
         if record is None:
             names = [record.name for record in self.database.saes()]
             if not names:
-                raise NotThereError(f"no SAE '{name}': the database is empty")
-            nearest = difflib.get_close_matches(name, names, n=5, cutoff=0) or names[:5]
-            more = f" and {len(names) - len(nearest)} more" if len(names) > len(nearest) else ""
-            raise NotThereError(f"no SAE '{name}': there are {', '.join(nearest)}{more}")
+                raise NotFoundError(f"no SAE '{name}': the database is empty")
+            likest = nearest(name, names, 5)
+            more = f" and {len(names) - len(likest)} more" if len(names) > len(likest) else ""
+            raise NotFoundError(f"no SAE '{name}': there are {', '.join(likest)}{more}")
         return record
 
     def features(self, record: SAERecord) -> Features:
@@ -120,7 +120,7 @@ class Store:
         if kept is None or kept.record.analysis != record.analysis:
             columns = self.database.columns(record.name, record.analysis)
             if not {"firings", "density", "maximum", "mean"} <= columns.keys():
-                raise BeingReplacedError
+                raise ReplacedError
             kept = self._features[record.name] = Features(record, columns)
         return kept
 
@@ -133,7 +133,7 @@ class Store:
         if missing:
             read = self.database.contexts(cache, missing)
             if len(read) != len(set(missing)):
-                raise BeingReplacedError
+                raise ReplacedError
             with self._contexts_lock:
                 self._contexts.update({(cache, i): tokens for i, tokens in read.items()})
                 while len(self._contexts) > _CONTEXTS_KEPT:

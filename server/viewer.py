@@ -1,4 +1,4 @@
-"""Serves the built viewer: its files, and its one page for every address that is a page's."""
+"""The built viewer: its files, and its one HTML page for every address outside the API."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ _NOT_BUILT = """<!doctype html>
 <body style="font: 16px/1.6 system-ui, sans-serif; margin: 15vh auto; max-width: 34em">
 <h1>The viewer is not built</h1>
 <p>In the repository, type <code>make ui</code> and start the server again. The API is here
-already: <a href="/openapi.json">openapi.json</a>, <a href="/dictionaries">dictionaries</a>.</p>
+already: <a href="/api/openapi.json">openapi.json</a>, <a href="/api/saes">saes</a>.</p>
 </body></html>
 """
 
@@ -33,7 +33,7 @@ class _Viewer(StaticFiles):
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or not _asks_for_a_page(scope):
+            if error.status_code != 404 or path.startswith("api/") or not _accepts_html(scope):
                 raise
             response = await super().get_response("index.html", scope)
         # The pages need nothing from elsewhere, and may not get it.
@@ -46,7 +46,7 @@ class _Viewer(StaticFiles):
         return response
 
 
-def _asks_for_a_page(scope: Scope) -> bool:
-    """Whether a person's browser navigates here, rather than a program asking for data."""
+def _accepts_html(scope: Scope) -> bool:
+    """Whether a person's browser navigates here, rather than a program that wants data."""
     accepted = dict(scope["headers"]).get(b"accept", b"")
     return b"text/html" in accepted

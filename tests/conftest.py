@@ -8,6 +8,9 @@ import signal
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 os.environ["TRANSFORMERS_VERBOSITY"] = "error"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Workers share the cores: threads that wait for each other would take turns on them.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 

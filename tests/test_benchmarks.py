@@ -14,6 +14,7 @@ SMALL = {
     "generate": "--d 64 --layers 2 --batch 2 --batches 2 --rounds 1",
     "knobs": "--tokens 4k --features 64 --batch 128 --steps 10 --values 1 4",
     "learning_rates": "--tokens 4k --features 64 --batch 128 --steps 10 --rates 2e-3 4e-3",
+    "manifest": "--shards 40 --commits 3",
     "loader": "--rows 40000 --pool 8000 --rounds 1",
     "pareto": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --only topk relu",
     "quality": "--tokens 4k --train 4k --score 1k --features 64 --batch 128",

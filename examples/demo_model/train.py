@@ -162,7 +162,7 @@ def loss_of(net: GPT2LMHeadModel, rows: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum whose update is orthogonalised (Jordan et al. 2024).
+    """Momentum whose update is orthogonalized (Jordan et al. 2024).
 
     torch.optim.Muon does the same in bfloat16, which a CPU without AVX-512 only emulates, a
     hundred times slower.

@@ -1,8 +1,10 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .config import AnalyzeConfig
 from .run import analyze, find_saes
 
 __all__ = [
+    "AnalyzeConfig",
     "analyze",
     "find_saes",
 ]

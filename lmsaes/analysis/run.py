@@ -1,6 +1,6 @@
 """Stage three: one pass over the cache for many SAEs, then what was found goes into MongoDB.
 
-cache ─► chunk of contexts ─► each SAE's encoder ─► its miner ─┐
+cache ─► chunk of contexts ─► each SAE's encoder ─► its statistics ─┐
 language model ─► unembedding, token strings ──────────────────┴─► database
 """
 
@@ -8,64 +8,75 @@ import hashlib
 import json
 import logging
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.top_contexts import FeatureStatistics
 from lmsaes.cache import ActivationCache
+from lmsaes.configuration import takes
 from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
-from lmsaes.progress import progress
+from lmsaes.progress import Phase, ProgressReporter, progress
 from lmsaes.sae import SAE, Metrics
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
+
+_Stored = TypeVar("_Stored", FeatureRecord, SampleRecord)
 
 _log = logging.getLogger("lmsaes")
 _VERSION = 1  # of what an analysis computes: a new one makes old analyses stale
 _ROWS_PER_CHUNK = 4096
 _VALUES_PER_CHUNK = 1 << 26  # an encoder may hold all of a chunk's activations at once
 _LOGITS = 10
+# What storing takes in the embedded database, until it is measured: the host does it, whatever
+# device the pass over the cache runs on.
+_SECONDS_PER_CONTEXT = 1e-4
+_SECONDS_PER_RECORD = 1.5e-3  # two of each feature: its numbers, its top contexts
 
 
+@takes(AnalyzeConfig, "db")
 def analyze(
-    saes: Sequence[str | Path],
+    saes: str | Path | Sequence[str | Path],
     cache: ActivationCache,
     database: Database,
-    features: slice | None = None,
-    top: int = 40,
-    name: str | None = None,
-    model: str | None = None,
-    device: str = "auto",
-    any_model: bool = False,
+    features: slice | str | None = None,
+    **settings: Any,
 ) -> list[SAERecord]:
-    """Mines every feature of `saes` over the whole cache and publishes what it finds.
+    """Finds each feature's top contexts and numbers over a whole cache: `lmsaes analyze`.
 
-    saes: SAE folders, or runs that hold some. features: mine these alone. top: contexts kept per
-    feature. name: what a single SAE is called in the database, by default `run:sae`. model: where
-    the language model is, if not where the cache's manifest says. any_model: analyze an SAE that
-    was trained on another model than the cache's.
+    The settings are those of `AnalyzeConfig`, listed below. Special tokens and first positions are
+    left out, as in training. An analysis that is in the database already is left as it is. Raises
+    SAEError or ConfigError when an SAE does not fit the cache, ModelError when the model can't be
+    loaded, DatabaseError when the database fails.
 
-    Special tokens and first positions are left out, as in training. An analysis that is in the
-    database already is left as it is. Raises SAEError or ConfigError when an SAE does not fit the
-    cache, ModelError when the model can't be loaded, DatabaseError when the database fails.
+    saes: SAE folders, or runs that hold some
+    cache: the opened cache to look through
+    database: where what was found is stored
+    features: these alone, as a slice or as text such as 0:512
     """
-    if top < 1:
-        raise ConfigError("at least one context per feature must be kept", "use --top 40")
-    folders = find_saes(saes)
+    config = AnalyzeConfig.of(
+        {"saes": saes, "cache": str(cache.path), "features": features, **settings}
+    )
+    top, name, any_model = config.top, config.name, config.any_model
+    folders = find_saes(config.saes)
     if name is not None and len(folders) != 1:
         raise ConfigError(f"a name for {len(folders)} SAEs is one too few", "analyze one at a time")
-    where = resolve_device(device)
-    jobs = [_job(f, cache, features, top, name, where, any_model) for f in folders]
+    where = resolve_device(config.device)
+    wanted = config.feature_slice
+    jobs = [_job(f, cache, wanted, top, name, where, any_model) for f in folders]
     _check_names(jobs, database)
     finished = {r.name: r for r in database.saes()}
     todo = [j for j in jobs if finished.get(j.name) is None or finished[j.name].analysis != j.id]
@@ -74,14 +85,15 @@ def analyze(
             _log.info("analyze: %s is in the database already: nothing to do", job.name)
     if todo:
         lm = LanguageModel.load(
-            model or cache.manifest.model.name,
+            config.model or cache.manifest.model.name,
             "cpu",
             dtype=cache.manifest.model.dtype,
-            revision=None if model else cache.manifest.model.revision,
+            revision=None if config.model else cache.manifest.model.revision,
         )
         _announce(todo, cache, database, where)
-        _mine(todo, cache, where)
-        _store(todo, cache, database, lm)
+        with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
+            _read_cache(todo, cache, where, bar)
+            _store(todo, cache, database, lm, bar)
         finished = {r.name: r for r in database.saes()}
     return [finished[job.name] for job in jobs]
 
@@ -98,7 +110,7 @@ class _Job:
     hooks: tuple[str, ...]
     target: str | None
     features: slice
-    miner: FeatureStatistics
+    statistics: FeatureStatistics
     reconstruction: ReconstructionSums
     record: SAERecord | None = field(default=None)
 
@@ -124,7 +136,8 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
         inside = sorted(p.parent for p in path.glob("*/config.json"))
         if not inside:
             raise SAEError(
-                f"'{path}' holds no finished SAE", "train one with: lmsaes train --out " + str(path)
+                f"'{path}' holds no finished SAE",
+                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
             )
         found.extend(inside)
     unique = list(dict.fromkeys(p.resolve() for p in found))
@@ -178,7 +191,7 @@ def _job(
         hooks=hooks,
         target=target,
         features=wanted,
-        miner=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
+        statistics=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
         reconstruction=ReconstructionSums(device),
     )
 
@@ -214,7 +227,7 @@ def _announce(
     jobs: list[_Job], cache: ActivationCache, database: Database, device: torch.device
 ) -> None:
     for job in jobs:
-        memory = job.count * job.miner.top * (cache.context_size * 2 + 20)
+        memory = job.count * job.statistics.top * (cache.context_size * 2 + 20)
         _log.info(
             "analyze: %s, %d features of %s, %s in memory",
             job.name,
@@ -231,30 +244,42 @@ def _announce(
     )
 
 
-def _mine(jobs: list[_Job], cache: ActivationCache, device: torch.device) -> None:
+def _phases(jobs: list[_Job], cache: ActivationCache) -> list[Phase]:
+    """What follows the pass over the cache; how many contexts are kept is only known after it."""
+    features = sum(job.count for job in jobs)
+    kept = sum(job.count * job.statistics.top for job in jobs)
+    return [
+        Phase("storing contexts", min(cache.contexts, kept), "contexts", _SECONDS_PER_CONTEXT),
+        Phase("storing features", 2 * features, "records", _SECONDS_PER_RECORD),
+    ]
+
+
+def _read_cache(
+    jobs: list[_Job], cache: ActivationCache, device: torch.device, bar: ProgressReporter
+) -> None:
     """The one pass: every chunk goes through every SAE."""
     widest = max(job.sae.features for job in jobs)
     rows = min(_ROWS_PER_CHUNK, _VALUES_PER_CHUNK // widest)
     step = max(1, rows // cache.context_size)
     hooks = {hook for job in jobs for hook in (*job.hooks, *([job.target] if job.target else []))}
-    with torch.inference_mode(), progress("analyzing", cache.rows, "tokens") as bar:
+    with torch.inference_mode():
         for start in range(0, cache.contexts, step):
             stop = min(start + step, cache.contexts)
-            valid = cache.valid(cache.tokens(start, stop)).reshape(-1).to(device)
+            valid = cache.valid_positions(cache.tokens(start, stop)).reshape(-1).to(device)
             chunk = {
                 hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
                 for hook in hooks
             }
             for job in jobs:
-                _mine_chunk(job, start, chunk, valid)
+                _add_chunk(job, start, chunk, valid)
             bar.advance((stop - start) * cache.context_size)
 
 
-def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
+def _add_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
     x = torch.cat([chunk[hook] for hook in job.hooks], 1)
     encoded = job.sae.encode(x, None if job.whole else job.features)
     encoded = encoded.where(valid[encoded.row_ids()])
-    job.miner.add(start, encoded)
+    job.statistics.add(start, encoded)
     squared_error = x.new_zeros(())
     if job.whole:
         y = chunk[job.target] if job.target else x
@@ -263,38 +288,45 @@ def _mine_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) 
     job.reconstruction.add(squared_error, encoded.values > 0, int(valid.sum()))
 
 
-def _store(jobs: list[_Job], cache: ActivationCache, database: Database, lm: LanguageModel) -> None:
+def _store(
+    jobs: list[_Job],
+    cache: ActivationCache,
+    database: Database,
+    lm: LanguageModel,
+    bar: ProgressReporter,
+) -> None:
     """Writes contexts, features and samples, and last the record that makes them visible."""
     vocabulary = cache.manifest.text.tokenizer_hash
     unembedding = lm.unembedding()
     database.put_vocabulary(vocabulary, token_strings(lm.tokenizer, unembedding.shape[1]))
-    winners = torch.cat([job.miner.winners() for job in jobs]).unique().tolist()
-    for ids in _runs(winners):
+    shown = torch.cat([job.statistics.stored_contexts() for job in jobs]).unique().tolist()
+    bar.next_phase(len(shown))
+    for ids in _runs(shown):
         tokens = cache.tokens(ids[0], ids[-1] + 1).numpy()
         database.put_contexts(cache.identity, np.array(ids), tokens)
-    with progress("storing", sum(job.count for job in jobs), "features") as bar:
-        for job in jobs:
-            database.discard(job.name, job.id)
-            weights = _logit_weights(job, unembedding)
-            database.put_features(job.name, job.id, _features(job, weights))
-            database.put_samples(job.name, job.id, _samples(job))
-            miner = job.miner
-            columns = {
-                "firings": miner.firings,
-                "density": miner.firings.double() / max(job.reconstruction.rows, 1),
-                "maximum": miner.maximum,
-                "mean": miner.sums / miner.firings.clamp(min=1),
-            }
-            database.put_columns(
-                job.name,
-                job.id,
-                {
-                    key: column.cpu().numpy().astype(np.int64 if key == "firings" else np.float32)
-                    for key, column in columns.items()
-                },
-            )
-            database.publish(_record(job, cache, vocabulary))
-            bar.advance(job.count)
+        bar.advance(len(ids))
+    bar.next_phase()
+    for job in jobs:
+        database.discard(job.name, job.id)
+        weights = _logit_weights(job, unembedding)
+        database.put_features(job.name, job.id, _counted(_features(job, weights), bar))
+        database.put_samples(job.name, job.id, _counted(_samples(job), bar))
+        statistics = job.statistics
+        columns = {
+            "firings": statistics.firings,
+            "density": statistics.firings.double() / max(job.reconstruction.rows, 1),
+            "maximum": statistics.maximum,
+            "mean": statistics.sums / statistics.firings.clamp(min=1),
+        }
+        database.put_columns(
+            job.name,
+            job.id,
+            {
+                key: column.cpu().numpy().astype(np.int64 if key == "firings" else np.float32)
+                for key, column in columns.items()
+            },
+        )
+        database.publish(_record(job, cache, vocabulary))
 
 
 def _runs(numbers: list[int]) -> Iterator[list[int]]:
@@ -319,10 +351,14 @@ def _logit_weights(job: _Job, unembedding: Tensor) -> Iterator[LogitWeights]:
 
 
 def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRecord]:
-    miner = job.miner
-    firings, sums, maximum = miner.firings.tolist(), miner.sums.tolist(), miner.maximum.tolist()
+    statistics = job.statistics
+    firings, sums, maximum = (
+        statistics.firings.tolist(),
+        statistics.sums.tolist(),
+        statistics.maximum.tolist(),
+    )
     for index, (promotes, suppresses) in enumerate(weights):
-        counts, end = miner.histogram(index)
+        counts, end = statistics.histogram(index)
         yield FeatureRecord(
             index=job.features.start + index,
             firings=firings[index],
@@ -338,7 +374,7 @@ def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRec
 
 def _samples(job: _Job) -> Iterator[SampleRecord]:
     for index in range(job.count):
-        contexts, activations = job.miner.top_contexts(index)
+        contexts, activations = job.statistics.top_contexts(index)
         yield SampleRecord(
             index=job.features.start + index,
             group="top",
@@ -346,6 +382,12 @@ def _samples(job: _Job) -> Iterator[SampleRecord]:
             positions=activations.argmax(1).astype(np.int32),
             activations=activations,
         )
+
+
+def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Stored]:
+    for record in records:
+        yield record
+        bar.advance(1)
 
 
 def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
@@ -358,7 +400,7 @@ def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
         measured = Metrics(
             fvu=origin.metrics.fvu if fvu is None else fvu,
             l0=l0 or 0.0,
-            dead_fraction=never_fired_fraction(job.miner.firings),
+            dead_fraction=never_fired_fraction(job.statistics.firings),
             rows=sums.rows,
         )
     return SAERecord(

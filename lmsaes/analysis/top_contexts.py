@@ -30,7 +30,9 @@ class FeatureStatistics:
         self._exponent = torch.full((features,), _NEVER, dtype=torch.int64, device=device)
         self._values = torch.zeros((features, top), device=device)
         self._contexts = torch.full((features, top), -1, dtype=torch.int64, device=device)
-        # A context's activations stay in the slot they were put in; the ranking points to slots.
+        # A feature owns `top` slots, each with one context's activations token by token. They stay
+        # in the slot they were put in, and the ranking holds slot numbers: a newcomer that shifts
+        # all ranks moves numbers, not rows of activations, and takes the slot of the one it drops.
         self._slots = torch.arange(features * top, device=device).reshape(features, top)
         self._activations = torch.zeros(
             (features * top, context_size), dtype=torch.float16, device=device
@@ -124,7 +126,7 @@ class FeatureStatistics:
             self._activations[self._slots[feature][found]].cpu().numpy(),
         )
 
-    def winners(self) -> Tensor:
+    def stored_contexts(self) -> Tensor:
         """Numbers of all contexts in some top list, ascending."""
         return self._contexts[self._contexts >= 0].unique()
 

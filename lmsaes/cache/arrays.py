@@ -23,7 +23,8 @@ from zarr.storage import MemoryStore
 
 from lmsaes.atomic import replace_file, sync_folder
 from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import Compression, FileRecord, HookRecord, Manifest, StorageDtype
+from lmsaes.cache.manifest import Compression, HookRecord, Manifest, StorageDtype
+from lmsaes.cache.shards import FileRecord, pack_checksums
 from lmsaes.errors import ConfigError
 
 # bfloat16 has no numpy type: its sixteen bits travel as uint16.
@@ -102,6 +103,15 @@ def hook_specs(manifest: Manifest, hook: str, record: HookRecord) -> tuple[Array
 
 def bytes_per_value(dtype: StorageDtype) -> int:
     return _NUMPY[dtype].itemsize
+
+
+def contexts_per_block(block_size: int, context_values: int) -> int:
+    """How many contexts of so many values make a block of about `block_size` bytes.
+
+    A power of two, measured at two bytes a value whatever the dtype, so that the loader's order
+    does not depend on how a cache is stored.
+    """
+    return 1 << max(0, int(math.log2(max(1, block_size / (2 * context_values)))))
 
 
 def shard_file(manifest: Manifest, spec: ArraySpec, shard: int) -> str:
@@ -204,7 +214,9 @@ class _SafetensorsShard:
         self._temporary.replace(self._path)
         sync_folder(self._path.parent)
         digest = self._digest.hexdigest()
-        return self._name, FileRecord(bytes=self._bytes, sha256=digest, blocks=tuple(self._blocks))
+        return self._name, FileRecord(
+            bytes=self._bytes, sha256=digest, blocks=pack_checksums(self._blocks)
+        )
 
     def _shorten(self) -> None:
         """The text ended early: the header, which has room, is written again."""
@@ -255,7 +267,7 @@ class _ZarrShard:
         return self._name, FileRecord(
             bytes=len(content),
             sha256=hashlib.sha256(content).hexdigest(),
-            blocks=tuple(self._checksums(content)),
+            blocks=pack_checksums(list(self._checksums(content))),
         )
 
     def _checksums(self, content: memoryview) -> Iterator[int]:

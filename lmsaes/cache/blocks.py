@@ -30,6 +30,7 @@ from lmsaes.cache.arrays import (
 )
 from lmsaes.cache.location import Location
 from lmsaes.cache.manifest import Manifest
+from lmsaes.cache.shards import FileRecord
 from lmsaes.errors import CacheError
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class BlockFiles:
         """Where a block is."""
         shard, name = self._shards[block.shard], self._name(block.shard)
         path, record = self._folder / name, shard.files[name]
-        checksum = record.blocks[block.index] if record.blocks else None
+        checksum = self._checksum(path, record, block.index)
         if self._manifest.format == "safetensors":
             header = record.bytes - shard.contexts * self.spec.context_bytes
             size = block.contexts * self.spec.context_bytes
@@ -118,6 +119,14 @@ class BlockFiles:
         if self._uncompressed and stored.bytes != self.block_bytes:
             raise _damaged(stored)
         return stored
+
+    def _checksum(self, path: Location, record: FileRecord, block: int) -> int | None:
+        if not record.blocks:
+            return None
+        try:
+            return int(record.checksums[block])
+        except (ValueError, IndexError):
+            raise CacheError(f"the record of {path} lacks block {block}", _REPAIR) from None
 
     def read(self, block: Block) -> np.ndarray:
         """A block's checked values, [contexts, *shape], in memory of their own."""

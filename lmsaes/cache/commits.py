@@ -1,9 +1,10 @@
 """What of a cache is committed, and what is still to be written.
 
-    one rank that grows a cache                  ─► the manifest, shard by shard
-    several ranks, or one that adds hooks ─► a part beside it for each rank ─► merged at the end
+    every rank:  a shard's files ─► its small record (shards.py)
+    rank 0:      at first what a crash left is removed; at the end the list of all, the statistics
+                 over them, and the manifest that says so
 
-Readers know the manifest alone. Files that neither it nor a part names are leftovers of a crash.
+Files that no record names are leftovers of a crash.
 """
 
 import hashlib
@@ -11,53 +12,55 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from lmsaes.atomic import replace_file
-from lmsaes.cache.arrays import ArraySpec, array_specs, create_arrays, hook_specs
+from lmsaes.atomic import replace_file, sync_folder
+from lmsaes.cache.arrays import ArraySpec, array_specs, create_arrays, hook_specs, shard_file
 from lmsaes.cache.int8 import CHANNELS
 from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import (
-    MANIFEST,
+from lmsaes.cache.manifest import MANIFEST, HookRecord, Manifest, read_manifest, write_manifest
+from lmsaes.cache.shards import (
+    ADDING,
+    SHARD_LIST,
+    SHARDS,
     FileRecord,
-    Manifest,
-    Part,
     ShardRecord,
-    read_manifest,
-    write_manifest,
+    read_shards,
+    shard_record_file,
+    write_list,
+    write_shard,
 )
 from lmsaes.cache.statistics import HookMoments
 from lmsaes.errors import CacheError
 from lmsaes.parallel import Ranks
 
-_PARTS = "manifest.part-*"
+CAPTURE_CONFIG = "capture.toml"  # what stage one was asked for
 DATA_FOLDERS = ("activations", "scales", "tokens", "documents", "statistics")
+# Left by a rank that has come to the end of the text, for rank 0 to find.
+_TEXT_ENDED = f"{SHARDS}/text-ended"
 
 
 class Commits:
     """The committed shards of the cache in `folder`, and the ones that this rank is to write.
 
-    Rank 0 first takes up what earlier runs have left: whole shards of any number of ranks are
-    kept, everything else is removed. The other ranks then go by what it has written.
+    Rank 0 first removes what earlier runs have left unfinished; whole shards of any number of
+    ranks are kept. The other ranks then go by what is there.
     """
 
     def __init__(self, folder: Location, manifest: Manifest, ranks: Ranks) -> None:
         self.folder, self.manifest, self._ranks = folder, manifest, ranks
-        self._sums: dict[str, HookMoments] = {}  # of the manifest's shards, once they are known
-        self._waiting: dict[int, ShardRecord] = {}  # committed, but not in the manifest
-        self._own: list[ShardRecord] = []  # what this rank's part names
-        self._withdrawn: int | None = None
         if ranks.rank == 0:
-            self._take_up()
+            self._clean_up()
         ranks.wait()
         if ranks.rank > 0:
             self.reread()
-            self._waiting = self._left_waiting()
-        done = self._waiting.keys() | self._full_shards()
-        self.todo = [s for s in self._shards() if s not in done and s % ranks.size == ranks.rank]
-        there = (*self.manifest.shards, *self._waiting.values())
+        there = read_shards(folder)
+        if self.manifest.adding:
+            done, shards = self._added(), range(len(self.manifest.shards))
+        else:
+            done = {i: s for i, s in there.items() if s.contexts == self.span(i)[1]}
+            shards = range(self.manifest.shards_requested)
+        self.todo = [s for s in shards if s not in done and s % ranks.size == ranks.rank]
         whole = self.manifest.shard_contexts
-        self.ends = {s.index: s.text_end for s in there if s.contexts == whole}
+        self.ends = {i: s.text_end for i, s in there.items() if s.contexts == whole}
 
     @property
     def specs(self) -> dict[str, ArraySpec]:
@@ -83,192 +86,109 @@ class Commits:
     def save(self) -> None:
         write_manifest(self.folder, self.manifest)
 
-    def channels_fixed(self) -> None:
-        """Says so in the manifest, where the shards that need them won't."""
-        if not self._alone:
-            self.save()
-
     def withdraw(self, shard: int) -> None:
-        """Takes the last, short shard out of the manifest when its files are to be replaced."""
-        shards = self.manifest.shards
-        if self.manifest.adding or not shards or shards[-1].index != shard:
+        """Takes the last, short shard back when its files are about to be replaced.
+
+        Until they are, and a record names them, readers have a shard less.
+        """
+        if self.manifest.adding:
             return
-        self.manifest.contexts -= shards.pop().contexts
-        self.manifest.complete = False
-        self._withdrawn = shard
-        self._recount()
-        self.save()
+        path = self.folder / shard_record_file(shard)
+        if path.exists():
+            path.unlink()
+            if isinstance(path, Path):
+                sync_folder(path.parent)
 
     def commit(self, record: ShardRecord, moments: dict[str, HookMoments]) -> None:
         """Makes a shard, whose array files are in place, one that no crash can undo."""
-        files = dict(record.files)
+        files: dict[str, FileRecord] = {}
         for hook, found in moments.items():
             name = moments_file(hook, record.index)
             files[name] = _write_moments(self.folder / name, found)
-        record = record.model_copy(update={"files": dict(sorted(files.items()))})
-        # what readers had before is given back at once; no other rank writes the manifest now
-        if self._alone or record.index == self._withdrawn:
-            self._waiting[record.index] = record
-            self._append_waiting(moments)
-            self.save()
-        else:
-            self._own.append(record)
-            self._write_part(exhausted=False)
+        write_shard(
+            self.folder, record.with_files(files), ADDING if self.manifest.adding else SHARDS
+        )
 
     def finish(self, exhausted: bool) -> None:
-        """Merges what all ranks have committed, once they have come here.
+        """Completes the cache with what all ranks have committed, once they have come here.
 
         exhausted: the text has ended; the manifest then asks for no more than there is.
         """
-        if self._alone:
-            self._complete(exhausted)
-            return
         if exhausted:
-            self._write_part(exhausted)
+            path = self.folder / _TEXT_ENDED
+            if isinstance(path, Path):
+                path.parent.mkdir(exist_ok=True)
+            path.write_bytes(b"")
         self._ranks.wait()
         if self._ranks.rank == 0:
-            self._merge()
+            self._complete()
         self._ranks.wait()
         self.reread()
 
-    @property
-    def _alone(self) -> bool:
-        return self._ranks.size == 1 and not self.manifest.adding
-
-    def _shards(self) -> range:
-        if self.manifest.adding:
-            return range(len(self.manifest.shards))
-        return range(self.manifest.shards_requested)
-
-    def _full_shards(self) -> set[int]:
-        """Shards of the manifest that growing leaves as they are."""
-        if self.manifest.adding:
-            return set()
-        return {s.index for s in self.manifest.shards if s.contexts == self.span(s.index)[1]}
-
-    def _take_up(self) -> None:
-        self._waiting = self._left_waiting()
-        if not self.manifest.adding:
-            self._append_waiting({})
-        self._own = list(self._waiting.values())
-        old = _part_files(self.folder)
-        if self._own:
-            self._write_part(exhausted=False)
-            old = [path for path in old if path.name != _part_name(0)]
-        for path in old:
-            path.unlink(missing_ok=True)  # a part cut short has just been written over
-        remove_leftovers(self.folder, self.manifest)
-        create_arrays(self.folder, self.manifest, self.specs.values())
-        self.save()
-
-    def _left_waiting(self) -> dict[int, ShardRecord]:
-        """Shards in parts that fit what is being written, by number."""
-        hooks, shards = tuple(self.manifest.hooks_to_write), self._shards()
-        full = self._full_shards()
-        return {
-            record.index: record
-            for part in _read_parts(self.folder)
-            for record in part.shards
-            if part.hooks == hooks
-            and record.index in shards
-            and record.index not in full
-            and record.contexts == self.span(record.index)[1]
-        }
-
-    def _append_waiting(self, moments: dict[str, HookMoments]) -> None:
-        """Moves shards into the manifest for as long as they follow each other."""
-        manifest = self.manifest
-        if manifest.shards and manifest.shards[-1].index not in self._full_shards():
-            if manifest.shards[-1].index not in self._waiting:
-                return
-            self.withdraw(manifest.shards[-1].index)
-        while (record := self._waiting.pop(len(manifest.shards), None)) is not None:
-            manifest.shards.append(record)
-            manifest.contexts += record.contexts
-            self._count(record, moments)
-            moments = {}
-
-    def _count(self, record: ShardRecord, moments: dict[str, HookMoments]) -> None:
-        """Adds a shard's sums to the manifest's statistics: in order, for they are floats."""
-        if not self._sums:
-            self._recount()
-            return
-        for hook in self.manifest.hooks:
-            found = moments.get(hook)
-            if found is None:
-                found = shard_moments(self.folder, record, hook)
-            self._sums[hook] = self._sums[hook] + found
-            _set_statistics(self.manifest, hook, self._sums[hook])
-
-    def _recount(self) -> None:
-        self._sums = recount_statistics(self.folder, self.manifest)
-
-    def _complete(self, exhausted: bool) -> None:
-        manifest = self.manifest
-        if exhausted:
+    def _complete(self) -> None:
+        folder, manifest = self.folder, self.manifest
+        shards = read_shards(folder)
+        if manifest.adding:
+            for index, record in self._added().items():
+                shards[index] = shards[index].with_files(record.files)
+                write_shard(folder, shards[index])
+            manifest.hooks, manifest.adding = manifest.hooks | manifest.adding, {}
+        manifest.shards = [shards[index] for index in sorted(shards)]
+        if (folder / _TEXT_ENDED).exists():
             manifest.contexts_requested = max(manifest.contexts, 1)
             manifest.text_exhausted = True
-            create_arrays(self.folder, manifest, self.specs.values())
+            create_arrays(folder, manifest, self.specs.values())
         manifest.complete = manifest.contexts == manifest.contexts_requested
-        self.save()
-        for path in _part_files(self.folder):
-            path.unlink()
-
-    def _merge(self) -> None:
-        """Puts all parts into the manifest."""
-        parts = _read_parts(self.folder)
-        manifest = self.manifest = read_manifest(self.folder)
-        exhausted = any(part.exhausted for part in parts)
-        if exhausted:
-            ends = [r.first_context + r.contexts for part in parts for r in part.shards]
-            manifest.contexts_requested = max([manifest.contexts, 1, *ends])
-        self._waiting = self._left_waiting()
-        if manifest.adding:
-            manifest.shards = [
-                s.model_copy(
-                    update={"files": dict(sorted((s.files | self._waiting[s.index].files).items()))}
-                )
-                for s in manifest.shards
-            ]
-            manifest.hooks = manifest.hooks | manifest.adding
-            manifest.adding = {}
-            self._recount()
+        if manifest.complete:
+            manifest.hooks = pooled_statistics(folder, manifest)
+            manifest.shards_sha256 = write_list(folder, manifest.shards)
         else:
-            self._sums = {}
-            self._append_waiting({})
-        self._complete(exhausted)
+            manifest.shards_sha256 = None
+        self.save()
+        remove_folder(folder / ADDING)
+        (folder / _TEXT_ENDED).unlink(missing_ok=True)
 
-    def _write_part(self, exhausted: bool) -> None:
-        part = Part(
-            hooks=tuple(self.manifest.hooks_to_write), exhausted=exhausted, shards=tuple(self._own)
-        )
-        content = part.model_dump_json(indent=1).encode()
-        replace_file(self.folder / _part_name(self._ranks.rank), content)
+    def _added(self) -> dict[int, ShardRecord]:
+        """Shards whose added hooks are written, those of `manifest.adding` and no others."""
+        manifest = self.manifest
+        expected = {
+            index: {shard_file(manifest, spec, index) for spec in self.specs.values()}
+            | {moments_file(hook, index) for hook in manifest.adding}
+            for index in range(len(manifest.shards))
+        }
+        return {
+            index: record
+            for index, record in read_shards(self.folder, ADDING).items()
+            if record.files.keys() == expected.get(index)
+        }
+
+    def _clean_up(self) -> None:
+        folder, manifest = self.folder, self.manifest
+        if not manifest.complete:
+            manifest.shards_sha256 = None
+            manifest.hooks = {h: _without_statistics(r) for h, r in manifest.hooks.items()}
+        (folder / _TEXT_ENDED).unlink(missing_ok=True)
+        added = self._added() if manifest.adding else {}
+        for index in read_shards(folder, ADDING).keys() - added.keys():
+            (folder / shard_record_file(index, ADDING)).unlink()
+        remove_leftovers(folder)
+        create_arrays(folder, manifest, self.specs.values())
+        self.save()
+        if not manifest.complete:
+            (folder / SHARD_LIST).unlink(missing_ok=True)
 
 
-def _part_name(rank: int) -> str:
-    return f"manifest.part-{rank:05d}.json"
-
-
-def _part_files(folder: Location) -> list[Location]:
-    return sorted(folder.glob(_PARTS), key=str)
-
-
-def _read_parts(folder: Location) -> list[Part]:
-    parts: list[Part] = []
-    for path in _part_files(folder):
-        if not path.name.endswith(".json"):
-            continue  # of a crash while it was written
-        try:
-            parts.append(Part.model_validate_json(path.read_bytes()))
-        except ValidationError:
-            continue  # of another version: what it names is made again
-    return parts
+def committed_shards(folder: Location, manifest: Manifest) -> list[ShardRecord]:
+    """Every committed shard, those behind a gap as well, which readers don't see."""
+    if manifest.format_version == 1:
+        return manifest.shards
+    found = read_shards(folder) or {shard.index: shard for shard in manifest.shards}
+    return [found[index] for index in sorted(found)]
 
 
 def named_files(folder: Location, manifest: Manifest) -> set[str]:
-    """The data files that the manifest or a part beside it names."""
-    shards = [*manifest.shards, *(s for part in _read_parts(folder) for s in part.shards)]
+    """The data files that a committed shard names, hooks that are being added included."""
+    shards = [*committed_shards(folder, manifest), *read_shards(folder, ADDING).values()]
     return {name for shard in shards for name in shard.files}
 
 
@@ -285,25 +205,36 @@ def inside(folder: Location, path: Location) -> str:
     return str(path).removeprefix(str(folder)).lstrip("/")
 
 
-def remove_leftovers(folder: Location, manifest: Manifest) -> None:
-    """Removes data files that neither the manifest nor a part names: what a crash left behind."""
-    named = named_files(folder, manifest)
+def remove_leftovers(folder: Location) -> None:
+    """Removes data files that no committed shard names: what a crash left behind."""
+    records = [*read_shards(folder).values(), *read_shards(folder, ADDING).values()]
+    named = {name for record in records for name in record.files}
     for name, path in data_files(folder):
         if name not in named:
+            path.unlink()
+    for room in (SHARDS, ADDING):
+        for path in (folder / room).glob("*.tmp"):
             path.unlink()
 
 
 def remove_cache(folder: Location) -> None:
     """Deletes a cache's manifest, then its data; other files in the folder stay."""
-    for path in (folder / MANIFEST, *_part_files(folder), folder / CHANNELS):
+    parts = list(folder.glob("manifest.part-*"))  # of format 1
+    for name in (MANIFEST, SHARD_LIST, CHANNELS, CAPTURE_CONFIG):
+        (folder / name).unlink(missing_ok=True)
+    for path in parts:
         path.unlink(missing_ok=True)
-    for room in DATA_FOLDERS:
-        place = folder / room
-        if isinstance(place, Path):
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            for path in place.rglob("*"):
-                path.unlink()
+    for room in (SHARDS, ADDING, *DATA_FOLDERS):
+        remove_folder(folder / room)
+
+
+def remove_folder(place: Location) -> None:
+    """Removes a folder with all that is in it, where there is one."""
+    if isinstance(place, Path):
+        shutil.rmtree(place, ignore_errors=True)
+    else:
+        for path in place.rglob("*"):
+            path.unlink()
 
 
 def moments_file(hook: str, shard: int) -> str:
@@ -334,26 +265,28 @@ def _write_moments(path: Location, moments: HookMoments) -> FileRecord:
     return FileRecord(bytes=len(content), sha256=hashlib.sha256(content).hexdigest())
 
 
-def recount_statistics(folder: Location, manifest: Manifest) -> dict[str, HookMoments]:
-    """Makes the manifest's statistics those of the shards it names; returns the sums."""
-    totals: dict[str, HookMoments] = {}
+def pooled_statistics(folder: Location, manifest: Manifest) -> dict[str, HookRecord]:
+    """The manifest's hooks with the statistics of the shards it has: in order, for they are floats.
+
+    Raises CacheError when a shard's sums are missing or not the ones that its record names.
+    """
+    hooks: dict[str, HookRecord] = {}
     for hook, record in manifest.hooks.items():
         total = HookMoments.zero(manifest.text.context_size, record.d_model)
         for shard in manifest.shards:
             total = total + shard_moments(folder, shard, hook)
-        totals[hook] = total
-        _set_statistics(manifest, hook, total)
-    return totals
+        hooks[hook] = record.model_copy(
+            update={
+                "statistics": total.statistics(),
+                "valid": total.valid_statistics(),
+                "storage_error": total.storage_error,
+            }
+        )
+    return hooks
 
 
-def _set_statistics(manifest: Manifest, hook: str, total: HookMoments) -> None:
-    manifest.hooks[hook] = manifest.hooks[hook].model_copy(
-        update={
-            "statistics": total.every.statistics(),
-            "valid": total.valid.statistics(),
-            "storage_error": total.storage_error,
-        }
-    )
+def _without_statistics(record: HookRecord) -> HookRecord:
+    return record.model_copy(update={"statistics": None, "valid": None, "storage_error": None})
 
 
 _REPAIR = "drop its shard with: lmsaes tools verify --repair CACHE, then run lmsaes cache again"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pydantic import BaseModel
 
 from lmsaes.cache.location import Location
-from lmsaes.cache.manifest import HookRecord, Manifest
+from lmsaes.cache.manifest import FORMAT_VERSION, HookRecord, Manifest
 from lmsaes.errors import CacheError
 
 
@@ -21,11 +21,6 @@ def extended_manifest(
 
     Raises CacheError, naming each difference, when `wanted` is another cache.
     """
-    if found.sources:
-        raise CacheError(
-            f"{folder} was copied from another cache by lmsaes tools",
-            "lmsaes cache goes on only with what it began: choose another --out, or --overwrite",
-        )
     rounding = list(_differences_in("compute", found.compute, wanted.compute))
     differences = list(_differences(found, wanted))
     if differences or (rounding and not allow_compute_change):
@@ -36,13 +31,24 @@ def extended_manifest(
             f"{folder} is a cache made with " + "; ".join(differences + rounding), hint
         )
     new = {hook: record for hook, record in wanted.hooks.items() if hook not in found.hooks}
-    if new:
-        _check_rounding(folder, found, wanted)
     contexts = found.contexts_requested
     if not found.text_exhausted:
         contexts = max(wanted.contexts_requested, found.contexts)
     if not new and found.complete and contexts == found.contexts_requested:
         return found
+    if found.format_version == 1:
+        raise CacheError(
+            f"{folder} is a cache of format 1, which is read and not added to",
+            f"make one of format {FORMAT_VERSION} of it: lmsaes tools convert {folder} --out NEW",
+        )
+    if found.sources and (new or not _begins_its_text(found)):
+        raise CacheError(
+            f"{folder} was copied from another cache by lmsaes tools",
+            "lmsaes cache adds contexts to copies of a whole cache alone, and no hooks: choose "
+            "another --out, or --overwrite",
+        )
+    if new:
+        _check_rounding(folder, found, wanted)
     same = {hook: _kind(record) for hook, record in found.adding.items()} == {
         hook: _kind(record) for hook, record in new.items()
     }
@@ -88,6 +94,19 @@ def _check_rounding(folder: Location, found: Manifest, wanted: Manifest) -> None
                 + "; ".join(differences),
                 "store them in a cache of their own, with another --out",
             )
+
+
+def _begins_its_text(found: Manifest) -> bool:
+    """Whether a copy is of its text's contexts from the first on, stored as they were, so that
+    further ones can follow."""
+    first = 0
+    for source in found.sources:
+        same = source.text == found.text and source.compute == found.compute
+        dtypes = {hook: (record.dtype,) for hook, record in found.hooks.items()}
+        if not same or source.first_context != first or source.dtypes != dtypes:
+            return False
+        first += source.contexts
+    return True
 
 
 def _kind(record: HookRecord) -> tuple[int, str]:

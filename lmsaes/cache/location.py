@@ -1,13 +1,17 @@
 """Where a cache lives: a folder, or a prefix in an object store."""
 
 import hashlib
+import os
+import shutil
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.parallel import try_lock
+from lmsaes.units import format_bytes
 
 if TYPE_CHECKING:
     from lmsaes.cache.object_store import ObjectPath
@@ -16,6 +20,7 @@ if TYPE_CHECKING:
 Location: TypeAlias = "Path | ObjectPath"
 
 LOCK = ".lock"
+_DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 
 
 class Lock(ABC):
@@ -83,6 +88,49 @@ def sha256(path: Location) -> str:
         return path.sha256()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def file_sizes(folder: Location) -> Callable[[str], int | None]:
+    """The size of a file by its path inside `folder`, None where there is none.
+
+    Of an object store all are asked for at once: a question for each would take minutes.
+    """
+    if not isinstance(folder, Path):
+        return folder.sizes().get
+    root = f"{folder}{os.sep}"
+
+    def size(name: str) -> int | None:
+        try:
+            return os.stat(root + name).st_size  # noqa: PTH116 - a Path for each of 60 000 is slow
+        except OSError:
+            return None
+
+    return size
+
+
+def free_space(folder: Location) -> int | None:
+    """Bytes left on the disk of a folder that may not be there yet; None of an object store."""
+    disk = _disk(folder)
+    return None if disk is None else shutil.disk_usage(disk).free
+
+
+def check_room(folder: Location, size: int, what: str, hint: str) -> None:
+    """Raises ConfigError when the disk of `folder` has no room for the `size` bytes of `what`."""
+    free = free_space(folder)
+    if free is not None and size + _DISK_MARGIN > free:
+        raise ConfigError(
+            f"{what} needs {format_bytes(size)}, and the disk of {_disk(folder)} has "
+            f"{format_bytes(free)} left",
+            hint,
+        )
+
+
+def _disk(folder: Location) -> Path | None:
+    """The nearest folder that is there."""
+    if not isinstance(folder, Path):
+        return None
+    place = folder.resolve()
+    return next(each for each in (place, *place.parents) if each.exists())
 
 
 def lock_cache(folder: Location) -> Lock:

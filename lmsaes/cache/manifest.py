@@ -1,4 +1,4 @@
-"""`manifest.json`: what a cache is, which of its shards are committed, and what they weigh.
+"""`manifest.json`: what a cache is. Which of its shards are committed stands in `shards.py`.
 
 Strict JSON, read with validation and replaced atomically. docs/cache-format.md is the
 specification; where it and this file differ, this file is wrong.
@@ -7,22 +7,19 @@ specification; where it and this file differ, this file is wrong.
 import hashlib
 import json
 import re
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
 
 from lmsaes.atomic import replace_file
+from lmsaes.cache.kinds import Compression, StorageDtype, StorageFormat
 from lmsaes.cache.location import Location
+from lmsaes.cache.shards import ShardRecord, from_format_1, is_inside, listed_shards, read_shards
 from lmsaes.errors import CacheError
-from lmsaes.provenance import ComputeRecord, ModelRecord, Record, TextPosition, TextRecord
+from lmsaes.provenance import ComputeRecord, ModelRecord, Record, TextRecord
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
-
-StorageFormat = Literal["safetensors", "zarr"]
-Compression = Literal["none", "zstd", "lz4", "blosc"]
-StorageDtype = Literal["float32", "float16", "bfloat16", "int8"]
 
 
 class Statistics(Record):
@@ -35,13 +32,16 @@ class Statistics(Record):
     mean_squared_norm: float
     min: float
     max: float
+    left_out: int = 0
+    """Rows that are not finite, and count in none of these."""
 
 
 class HookRecord(Record):
     """One hook point: its width, how it is stored, and the statistics of what is committed.
 
     `statistics` covers every row; `valid` leaves out special tokens and each context's first
-    position, as training does by default. `storage_error` is the share of the valid rows'
+    position, as training does by default; both are null until the cache is complete.
+    `storage_error` is the share of the valid rows'
     variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
@@ -55,46 +55,6 @@ class HookRecord(Record):
     valid: Statistics | None = Field(
         default=None, validation_alias=AliasChoices("valid", "ordinary")
     )
-
-
-class FileRecord(Record):
-    """A committed file: its size, whole digest, and one crc32c per block as it is stored.
-
-    `blocks` is empty for files without blocks, and in older zarr caches.
-    """
-
-    bytes: int
-    sha256: str
-    blocks: tuple[int, ...] = ()
-
-
-class ShardRecord(Record):
-    """A committed shard: which contexts it holds, and its files by path inside the cache.
-
-    `text_end` is where the text stood after it; None where a copy's shard ends elsewhere than
-    those of the cache it was copied from. `compute` is how it was computed where that is not what
-    the manifest says (`--allow-compute-change`).
-    """
-
-    index: int
-    first_context: int
-    contexts: int = Field(gt=0)
-    text_end: TextPosition | None
-    compute: ComputeRecord | None = None
-    files: dict[str, FileRecord]
-
-
-class Part(Record):
-    """Shards that are committed and not in the manifest yet.
-
-    Several ranks write one each; so does one that adds hooks. `hooks` are those its shards hold;
-    `exhausted` says that the text has ended.
-    """
-
-    format_version: Literal[1] = FORMAT_VERSION
-    hooks: tuple[str, ...]
-    exhausted: bool = False
-    shards: tuple[ShardRecord, ...]
 
 
 class SourceRecord(Record):
@@ -120,12 +80,14 @@ class Manifest(BaseModel):
 
     `documents`: whether the cache keeps the document of each position. `adding`: hooks that are
     being written for contexts that are there already, and can't be read yet. `shard_size`,
-    `block_size`: what was asked for in bytes of the widest hook.
+    `block_size`: what was asked for in bytes of the widest hook. `shards_sha256`: of the list of
+    all shards, once the cache is complete. `shards`: those that can be read, which follow each
+    other from context 0 on; they are no part of the file.
     """
 
     model_config = ConfigDict(extra="forbid")
 
-    format_version: Literal[1] = FORMAT_VERSION
+    format_version: Literal[1, 2] = FORMAT_VERSION
     format: StorageFormat
     compression: Compression = "none"
     model: ModelRecord
@@ -139,13 +101,18 @@ class Manifest(BaseModel):
     shard_contexts: int = Field(gt=0)
     block_contexts: int = Field(gt=0)
     contexts_requested: int = Field(gt=0)
-    contexts: int = 0
     complete: bool = False
     text_exhausted: bool = False
-    shards: list[ShardRecord] = Field(default_factory=list[ShardRecord])
+    shards_sha256: str | None = None
     sources: list[SourceRecord] = Field(default_factory=list[SourceRecord])
     versions: dict[str, str] = Field(default_factory=dict[str, str])
     created: str
+    shards: list[ShardRecord] = Field(default_factory=list[ShardRecord], exclude=True)
+
+    @property
+    def contexts(self) -> int:
+        """Contexts that are committed and can be read."""
+        return self.shards[-1].stop if self.shards else 0
 
     @property
     def identity(self) -> str:
@@ -208,13 +175,13 @@ def _hash(parts: list[dict[str, Any]]) -> str:
 
 
 def read_manifest(folder: Location) -> Manifest:
-    """The validated manifest of the cache in `folder`.
+    """The validated manifest of the cache in `folder`, with the shards that can be read.
 
     Raises CacheError when there is none, or it is not valid, or of another format version.
     """
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
         raise CacheError(
             f"'{folder}' is not an activation cache: it has no {MANIFEST}",
@@ -223,55 +190,80 @@ def read_manifest(folder: Location) -> Manifest:
     except OSError as error:
         raise CacheError(f"can't read {path}: {error.strerror}") from None
     try:
-        version = json.loads(text).get("format_version")
+        found: dict[str, Any] = json.loads(content)
+        version = found.get("format_version")
     except (ValueError, AttributeError):
         raise CacheError(f"{path} is not valid JSON: the file is damaged") from None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise CacheError(
-            f"{path} is of cache format version {version}; this lmsaes reads {FORMAT_VERSION}",
+            f"{path} is of cache format version {version}; this lmsaes reads 1 and "
+            f"{FORMAT_VERSION}",
             "use the lmsaes that wrote it, or a newer one",
         )
+    contexts = None
+    if version == 1:
+        contexts = found.pop("contexts", None)
+        found["shards"] = from_format_1(found.get("shards"))
+    if version == FORMAT_VERSION and "shards" in found:
+        raise CacheError(f"{path} is not a valid manifest: shards: a list is of format 1 alone")
     try:
-        manifest = Manifest.model_validate_json(text)
+        manifest = Manifest.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise CacheError(f"{path} is not a valid manifest: {where}: {first['msg']}") from None
+    if version == FORMAT_VERSION:
+        manifest.shards = _readable_shards(folder, manifest)
     _check_shards(manifest, path)
+    if contexts is not None and contexts != manifest.contexts:
+        raise CacheError(
+            f"{path} is not valid: its shards hold {manifest.contexts} contexts, it says {contexts}"
+        )
     return manifest
 
 
+def _readable_shards(folder: Location, manifest: Manifest) -> list[ShardRecord]:
+    """The shards from the first on, as far as they follow each other."""
+    found = None
+    if manifest.complete and manifest.shards_sha256 is not None:
+        found = listed_shards(folder, manifest.shards_sha256)
+    if found is None:  # under way; or killed between a new list and its manifest
+        found = read_shards(folder)
+    readable: list[ShardRecord] = []
+    while (record := found.get(len(readable))) is not None:
+        readable.append(record)
+        if record.contexts != manifest.shard_contexts:
+            break  # a short shard is the last
+    return readable
+
+
 def _check_shards(manifest: Manifest, path: Location) -> None:
-    """Committed shards must be consecutive multiples of the shard size and add up."""
-    expected = 0
+    """Shards must follow each other by whole shards, and their files lie inside the cache."""
     for hook, record in manifest.hooks.items():
         if manifest.shards and record.dtype == "int8" and record.channels is None:
             raise CacheError(f"{path} is not valid: hook '{hook}' is int8 and has no channels")
-    for shard in manifest.shards:
-        if shard.first_context != shard.index * manifest.shard_contexts:
+    for number, shard in enumerate(manifest.shards):
+        short = shard.contexts != manifest.shard_contexts and shard is not manifest.shards[-1]
+        if (shard.index, shard.first_context) != (
+            number,
+            number * manifest.shard_contexts,
+        ) or short:
             raise CacheError(f"{path} is not valid: shard {shard.index} starts in the wrong place")
-        if any(not _inside(name) for name in shard.files):
+        if not all(map(is_inside, shard.files)):
             raise CacheError(f"{path} is not valid: shard {shard.index} names a file outside it")
-        expected += shard.contexts
-    if expected != manifest.contexts:
-        raise CacheError(
-            f"{path} is not valid: its shards hold {expected} contexts, it says {manifest.contexts}"
-        )
     copied = sum(source.contexts for source in manifest.sources)
-    if manifest.sources and copied != manifest.contexts_requested:
+    if copied > manifest.contexts_requested:
         raise CacheError(
             f"{path} is not valid: its sources hold {copied} contexts, it asks for "
             f"{manifest.contexts_requested}"
         )
 
 
-def _inside(name: str) -> bool:
-    parts = Path(name).parts
-    return not Path(name).is_absolute() and ".." not in parts
-
-
 def write_manifest(folder: Location, manifest: Manifest) -> None:
-    """Replaces the manifest of `folder` in one step that survives a crash at any instant."""
+    """Replaces the manifest of `folder` in one step that survives a crash at any instant.
+
+    Shards are committed by files of their own (`shards.py`).
+    """
     replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 

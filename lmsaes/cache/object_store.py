@@ -136,6 +136,16 @@ class ObjectPath:
             if PurePosixPath(key).match(pattern):
                 yield ObjectPath(self._url, self._store, key)
 
+    def sizes(self) -> dict[str, int]:
+        """The size of every object below this one, by its path from here."""
+        prefix = f"{self._key}/" if self._key else ""
+        with _as_os_errors():
+            return {
+                meta["path"].removeprefix(prefix): meta["size"]
+                for page in obstore.list(self._store, prefix)
+                for meta in page
+            }
+
     def lock(self, name: str) -> "ObjectLock":
         """The lock of this place, taken. Raises CacheError when another process holds it."""
         lock = ObjectLock(self._store, (self / name)._key, self)

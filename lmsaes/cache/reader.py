@@ -1,6 +1,8 @@
 """`ActivationCache`: a committed cache, opened for reading."""
 
 import threading
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -13,9 +15,11 @@ from lmsaes.cache.arrays import (
     shard_file,
 )
 from lmsaes.cache.blocks import Block, BlockFiles
+from lmsaes.cache.commits import pooled_statistics
 from lmsaes.cache.int8 import read_channels
-from lmsaes.cache.location import Location, locate
-from lmsaes.cache.manifest import HookRecord, Manifest, ShardRecord, read_manifest
+from lmsaes.cache.location import Location, file_sizes, locate
+from lmsaes.cache.manifest import HookRecord, Manifest, read_manifest
+from lmsaes.cache.shards import ShardRecord
 from lmsaes.errors import CacheError, ConfigError
 
 
@@ -41,41 +45,45 @@ _AS_STORED = _AsStored()
 class ActivationCache:
     """Token ids and activations by context, in the order they were written.
 
-    Open one with `ActivationCache.open`. Every block that is read is checked against its
+    Every block that is read is checked against its
     checksum. Safe to use from several threads.
     """
 
-    def __init__(self, folder: Location, manifest: Manifest) -> None:
-        self.path, self.manifest = folder, manifest
-        specs = array_specs(manifest)
+    def __init__(self, path: "str | Location") -> None:
+        """Opens the cache in a folder or at a URL such as s3://bucket/cache, finished or not.
+
+        What is committed can be read. Raises CacheError when it is none, or a file is missing,
+        foreign or of the wrong size.
+        """
+        self.path = locate(path)
+        self.manifest = read_manifest(self.path)
+        specs, size_of = array_specs(self.manifest), file_sizes(self.path)
+        for shard in self.manifest.shards:
+            check_files(self.path, self.manifest, shard, specs.values(), size_of)
+        if self.manifest.contexts == 0:
+            raise CacheError(
+                f"the cache {self.path} holds no committed shard yet",
+                "run the same lmsaes cache command again: it continues",
+            )
         self._tokens, self._documents = specs["tokens"], specs.get("documents")
-        self._channels = read_channels(folder, manifest.channel_digests)
+        self._channels = read_channels(self.path, self.manifest.channel_digests)
         self._files: dict[str, BlockFiles] = {}
         self._lock = threading.Lock()
 
     @staticmethod
     def open(path: "str | Location") -> "ActivationCache":
-        """The cache in folder `path`, finished or not: what is committed can be read.
+        """The cache at `path`: the same as `ActivationCache(path)`."""
+        return ActivationCache(path)
 
-        path: a folder, or the URL of a place in an object store, such as s3://bucket/cache.
-
-        Raises CacheError when it is none, or a file is missing, foreign or of the wrong size.
-        """
-        folder = locate(path)
-        manifest = read_manifest(folder)
-        for shard in manifest.shards:
-            check_files(folder, manifest, shard)
-        if manifest.contexts == 0:
-            raise CacheError(
-                f"the cache {folder} holds no committed shard yet",
-                "run the same lmsaes cache command again: it continues",
-            )
-        return ActivationCache(folder, manifest)
-
-    @property
+    @cached_property
     def hooks(self) -> dict[str, HookRecord]:
-        """Hook names, each with d_model, dtype and statistics."""
-        return self.manifest.hooks
+        """Hook names, each with d_model, dtype and the statistics of what is committed.
+
+        Of a cache that is not complete they are pooled from its shards when first asked for.
+        """
+        if self.manifest.complete:
+            return self.manifest.hooks
+        return pooled_statistics(self.path, self.manifest)
 
     @property
     def contexts(self) -> int:
@@ -122,7 +130,7 @@ class ActivationCache:
 
     def stored(self, hook: str) -> tuple[ArraySpec, ...]:
         """The arrays that hold a hook: its activations, and in int8 their scales too."""
-        return hook_specs(self.manifest, hook, self.hooks[self.check_hook(hook)])
+        return hook_specs(self.manifest, hook, self.manifest.hooks[self.check_hook(hook)])
 
     def units(self, hook: str) -> Dequantizer:
         """How the stored values of a hook become its activations."""
@@ -130,14 +138,14 @@ class ActivationCache:
 
     def check_hook(self, hook: str) -> str:
         """`hook` itself, or ConfigError when the cache does not hold it."""
-        if hook not in self.hooks:
+        if hook not in self.manifest.hooks:
             raise ConfigError(
                 f"the cache {self.path} does not hold hook '{hook}'",
-                "it holds: " + ", ".join(self.hooks),
+                "it holds: " + ", ".join(self.manifest.hooks),
             )
         return hook
 
-    def valid(self, tokens: torch.Tensor) -> torch.Tensor:
+    def valid_positions(self, tokens: torch.Tensor) -> torch.Tensor:
         """Which positions of `tokens` [contexts, context_size] are valid, as bool.
 
         Special tokens and each context's first position are not: their activations can be
@@ -211,16 +219,25 @@ def valid_positions(tokens: torch.Tensor, special_ids: tuple[int, ...]) -> torch
     return valid
 
 
-def check_files(folder: Location, manifest: Manifest, shard: ShardRecord) -> None:
-    """Raises CacheError unless the shard's files are all there with their sizes."""
-    expected = {shard_file(manifest, s, shard.index) for s in array_specs(manifest).values()}
-    if lacking := expected - set(shard.files):
-        raise CacheError(f"the manifest of {folder} lacks the file {min(lacking)}", _REPAIR)
+def check_files(
+    folder: Location,
+    manifest: Manifest,
+    shard: ShardRecord,
+    specs: Iterable[ArraySpec],
+    size_of: Callable[[str], int | None],
+) -> None:
+    """Raises CacheError unless the shard's files are all there with their sizes.
+
+    specs: the arrays that it must have. size_of: the size of a file by its path inside the
+    cache, None where there is none.
+    """
+    for spec in specs:
+        if (name := shard_file(manifest, spec, shard.index)) not in shard.files:
+            raise CacheError(f"the record of shard {shard.index} of {folder} lacks {name}", _REPAIR)
     for name, record in shard.files.items():
-        try:
-            size = (folder / name).stat().st_size
-        except OSError:
-            raise CacheError(f"{folder / name} is missing", _REPAIR) from None
+        size = size_of(name)
+        if size is None:
+            raise CacheError(f"{folder / name} is missing", _REPAIR)
         if size != record.bytes:
             raise CacheError(
                 f"{folder / name} has {size} bytes instead of {record.bytes}: it is damaged",

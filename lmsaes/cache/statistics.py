@@ -1,4 +1,9 @@
-"""Running statistics of a hook's rows: sums that add up over batches and shards."""
+"""Statistics of a hook's rows that add up over batches and shards, however large their mean.
+
+What adds up is the count, the mean and the sum of squared distances from the mean, pooled as in
+Chan, Golub and LeVeque 1983: sums of squares would lose the variance of a channel whose mean is
+thousands of deviations away from 0.
+"""
 
 import itertools
 from collections.abc import Mapping
@@ -6,6 +11,7 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
+from einops import rearrange
 from safetensors.numpy import load as load_bytes
 from safetensors.numpy import save as save_bytes
 
@@ -14,11 +20,11 @@ from lmsaes.cache.manifest import Statistics
 
 @dataclass
 class Moments:
-    """Sums over rows [d_model] in float64; two of them add up to those of all their rows."""
+    """Of some rows, per channel where it says [d_model], all in float64."""
 
     count: np.ndarray  # []
-    sum: np.ndarray  # [d_model]
-    sum_squares: np.ndarray  # [d_model]
+    mean: np.ndarray  # [d_model]
+    squares: np.ndarray  # [d_model], Σ (x − mean)²
     norm_sum: np.ndarray  # []
     squared_norm_sum: np.ndarray  # []
     min: np.ndarray  # []
@@ -26,13 +32,15 @@ class Moments:
 
     @staticmethod
     def zero(d_model: int) -> "Moments":
+        """Of no rows."""
+
         def scalar(value: float = 0.0) -> np.ndarray:
             return np.array(value, dtype=np.float64)
 
         return Moments(
             count=scalar(),
-            sum=np.zeros(d_model),
-            sum_squares=np.zeros(d_model),
+            mean=np.zeros(d_model),
+            squares=np.zeros(d_model),
             norm_sum=scalar(),
             squared_norm_sum=scalar(),
             min=scalar(np.inf),
@@ -40,31 +48,37 @@ class Moments:
         )
 
     def __add__(self, other: "Moments") -> "Moments":
+        """Those of both lots of rows together."""
+        if other.count == 0:
+            return self
+        if self.count == 0:
+            return other
+        count = self.count + other.count
+        apart = other.mean - self.mean
         return Moments(
-            count=self.count + other.count,
-            sum=self.sum + other.sum,
-            sum_squares=self.sum_squares + other.sum_squares,
+            count=count,
+            mean=self.mean + apart * (other.count / count),
+            squares=self.squares + other.squares + apart**2 * (self.count * other.count / count),
             norm_sum=self.norm_sum + other.norm_sum,
             squared_norm_sum=self.squared_norm_sum + other.squared_norm_sum,
             min=np.minimum(self.min, other.min),
             max=np.maximum(self.max, other.max),
         )
 
-    def statistics(self) -> Statistics | None:
+    def statistics(self, left_out: int) -> Statistics | None:
         """What the manifest says of these rows; None of no rows."""
         count = int(self.count)
         if count == 0:
             return None
-        mean = self.sum / count
-        variance = np.maximum(self.sum_squares / count - mean**2, 0.0)
         return Statistics(
             count=count,
-            mean=mean.tolist(),
-            variance=variance.tolist(),
+            mean=self.mean.tolist(),
+            variance=(self.squares / count).tolist(),
             mean_norm=float(self.norm_sum / count),
             mean_squared_norm=float(self.squared_norm_sum / count),
             min=float(self.min),
             max=float(self.max),
+            left_out=left_out,
         )
 
 
@@ -76,11 +90,13 @@ class HookMoments:
     valid: Moments
     position_norms: np.ndarray  # [context_size], sums over contexts
     squared_error: np.ndarray  # [], of storing the valid rows; NaN where not measured
+    left_out: np.ndarray  # [2], rows that are not finite: of all, and of the valid ones
 
     @staticmethod
     def zero(context_size: int, d_model: int) -> "HookMoments":
+        """Of no rows."""
         zero = Moments.zero(d_model)
-        return HookMoments(zero, zero, np.zeros(context_size), np.zeros(()))
+        return HookMoments(zero, zero, np.zeros(context_size), np.zeros(()), np.zeros(2))
 
     def __add__(self, other: "HookMoments") -> "HookMoments":
         return HookMoments(
@@ -88,21 +104,31 @@ class HookMoments:
             self.valid + other.valid,
             self.position_norms + other.position_norms,
             self.squared_error + other.squared_error,
+            self.left_out + other.left_out,
         )
+
+    def statistics(self) -> Statistics | None:
+        """Of all rows."""
+        return self.every.statistics(int(self.left_out[0]))
+
+    def valid_statistics(self) -> Statistics | None:
+        """Of the valid rows."""
+        return self.valid.statistics(int(self.left_out[1]))
 
     @property
     def storage_error(self) -> float | None:
         """Share of the valid rows' variance that storing lost; None where not measured."""
-        moments = self.valid
-        if moments.count == 0:
-            return None
-        deviations = float((moments.sum_squares - moments.sum**2 / moments.count).sum())
-        share = float(self.squared_error) / deviations if deviations > 0 else np.nan
+        variation = float(self.valid.squares.sum())
+        share = float(self.squared_error) / variation if variation > 0 else np.nan
         return share if np.isfinite(share) else None
 
     def to_bytes(self) -> bytes:
         """A safetensors file's content."""
-        tensors = {"position_norms": self.position_norms, "squared_error": self.squared_error}
+        tensors = {
+            "position_norms": self.position_norms,
+            "squared_error": self.squared_error,
+            "left_out": self.left_out,
+        }
         for group in ("every", "valid"):
             moments: Moments = getattr(self, group)
             tensors |= {f"{group}.{f.name}": getattr(moments, f.name) for f in fields(Moments)}
@@ -110,17 +136,43 @@ class HookMoments:
 
     @staticmethod
     def from_bytes(content: bytes) -> "HookMoments":
+        """The inverse of `to_bytes`; also of the plain sums that format 1 kept."""
         tensors = load_bytes(content)
+        if "every.sum" in tensors:
+            return _from_sums(tensors)
 
         def group(name: str) -> Moments:
             values = {f.name: tensors[f"{name}.{f.name}"] for f in fields(Moments)}
-            vectors = {"sum", "sum_squares"}
+            vectors = {"mean", "squares"}
             return Moments(**{k: v if k in vectors else v.reshape(()) for k, v in values.items()})
 
-        # caches of before it was measured lack it
-        error = tensors.get("squared_error", np.array(np.nan)).reshape(())
-        valid = "valid" if "valid.count" in tensors else "ordinary"  # as it once was called
-        return HookMoments(group("every"), group(valid), tensors["position_norms"], error)
+        return HookMoments(
+            group("every"),
+            group("valid"),
+            tensors["position_norms"],
+            tensors["squared_error"].reshape(()),
+            tensors["left_out"],
+        )
+
+
+def _from_sums(tensors: Mapping[str, np.ndarray]) -> HookMoments:
+    """From the sums of format 1, with as many digits of the variance as they kept."""
+
+    def group(name: str) -> Moments:
+        values = {key: tensors[f"{name}.{key}"] for key in ("sum", "sum_squares")}
+        scalars = {
+            key: tensors[f"{name}.{key}"].reshape(())
+            for key in ("count", "norm_sum", "squared_norm_sum", "min", "max")
+        }
+        count = max(float(scalars["count"]), 1.0)
+        mean = values["sum"] / count
+        squares = np.maximum(values["sum_squares"] - count * mean**2, 0.0)
+        return Moments(mean=mean, squares=squares, **scalars)
+
+    # caches of before it was measured lack it
+    error = tensors.get("squared_error", np.array(np.nan)).reshape(())
+    norms = tensors["position_norms"]
+    return HookMoments(group("every"), group("ordinary"), norms, error, np.zeros(2))
 
 
 def batch_moments(
@@ -136,48 +188,48 @@ def batch_moments(
     """
     sums = {hook: _sums(rows, valid, original[hook]) for hook, rows in stored.items()}
     found = iter(_on_host(*itertools.chain.from_iterable(sums.values())))
-    moments: dict[str, HookMoments] = {}
-    for hook, tensors in sums.items():
-        own = list(itertools.islice(found, len(tensors)))
-        moments[hook] = HookMoments(Moments(*own[:7]), Moments(*own[7:14]), own[14], own[15])
-    return moments
+    return {
+        hook: _moments(list(itertools.islice(found, len(tensors))))
+        for hook, tensors in sums.items()
+    }
 
 
 def _sums(
     stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:
-    """Of one hook, on its device: seven sums of all rows, seven of the valid ones, norms by
-    position, and the squared error.
-    """
-    contexts, size, _ = stored.shape
+    """Of one hook, on its device: what `_moments` makes moments of."""
     rows = stored.float()
     kept = _to_device(valid, rows.device)
-    squares = rows.square()
-    squared_norms = squares.sum(-1).double()
-    norms = squared_norms.sqrt()
+    norms = torch.linalg.vector_norm(rows, dim=-1).double()
+    squared_norms = norms.square()
     low, high = rows.amin(-1).double(), rows.amax(-1).double()
-    # Sums over one context in float32, over contexts in float64: exact enough and a quarter of the
-    # time. Rows left out are few but can be huge: they are summed apart, not subtracted again.
-    weights = kept.float().unsqueeze(1)  # [contexts, 1, context_size]
-    # the host knows where they are; to ask the device would be to wait for it
-    places = tuple(_to_device(place, rows.device) for place in (~valid).nonzero(as_tuple=True))
-    left_out = (rows[places].double(), squares[places].double())
-    sums, square_sums = (torch.bmm(weights, x).double().sum((0, 1)) for x in (rows, squares))
     squared_error = torch.zeros((), device=rows.device)
     if original is not stored:
-        lost = torch.linalg.vector_norm(torch.sub(original, rows, out=squares), dim=-1)
+        lost = torch.linalg.vector_norm(original - rows, dim=-1)
         squared_error = torch.where(kept, lost.double().square(), 0).sum()
+    # Distances from a point near the mean have squares that keep the variance's digits. Sums over
+    # one context in float32, over contexts in float64: exact enough and a quarter of the time. Rows
+    # that are not valid are few but can be huge: they are summed apart, not subtracted again.
+    weights = rearrange(kept.float(), "contexts positions -> contexts 1 positions")
+    point = (weights[0] @ rows[0] / weights[0].sum().clamp(min=1)).squeeze(0)
+    centered = rows - point
+    # the host knows where they are; to ask the device would be to wait for it
+    places = tuple(_to_device(place, rows.device) for place in (~valid).nonzero(as_tuple=True))
+    left_out = centered[places].double()
+    sums = torch.bmm(weights, centered).double().sum((0, 1))
+    squares = torch.bmm(weights, centered.square_()).double().sum((0, 1))
     return (
-        torch.full_like(kept.sum(), contexts * size),
-        sums + left_out[0].sum(0),
-        square_sums + left_out[1].sum(0),
+        point,
+        torch.full_like(kept.sum(), kept.numel()),
+        sums + left_out.sum(0),
+        squares + left_out.square().sum(0),
         norms.sum(),
         squared_norms.sum(),
         low.min(),
         high.max(),
         kept.sum(),
         sums,
-        square_sums,
+        squares,
         torch.where(kept, norms, 0).sum(),
         torch.where(kept, squared_norms, 0).sum(),
         torch.where(kept, low, torch.inf).min(),
@@ -187,20 +239,42 @@ def _sums(
     )
 
 
+def _moments(parts: list[np.ndarray]) -> HookMoments:
+    """From the sums of one batch: of distances from a point, and of their squares."""
+    point, every, valid, (position_norms, squared_error) = (
+        parts[0], parts[1:8], parts[8:15], parts[15:]
+    )  # fmt: skip
+
+    def group(count: np.ndarray, sums: np.ndarray, squares: np.ndarray, *rest: np.ndarray):
+        apart = sums / max(float(count), 1.0)
+        with np.errstate(invalid="ignore"):  # sums that are not finite are the caller's to refuse
+            centered = np.maximum(squares - sums * apart, 0.0)
+        return Moments(count, point + apart, centered, *rest)
+
+    return HookMoments(
+        group(*every), group(*valid), position_norms, squared_error, left_out=np.zeros(2)
+    )
+
+
 def finite_moments(
     stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> HookMoments:
     """The same of one hook, of the rows alone whose values and squares are finite."""
     _, size, d_model = stored.shape
-    norms = stored.float().square().sum(-1).sqrt().double()
+    norms = torch.linalg.vector_norm(stored.float(), dim=-1).double()
     finite = norms.isfinite()
+    left_out = np.array([int((~finite).sum()), int((~finite).cpu()[valid].sum())], np.float64)
     if not finite.any():
-        return HookMoments.zero(size, d_model)
+        none = HookMoments.zero(size, d_model)
+        none.left_out = left_out
+        return none
     rows = stored[finite].unsqueeze(1)
     kept = valid[finite.cpu()].unsqueeze(1)
     moments = batch_moments({"": rows}, kept, {"": original[finite].unsqueeze(1)})[""]
     (position_norms,) = _on_host(torch.where(finite, norms, 0).sum(0))
-    return HookMoments(moments.every, moments.valid, position_norms, moments.squared_error)
+    return HookMoments(
+        moments.every, moments.valid, position_norms, moments.squared_error, left_out
+    )
 
 
 def _to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:

@@ -4,7 +4,7 @@
                                                                      └► last one in: commit
 
 A full queue blocks `write`; nothing is ever dropped. A shard is committed when every array's
-file of it has been flushed and renamed: then the ledger names it.
+file of it has been flushed and renamed: then a small record names them.
 """
 
 import errno
@@ -22,7 +22,8 @@ from lmsaes.cache.commits import Commits
 from lmsaes.cache.gpu_copy import GpuCopy
 from lmsaes.cache.int8 import Channels, read_channels, write_channels
 from lmsaes.cache.location import Location, Lock, lock_cache
-from lmsaes.cache.manifest import FileRecord, HookRecord, Manifest, ShardRecord, StorageDtype
+from lmsaes.cache.manifest import HookRecord, Manifest, StorageDtype
+from lmsaes.cache.shards import FileRecord, ShardRecord
 from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments
 from lmsaes.errors import CacheError
 from lmsaes.parallel import OneRank, Ranks
@@ -155,7 +156,7 @@ class CacheWriter:
             arrays, rows[hook] = self._to_store(hook, record, activations[hook], valid)
             stored |= arrays
         for hook, moments in batch_moments(rows, valid, activations).items():
-            if not np.isfinite(moments.every.sum_squares).all():
+            if not _all_finite(moments):
                 # int8 has no way to write such a value down
                 dtype, original = hooks[hook].dtype, activations[hook]
                 if dtype == "int8" or not self._allow_nonfinite:
@@ -219,7 +220,7 @@ class CacheWriter:
             hooks[hook] = hooks[hook].model_copy(update={"channels": self._channels[hook].digest})
         try:
             write_channels(self.folder, self._channels)
-            self._commits.channels_fixed()
+            self._commits.save()
         except OSError as error:
             raise _write_error(self.folder, error) from None
 
@@ -345,6 +346,12 @@ class _Batch:
 
 class _End:
     pass
+
+
+def _all_finite(moments: HookMoments) -> bool:
+    """Whether all rows were finite, and their squares too."""
+    every = moments.every
+    return bool(np.isfinite(every.squares).all() and np.isfinite(every.squared_norm_sum))
 
 
 def _nonfinite(

@@ -50,12 +50,12 @@ def retokenize(
 
 
 def _stretches(manifest: Manifest) -> Iterator[_Stretch]:
-    if not manifest.sources:
-        yield _Stretch(manifest.text, 0, manifest.contexts, 0)
     start = 0
     for source in manifest.sources:
         yield _Stretch(source.text, start, start + source.contexts, source.first_context)
         start += source.contexts
+    if start < manifest.contexts:  # all of it, or what was added to a copy of its beginning
+        yield _Stretch(manifest.text, start, manifest.contexts, start)
 
 
 def _sources(text: TextRecord) -> list[TextSource]:

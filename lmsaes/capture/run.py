@@ -1,222 +1,142 @@
-"""Stage one: text × language model → activation cache.
+"""Stage one: text × language model ─► activation cache, on one rank or several.
 
-arguments ─► what the cache is to be ─► what is there ─► filling.py, on one rank or several
+CaptureConfig ─► plan.py ─► what is there ─► CacheWriter
+text ─► contexts (a thread ahead) ─► forward to the last hook ─► CacheWriter (threads behind)
 """
 
-import hashlib
-import importlib.metadata
 import logging
-import math
-import platform
-import shutil
-from collections.abc import Generator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from lmsaes.cache import (
-    LOCK,
-    MANIFEST,
+    CAPTURE_CONFIG,
     ActivationCache,
     CacheWriter,
-    Compression,
-    HookRecord,
     Location,
     Lock,
     Manifest,
-    StorageDtype,
-    StorageFormat,
-    array_specs,
-    bytes_per_value,
     check_hook_name,
     extended_manifest,
-    hook_specs,
     locate,
     lock_cache,
     only_zarr,
     read_manifest,
     remove_cache,
+    valid_positions,
     write_manifest,
 )
-from lmsaes.capture.fill import add_hooks, fill
+from lmsaes.capture.config import CaptureConfig
+from lmsaes.capture.plan import announce, config_of, holds_cache, plan_cache, say_finished
+from lmsaes.configuration import takes, write_config
 from lmsaes.errors import CacheError, ConfigError
-from lmsaes.model import LanguageModel, Weights
-from lmsaes.parallel import Ranks, join_ranks, own_device
-from lmsaes.provenance import ComputeRecord, DatasetRecord, Packing, TextRecord
-from lmsaes.text import ContextStream, TextSource, TokenizerFacts, load_mixture, tokenizer_facts
-from lmsaes.units import format_bytes, format_count, parse_bytes, parse_count
+from lmsaes.model import LanguageModel
+from lmsaes.parallel import Ranks, iterate_ahead, join_ranks, own_device
+from lmsaes.progress import Phase, ProgressReporter, progress
+from lmsaes.provenance import TextPosition
+from lmsaes.text import Contexts, ContextStream, load_mixture
+from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
-_DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
-_CHOICES = {
-    "dtype": ("float32", "float16", "bfloat16", "int8"),
-    "format": ("safetensors", "zarr"),
-    "compression": ("none", "zstd", "lz4", "blosc"),
-    "packing": ("packed", "truncate", "split"),
-}
+_BATCHES_AHEAD = 8
+_CONTEXTS_AT_ONCE = 1024  # of those that are passed over
+
+OpenText = Callable[[TextPosition | None], ContextStream]
+"""Gives the text from a position on, or from its start."""
 
 
+@takes(CaptureConfig)
 def cache_activations(
     model: str,
     dataset: str | Sequence[str],
-    hooks: Sequence[str],
+    hooks: str | Sequence[str],
     out: str | Path,
-    tokens: int | str = "100M",
-    context_size: int = 128,
-    dtype: StorageDtype = "float16",
-    format: StorageFormat = "safetensors",
-    compression: Compression = "none",
-    batch_size: int | None = None,
-    device: str = "auto",
-    split: str | Sequence[str] = "train",
-    text_column: str | Sequence[str] = "text",
-    mix: Sequence[float] | None = None,
-    packing: Packing = "packed",
-    bos: bool | None = None,
-    seed: int = 0,
+    *,
     overwrite: bool = False,
-    shuffle: bool = False,
-    model_dtype: str = "float32",
-    compile: bool = False,
-    weights: Weights = "raw",
-    revision: str | None = None,
-    dataset_config: str | Sequence[str | None] | None = None,
-    dataset_revision: str | Sequence[str | None] | None = None,
-    streaming: bool = False,
-    shard_size: int | str = "512MiB",
-    block_size: int | str = "4MiB",
-    allow_nonfinite: bool = False,
-    allow_compute_change: bool = False,
+    **settings: Any,
 ) -> ActivationCache:
-    """Runs `model` over `dataset` once and stores what `hooks` saw in `out`: a folder, or the URL
-    of a place in an object store.
+    """Runs a language model over text once and stores what its hooks saw: `lmsaes cache`.
 
-    hooks: hook points or globs. tokens: token positions to store, rounded down to whole
-    contexts. batch_size: contexts per forward pass. dtype, format, compression: how the
-    activations are stored. shard_size, block_size: bytes of one hook per file and per read.
-
-    model_dtype: what the model runs in. weights: `raw` as published, or `processed` as
-    TransformerLens does by default. compile: compile the forward pass with torch.
-
-    dataset: as `load_text` takes it; several make a mixture, of which `mix` gives the weights (the
-    shares of all tokens; equal ones without it), and `split`, `text_column`, `dataset_config` and
-    `dataset_revision` may then be lists, one entry for each. shuffle, seed: the order of documents.
-    packing: `packed` lets documents follow each other; `truncate` gives each a context of its own
-    and cuts it off there; `split` lets it go on in further ones. bos: start each context with the
-    beginning-of-text token; None does so when the tokenizer has one.
+    The settings are those of `CaptureConfig`, listed below; counts and sizes may be texts such as
+    "100M" and "512MiB". `capture.toml` in the cache's folder keeps them.
 
     Going on with an unfinished cache takes the same arguments and ends in the same bytes; a
     finished one is returned as it is. More tokens, or hooks that it does not hold yet, are added
-    to what is there. allow_compute_change: tokens may be added under another batch size, device,
-    attention or compilation, which changes no more than rounding; each shard says what it was made
-    with. Started by `torchrun`, all processes write one cache together.
+    to what is there. Started by `torchrun`, all processes write one cache together.
 
     Raises ConfigError, ModelError, DataError, CacheError or RankError, each with one line that
     says what is wrong; what is committed is never touched by them.
+
+    model: name or local folder of the language model
+    dataset: where the text is; several make a mixture
+    hooks: hook points or globs
+    out: folder of the cache, or the URL of a place in an object store
+    overwrite: replace the cache that is there
     """
-    _check_choices(dtype=dtype, format=format, compression=compression, packing=packing)
-    if compression != "none" and format != "zarr":
-        raise ConfigError(
-            f"compression '{compression}' needs zarr", "add --format zarr or --compression none"
-        )
-    if dtype == "int8" and allow_nonfinite:
-        raise ConfigError(
-            "int8 can't hold NaN or infinite values", "leave out --allow-nonfinite or --dtype int8"
-        )
-    if not hooks:
-        raise ConfigError("no hook was given", "add --hook blocks.8.hook_resid_pre, say")
-    folder = locate(out if isinstance(out, Path) else str(out))
-    if format == "safetensors" and not isinstance(folder, Path):
+    config = CaptureConfig.of(
+        {"model": model, "dataset": dataset, "hooks": hooks, "out": out, **settings}
+    )
+    folder = locate(config.out)
+    if config.format == "safetensors" and not isinstance(folder, Path):
         raise only_zarr(folder)
-    contexts = parse_count(tokens) // context_size
-    if context_size < 2 or contexts < 1:
-        raise ConfigError(
-            f"{tokens} tokens do not fill one context of {context_size}",
-            "ask for more --tokens or a smaller --context-size",
-        )
     try:
-        there = _holds_cache(folder)
+        there = holds_cache(folder)
     except OSError as error:
         raise CacheError(f"can't read {folder}: {error.strerror}") from None
     found = read_manifest(folder) if there and not overwrite else None
-    lm = LanguageModel.load(model, own_device(device), model_dtype, revision, weights)
-    if lm.max_context is not None and context_size > lm.max_context:
+    lm = LanguageModel.load(
+        config.model, own_device(config.device), config.model_dtype, config.revision, config.weights
+    )
+    if lm.max_context is not None and config.context_size > lm.max_context:
         raise ConfigError(
-            f"a context of {context_size} tokens is longer than {model} takes ({lm.max_context})",
+            f"a context of {config.context_size} tokens is longer than {config.model} takes "
+            f"({lm.max_context})",
             f"use --context-size {lm.max_context} or less",
         )
-    shapes = lm.find_hooks(hooks)
+    shapes = lm.find_hooks(config.hooks)
     for hook in shapes:
         check_hook_name(hook)
     sources = load_mixture(
-        [dataset] if isinstance(dataset, str) else dataset,
-        mix, split, text_column, dataset_config, dataset_revision, streaming, shuffle, seed,
+        config.dataset, config.mix, config.split, config.text_column,
+        config.dataset_config or None, config.dataset_revision or None,
+        config.streaming, config.shuffle, config.seed,
     )  # fmt: skip
-    # hooks that are there decide with the new ones which way the model runs
-    all_hooks = list(dict.fromkeys([*(found.hooks if found else ()), *shapes]))
-    facts = tokenizer_facts(lm.tokenizer)
-    batch = batch_size or (16 if lm.device.type == "cpu" else 128)
-    widths = {hook: shape.width for hook, shape in shapes.items()}
-    block, shard = _sizes(widths, context_size, dtype, batch, contexts, shard_size, block_size)
-    wanted = Manifest(
-        format=format,
-        compression=compression,
-        model=lm.record,
-        text=_text_record(sources, facts, context_size, packing, bos, shuffle, seed),
-        compute=ComputeRecord(
-            batch_size=batch,
-            attention=lm.specialize(all_hooks, compile, (batch, context_size)),
-            device=_device_kind(lm.device),
-            compiled=compile,
-        ),
-        documents=True,
-        hooks={
-            hook: HookRecord(d_model=shape.width, heads=shape.heads, dtype=dtype)
-            for hook, shape in shapes.items()
-        },
-        shard_size=parse_bytes(shard_size),
-        block_size=parse_bytes(block_size),
-        block_contexts=block,
-        shard_contexts=shard,
-        contexts_requested=contexts,
-        versions=_versions(),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-    )
-    target = extended_manifest(folder, found, wanted, allow_compute_change) if found else wanted
-    if found is not None and target is found:
-        _say_finished(folder, found, wanted)
-        return ActivationCache.open(folder)
+    wanted = plan_cache(config, found, lm, shapes, sources)
+    target = wanted
+    if found is not None:
+        target = extended_manifest(folder, found, wanted, config.allow_compute_change)
+        if target is found:
+            say_finished(folder, found, wanted)
+            return ActivationCache.open(folder)
+
+    def open_text(start: TextPosition | None) -> ContextStream:
+        return ContextStream(sources, lm.tokenizer, wanted.text, lm.vocabulary, start)
+
     with join_ranks() as ranks:
+        batch = wanted.compute.batch_size
         if ranks.rank == 0:
-            _announce(folder, found, target, batch, lm, ranks)
-        with _begin(folder, found, target, ranks) as lock:
+            announce(folder, found, target, batch, lm, ranks)
+        kept = config_of(config, target, batch)
+        with _begin(folder, found, target, kept, ranks) as lock:
+            arguments = (config.allow_nonfinite, ranks, lock, wanted.compute)
             if target.adding:
-                with CacheWriter(
-                    folder, target, allow_nonfinite, ranks, lock, wanted.compute
-                ) as writer:
-                    add_hooks(writer, lm, ActivationCache.open(folder))
+                with CacheWriter(folder, target, *arguments) as writer:
+                    add_hooks(writer, lm, ActivationCache.open(folder), _tokens_to_add(target))
                     target = writer.manifest
             if not target.complete:
-                with CacheWriter(
-                    folder, target, allow_nonfinite, ranks, lock, wanted.compute
-                ) as writer:
-                    fill(
-                        writer,
-                        lm,
-                        lambda start: ContextStream(
-                            sources, lm.tokenizer, target.text, lm.vocabulary, start
-                        ),
-                    )
+                with CacheWriter(folder, target, *arguments) as writer:
+                    fill(writer, lm, open_text)
     return ActivationCache.open(folder)
 
 
 @contextmanager
 def _begin(
-    folder: Location, found: Manifest | None, target: Manifest, ranks: Ranks
+    folder: Location, found: Manifest | None, target: Manifest, kept: CaptureConfig, ranks: Ranks
 ) -> Generator[Lock | None]:
-    """Holds the cache's lock, with `target` written down, while all ranks work."""
+    """Holds the cache's lock while all ranks work, with `target` and `kept` written down."""
     if ranks.rank > 0:
         ranks.wait()
         yield None
@@ -227,181 +147,138 @@ def _begin(
         if found is None:
             remove_cache(folder)  # with --overwrite there may be one
         write_manifest(folder, target)
+        write_config(folder / CAPTURE_CONFIG, kept)
         ranks.wait()
         yield lock
 
 
-def _text_record(
-    sources: Sequence[TextSource],
-    facts: TokenizerFacts,
-    context_size: int,
-    packing: Packing,
-    bos: bool | None,
-    shuffle: bool,
-    seed: int,
-) -> TextRecord:
-    """How these sources become contexts of this tokenizer's tokens."""
-    if bos and facts.bos_id is None:
-        raise ConfigError(
-            "the model's tokenizer has no beginning-of-text token", "use --no-bos, or leave it out"
-        )
-    with_bos = facts.bos_id is not None if bos is None else bos
-    padding_id = facts.eos_id if facts.eos_id is not None else facts.pad_id
-    if packing != "packed" and padding_id is None:
-        raise ConfigError(
-            "the model's tokenizer has no token to fill short contexts with",
-            "use --packing packed",
-        )
-    records = [source.record for source in sources]
-    if len(records) == 1:
-        whole = records[0]
-    else:
-        fingerprints = "\n".join(f"{r.fingerprint} {r.share!r}" for r in records)
-        whole = DatasetRecord(
-            dataset=" + ".join(r.dataset for r in records),
-            split=" + ".join(r.split for r in records),
-            text_column=" + ".join(r.text_column for r in records),
-            fingerprint=hashlib.sha256(fingerprints.encode()).hexdigest()[:16],
-        )
-    return TextRecord(
-        **whole.model_dump(exclude={"share"}),
-        tokenizer_hash=facts.hash,
-        context_size=context_size,
-        bos=with_bos,
-        bos_id=facts.bos_id if with_bos else None,
-        separator_id=facts.eos_id,
-        special_ids=facts.special_ids,
-        shuffled=shuffle,
-        seed=seed,
-        packing=packing,
-        padding_id=None if packing == "packed" else padding_id,
-        mixture=tuple(records) if len(records) > 1 else (),
-    )
+def fill(writer: CacheWriter, lm: LanguageModel, open_text: OpenText) -> None:
+    """Writes the contexts that the manifest asks for and the text holds, or this rank's share."""
+    manifest = writer.manifest
+    hooks, size = list(manifest.hooks), manifest.text.context_size
+    special = manifest.text.special_ids
+    if writer.lacks_channels and writer.ranks.size > 1:
+        # the first batch decides for all, and only one rank will come by it
+        if writer.ranks.rank == 0:
+            tokens = torch.from_numpy(open_text(None).take(_batch_at(writer, 0)).tokens)
+            activations = lm.activations(tokens.long(), hooks)
+            writer.fix_channels(activations, valid_positions(tokens, special))
+        writer.meet()
+    left = sum(writer.span(shard)[1] for shard in writer.shards)
+    text, position = _Text(open_text), None
+    with _progress(writer, left) as bar:
+        for batch, position in iterate_ahead(_batches(text, writer), _BATCHES_AHEAD, "text"):
+            tokens = torch.from_numpy(batch.tokens)
+            writer.write(
+                tokens,
+                lm.activations(tokens.long(), hooks),
+                valid_positions(tokens, special),
+                position,
+                torch.from_numpy(batch.documents) if manifest.documents else None,
+            )
+            left -= len(batch)
+            bar.advance(tokens.numel())
+        asked = manifest.contexts_requested
+        writer.finish(position, exhausted=left > 0)
+    manifest = writer.manifest
+    if manifest.text_exhausted:
+        if manifest.contexts == 0:
+            raise ConfigError(
+                f"the text of '{manifest.text.dataset}' does not fill one context of {size} tokens",
+                "use more text or a smaller --context-size",
+            )
+        several = bool(manifest.text.mixture)
+        if writer.ranks.rank == 0:
+            _log.warning(
+                "cache: the text%s ended after %s of %s tokens; the cache holds what there was",
+                f" of '{text.stream.ended_by}'" if text.stream.ended_by and several else "",
+                format_count(manifest.contexts * size),
+                format_count(asked * size),
+            )
 
 
-def _sizes(
-    widths: dict[str, int],
-    context_size: int,
-    dtype: StorageDtype,
-    batch: int,
-    contexts: int,
-    shard_size: int | str,
-    block_size: int | str,
-) -> tuple[int, int]:
-    """Contexts per block and per shard.
-
-    A block is a power of two, measured at two bytes a value whatever the dtype, so that the
-    loader's order does not depend on how a cache is stored. A shard is whole blocks and whole
-    batches, and no more than a sixteenth of a small cache: an interruption costs little.
-    """
-    widest = max(widths.values()) * context_size
-    block = 1 << max(0, int(math.log2(max(1, parse_bytes(block_size) / (2 * widest)))))
-    block = min(block, 1 << (contexts - 1).bit_length())
-    unit = math.lcm(block, batch)
-    by_size = parse_bytes(shard_size) // (widest * bytes_per_value(dtype))
-    shard = min(by_size, max(-(-contexts // 16), 1))
-    return block, max(1, round(shard / unit)) * unit
-
-
-def _holds_cache(folder: Location) -> bool:
-    """Whether a cache is there. Raises CacheError when it is something else."""
-    if (folder / MANIFEST).exists():
-        return True
-    if isinstance(folder, Path):
-        if folder.exists() and not folder.is_dir():
-            raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
-        foreign = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
-    else:
-        foreign = any(path.name != LOCK for path in folder.rglob("*"))
-    if foreign:
-        raise CacheError(f"'{folder}' is not empty and holds no cache", "choose another --out")
-    return False
-
-
-def _say_finished(folder: Location, found: Manifest, wanted: Manifest) -> None:
-    size = found.text.context_size
-    more = [hook for hook in found.hooks if hook not in wanted.hooks]
-    if found.contexts > wanted.contexts_requested:
-        more.insert(0, f"{format_count(found.contexts * size)} tokens")
-    if found.contexts < wanted.contexts_requested:
-        _log.warning(
-            "cache: the text of '%s' has no more than the %s tokens that are there",
-            found.text.dataset,
-            format_count(found.contexts * size),
-        )
-    _log.info(
-        "cache: %s is finished: nothing to do%s",
-        folder,
-        f" (it holds more than was asked for: {', '.join(more)})" if more else "",
-    )
-
-
-def _announce(
-    folder: Location,
-    found: Manifest | None,
-    target: Manifest,
-    batch: int,
-    lm: LanguageModel,
-    ranks: Ranks,
+def add_hooks(
+    writer: CacheWriter, lm: LanguageModel, cache: ActivationCache, tokens_after: int
 ) -> None:
-    """Says what is about to happen and refuses when the disk is too small."""
-    size = target.text.context_size
-    hooks = target.hooks | target.adding
-    both = target.model_copy(update={"hooks": hooks})
-    context_bytes = sum(spec.context_bytes for spec in array_specs(both).values())
-    left = (target.contexts_requested - target.contexts) * context_bytes
-    for hook, record in target.adding.items():
-        width = sum(spec.context_bytes for spec in hook_specs(target, hook, record))
-        left += target.contexts * width
-    _log.info(
-        "cache: %s × %d hooks in %s, %s%s → %s",
-        format_count(target.contexts_requested * size) + " tokens",
-        len(hooks),
-        target.format,
-        ", ".join(dict.fromkeys(record.dtype for record in hooks.values())),
-        "" if target.compression == "none" else f", {target.compression}",
-        folder,
-    )
-    for hook, record in hooks.items():
-        added = ", added" if found is not None and hook in target.adding else ""
-        _log.info("       %s, d_model %d%s", hook, record.d_model, added)
-    if found is not None and found.contexts:
-        _log.info("       %s tokens are there already", format_count(found.contexts * size))
-    existing = folder
-    while isinstance(existing, Path) and not existing.exists():
-        existing = existing.parent
-    free = shutil.disk_usage(existing).free if isinstance(existing, Path) else None
-    _log.info(
-        "       %s %s (%s bytes a token)%s; batches of %d × %d tokens on %s%s",
-        format_bytes(left),
-        "to store" if free is None else "on disk",
-        context_bytes // size,
-        "" if free is None else f", {format_bytes(free)} free",
-        batch,
-        size,
-        lm.device,
-        "" if ranks.size == 1 else f" and {ranks.size - 1} other ranks",
-    )
-    if free is not None and left + _DISK_MARGIN > free:
-        raise ConfigError(
-            f"the cache needs {format_bytes(left)}, and the disk of {existing} has "
-            f"{format_bytes(free)} left",
-            "ask for fewer --tokens or hooks, or choose another disk",
-        )
+    """Writes the hooks that are to be added for the contexts of `cache`, or this rank's share.
+
+    The tokens are those of the cache itself, in the batches that they were in before. tokens_after:
+    those that the same command then adds.
+    """
+    hooks, step = list(writer.manifest.adding), writer.compute.batch_size
+    if writer.lacks_channels and writer.ranks.size > 1:
+        if writer.ranks.rank == 0:
+            tokens = cache.tokens(0, _batch_at(writer, 0))
+            writer.fix_channels(lm.activations(tokens, hooks), cache.valid_positions(tokens))
+        writer.meet()
+    spans = [writer.span(shard) for shard in writer.shards]
+    then = [Phase("caching", tokens_after // writer.ranks.size, "tokens")] if tokens_after else []
+    with _progress(writer, sum(contexts for _, contexts in spans), then) as bar:
+        for first, contexts in spans:
+            for start in range(first, first + contexts, step):
+                tokens = cache.tokens(start, min(start + step, first + contexts))
+                activations = lm.activations(tokens, hooks)
+                writer.write(tokens, activations, cache.valid_positions(tokens), None)
+                bar.advance(tokens.numel())
+        writer.finish()
 
 
-def _device_kind(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    return f"{device.type} {platform.machine()}"
+def _tokens_to_add(target: Manifest) -> int:
+    return (target.contexts_requested - target.contexts) * target.text.context_size
 
 
-def _versions() -> dict[str, str]:
-    names = ("lmsaes", "torch", "transformers", "transformer_lens", "zarr", "safetensors")
-    return {name: importlib.metadata.version(name) for name in names}
+def _progress(
+    writer: CacheWriter, left: int, then: Sequence[Phase] = ()
+) -> AbstractContextManager[ProgressReporter]:
+    """A bar over what there was and what this rank is to write; only the first rank shows one."""
+    manifest, size = writer.manifest, writer.manifest.text.context_size
+    what = "adding hooks" if manifest.adding else "caching"
+    total = manifest.contexts if manifest.adding else manifest.contexts_requested
+    if writer.ranks.size > 1:
+        what, total = f"{what} (1 of {writer.ranks.size} ranks)", left
+    done, shown = (total - left) * size, writer.ranks.rank == 0
+    return progress(what, total * size, "tokens", done, shown, then)
 
 
-def _check_choices(**values: str) -> None:
-    for name, value in values.items():
-        if value not in _CHOICES[name]:
-            raise ConfigError(f"{name} '{value}' is not one of {', '.join(_CHOICES[name])}")
+def _batch_at(writer: CacheWriter, shard: int) -> int:
+    """Contexts of the first batch of a shard."""
+    return min(writer.compute.batch_size, writer.span(shard)[1])
+
+
+class _Text:
+    """The text where it stands now."""
+
+    def __init__(self, open_text: OpenText) -> None:
+        self._open_text, self.stream = open_text, open_text(None)
+
+    def jump(self, position: TextPosition | None) -> None:
+        self.stream = self._open_text(position)
+
+
+def _batches(text: _Text, writer: CacheWriter) -> Iterator[tuple[Contexts, TextPosition]]:
+    """Batches of the contexts to write, cut so that none straddles a shard.
+
+    What is there already, or other ranks write, is passed over: by a jump where it is known where
+    the text stood after it, else by packing it.
+    """
+    manifest, ends = writer.manifest, writer.text_ends
+    step, spans = writer.compute.batch_size, [writer.span(shard) for shard in writer.shards]
+    at = 0  # the context that the text stands before
+    for first, contexts in spans:
+        known = [s for s, end in ends.items() if end is not None]
+        before = [(s + 1) * manifest.shard_contexts for s in known]
+        nearest = max((c for c in before if at < c <= first), default=None)
+        if nearest is not None:
+            text.jump(ends[nearest // manifest.shard_contexts - 1])
+            at = nearest
+        while at < first:
+            skipped = len(text.stream.take(min(_CONTEXTS_AT_ONCE, first - at)))
+            if skipped == 0:
+                return
+            at += skipped
+        while at < first + contexts:
+            batch = text.stream.take(min(step, first + contexts - at))
+            if len(batch) == 0:
+                return
+            at += len(batch)
+            yield batch, text.stream.position

@@ -1,7 +1,10 @@
-"""What analyses found, in MongoDB. `docs/database.md` lists collections and fields.
+"""The database of features, in MongoDB. `docs/database.md` lists collections and fields.
 
-client.py ──► records.py (documents and arrays)
-    └─ embedded.py ──► embedded_keeper.py ──► SecantusDB, where no address is given
+analysis ──► client.py ──► server
+             Database: the only one that speaks to MongoDB
+               ├── records.py    SAEs, features and contexts as documents
+               └── embedded.py ──► embedded_keeper.py ──► SecantusDB
+                   where no address is given; the keeper is a process of its own
 """
 
 import lazy_loader

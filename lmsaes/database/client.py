@@ -1,4 +1,4 @@
-"""What the analyses found, in MongoDB; the only module that speaks to it.
+"""A connection to the MongoDB database of features: what analyses write and readers fetch.
 
     with Database() as database:                 # no address: the embedded server
         database.discard(name, analysis)         # what an interrupted run may have left
@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from pymongo import MongoClient
@@ -52,14 +52,16 @@ from lmsaes.database.records import (
     sample_record,
     unpack,
 )
-from lmsaes.errors import ConfigError, DatabaseError
+from lmsaes.errors import ConfigError, DatabaseError, first_line
 
 DEFAULT_DATABASE = "lmsaes"
 
 _BATCH = 1000
 _TOKENS_PER_DOCUMENT = 65_536
-_SECONDS_TO_ANSWER = 3.0
+# Unless the address has an option of this name, which MongoClient would let these override.
+_TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "connectTimeoutMS": 3000}
 _DUPLICATE_KEY = 11000
+_SAES = "dictionaries"  # the name that schema 1 gave the collection
 _KINDS = ("features", "samples", "columns")
 
 Key = TypeVar("Key", int, str)
@@ -78,14 +80,16 @@ class Database:
         Without `uri` the environment's `LMSAES_DB` is taken; without both, an embedded server
         keeps its data in `folder` (by default `LMSAES_DB_FOLDER`, or the user's data folder).
         The address may name a database (`mongodb://host/name`); the default is "lmsaes".
+        Its options count: `?serverSelectionTimeoutMS=20000` waits longer for a server than the
+        3 seconds that are the default.
 
-        Raises ConfigError when both are given, DatabaseError when nothing answers in 3 seconds.
+        Raises ConfigError when both are given, DatabaseError when nothing answers in that time.
         """
         if uri and folder:
             raise ConfigError("a database has either an address or a folder", "leave one out")
         uri = uri or (os.environ.get("LMSAES_DB") if folder is None else None)
         self._embedded = None if uri else EmbeddedServer(folder)
-        self._address = f"embedded in {self._embedded.folder}" if self._embedded else ""
+        self._uri: str | None = None
         try:
             self._connect(uri or (self._embedded.uri if self._embedded else ""))
         except BaseException:
@@ -93,9 +97,21 @@ class Database:
             raise
 
     @property
+    def uri(self) -> str | None:
+        """`mongodb://host:port/name` without credentials and options; None where embedded."""
+        return self._uri
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the embedded server keeps its data; None for a deployment at an address."""
+        return self._embedded.folder if self._embedded else None
+
+    @property
     def address(self) -> str:
         """Where the data are, for people: `host:port/name` without credentials, or the folder."""
-        return self._address
+        if self._embedded:
+            return f"embedded in {self._embedded.folder}"
+        return (self._uri or "").partition("://")[2]
 
     def close(self) -> None:
         """Closes the connection and leaves the embedded server. Closing twice is allowed."""
@@ -149,7 +165,7 @@ class Database:
     def put_columns(self, name: str, analysis: str, columns: Mapping[str, np.ndarray]) -> None:
         """One value per analyzed feature and column, in the features' order: each array [features].
 
-        The viewer asks for `firings`, `density`, `maximum` and `mean`.
+        The viewer needs `firings`, `density`, `maximum` and `mean`.
         """
         documents = ({"_id": key, "values": pack(array)} for key, array in columns.items())
         self._insert(_collection("columns", name, analysis), documents)
@@ -157,7 +173,7 @@ class Database:
     def publish(self, record: SAERecord) -> None:
         """Makes an analysis the visible one of its SAE by one write, then drops the former one."""
         with self._errors():
-            saes = self._database["dictionaries"]
+            saes = self._database[_SAES]
             former = saes.find_one({"_id": record.name})
             superseded = set[str]()
             if former is not None:
@@ -165,7 +181,7 @@ class Database:
                 superseded = {former["analysis"], *former["superseded"]} - {record.analysis}
             document = {"_id": record.name, **record.model_dump(mode="json", exclude={"name"})}
             document["superseded"] = sorted(superseded)
-            # Journalled: with this write all before it is on the disk, so that what a reader has
+            # Journaled: with this write all before it is on the disk, so that what a reader has
             # seen survives the server's death.
             saes.with_options(write_concern=WriteConcern(j=True)).replace_one(
                 {"_id": record.name}, document, upsert=True
@@ -186,18 +202,18 @@ class Database:
         with self._errors():
             self._drop(name, analysis)
 
-    # What readers ask
+    # What readers fetch
 
     def saes(self) -> list[SAERecord]:
         """The SAEs in the database, by name."""
         with self._errors():
-            documents = list(self._database["dictionaries"].find())
+            documents = list(self._database[_SAES].find())
         return sorted(map(sae_record, documents), key=lambda record: record.name)
 
     def sae(self, name: str) -> SAERecord | None:
         """One SAE, or None when the database has no such name."""
         with self._errors():
-            document = self._database["dictionaries"].find_one({"_id": name})
+            document = self._database[_SAES].find_one({"_id": name})
         return None if document is None else sae_record(document)
 
     def columns(
@@ -245,25 +261,23 @@ class Database:
     # How it is done
 
     def _connect(self, uri: str) -> None:
-        milliseconds = int(_SECONDS_TO_ANSWER * 1000)
         try:
             if not uri.startswith(("mongodb://", "mongodb+srv://")):
                 raise InvalidURI("it doesn't begin with mongodb://")
-            self._client: MongoClient[Document] = MongoClient(
-                uri,
-                appname="lmsaes",
-                serverSelectionTimeoutMS=milliseconds,
-                connectTimeoutMS=milliseconds,
-            )
+            chosen = uri.partition("?")[2].lower()
+            timeouts = {key: ms for key, ms in _TIMEOUTS.items() if key.lower() not in chosen}
+            self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
             self._database = self._client.get_default_database(DEFAULT_DATABASE)
         except (InvalidURI, ConfigurationError, ValueError) as error:
+            shown = _without_credentials(uri).partition("?")[0]
             raise DatabaseError(
-                f"'{_without_credentials(uri)}' is not a database address: {error}",
+                f"'{shown}' is not a database address: {error}",
                 "it looks like mongodb://localhost:27017",
             ) from None
         if self._embedded is None:
-            host = _without_credentials(uri).partition("://")[2].partition("/")[0]
-            self._address = f"{host}/{self._database.name}"
+            # Options may hold secrets too (a session token, the password of a key file).
+            scheme, _, place = _without_credentials(uri.partition("?")[0]).partition("://")
+            self._uri = f"{scheme}://{place.partition('/')[0]}/{self._database.name}"
         with self._errors():
             self._client.admin.command("ping")
 
@@ -273,20 +287,25 @@ class Database:
 
     @contextmanager
     def _errors(self) -> Generator[None]:
-        """Turns what pymongo raises into one line that names the address."""
+        """Turns what pymongo raises into one line that says which database."""
+        where = f"the database at {self.address}"
+        if self._embedded:
+            where = f"the embedded database in {self._embedded.folder}"
         try:
             yield
         except ServerSelectionTimeoutError:
+            if self._embedded:
+                log = self._embedded.folder / "server.log"
+                raise DatabaseError(f"{where} does not answer", f"see {log}") from None
             raise DatabaseError(
-                f"no database answers at {self._address}",
+                f"no database answers at {self.address}",
                 "start it, or leave --db out to use the embedded one",
             ) from None
         except OperationFailure as error:
             reason = (error.details or {}).get("errmsg") or str(error)
-            raise DatabaseError(f"the database at {self._address} refuses: {reason}") from error
+            raise DatabaseError(f"{where} refuses: {reason}") from error
         except PyMongoError as error:
-            first_line = str(error).splitlines()[0]
-            raise DatabaseError(f"the database at {self._address} fails: {first_line}") from error
+            raise DatabaseError(f"{where} fails: {first_line(error)}") from error
 
     def _insert(self, collection: str, documents: Iterable[Document]) -> None:
         remaining = iter(documents)
@@ -314,4 +333,5 @@ def _collection(kind: str, name: str, analysis: str) -> str:
 
 
 def _without_credentials(uri: str) -> str:
-    return re.sub(r"//[^@/]*@", "//", uri)
+    """Leaves out all before the last @: a password that isn't escaped may hold / and @ itself."""
+    return re.sub("//.*@", "//", uri)

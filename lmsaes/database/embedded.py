@@ -1,4 +1,4 @@
-"""A MongoDB-compatible server that comes with the package: SecantusDB, one per folder, shared.
+"""An embedded MongoDB-compatible server: SecantusDB, one per folder, shared by its users.
 
     with EmbeddedServer(folder) as server:
         MongoClient(server.uri)
@@ -31,9 +31,7 @@ _SECONDS_TO_STOP = 90.0
 
 
 def default_folder() -> Path:
-    """`LMSAES_DB_FOLDER`, or the user's own data folder (`~/.local/share/lmsaes/db`)."""
-    if chosen := os.environ.get("LMSAES_DB_FOLDER"):
-        return Path(chosen)
+    """Where the data are unless a folder is chosen: `~/.local/share/lmsaes/db`."""
     home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
     return Path(home) / "lmsaes" / "db"
 
@@ -46,10 +44,13 @@ class EmbeddedServer:
     def __init__(self, folder: Path | None = None) -> None:
         """Starts the folder's server or joins the one that runs.
 
+        Without `folder` it is the environment's `LMSAES_DB_FOLDER`, or the user's data folder.
+
         Raises DatabaseError when SecantusDB is not installed, the folder can't be written or the
         server doesn't start.
         """
-        self.folder = (folder or default_folder()).expanduser().absolute()
+        chosen = folder or os.environ.get("LMSAES_DB_FOLDER") or default_folder()
+        self.folder = Path(chosen).expanduser().absolute()
         if find_spec("secantus") is None:
             raise DatabaseError(
                 "the embedded database is not installed",
@@ -137,12 +138,12 @@ class EmbeddedServer:
 
     @contextmanager
     def _start_lock(self) -> Generator[None]:
-        """One user at a time joins or leaves."""
+        """Held while a user joins or leaves: one at a time."""
         lock = FileLock(self.folder / "start.lock")
         try:
             lock.acquire(timeout=_SECONDS_TO_STOP)
         except Timeout:
-            raise self._failure("come free") from None
+            raise self._failure("become free") from None
         try:
             yield
         finally:
@@ -157,7 +158,7 @@ class EmbeddedServer:
 
     def _failure(self, what: str) -> DatabaseError:
         return DatabaseError(
-            f"the embedded database in {self.folder} doesn't {what}",
+            f"the embedded database in {self.folder} does not {what}",
             f"see {self.folder / 'server.log'}",
         )
 

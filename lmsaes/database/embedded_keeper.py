@@ -1,7 +1,7 @@
-"""Runs one SecantusDB server for as long as somebody uses its folder, then stops it.
+"""The embedded server's keeper: runs one SecantusDB server while its folder has a user.
 
-A script of its own process (`python embedded_keeper.py FOLDER`, started by `embedded.py`), with
-the standard library alone, so that it starts in no time. In the folder:
+A script in a process of its own (`python embedded_keeper.py FOLDER`, started by `embedded.py`)
+that imports the standard library alone, so that it starts quickly. In the folder:
 
     users.lock    shared by every user; the keeper waits for it exclusively, and therefore gets it
                   when the last user has left, whether by closing, by a crash or by SIGKILL
@@ -62,7 +62,7 @@ def _command(folder: Path) -> list[str]:
     return [
         *(sys.executable, "-m", "secantus", "--standalone"),
         *("--config", str(configuration)),
-        *("--host", "127.0.0.1", "--port", "0"),  # the system chooses; the log tells
+        *("--host", "127.0.0.1", "--port", "0"),  # the system chooses; the log has it
         *("--storage-path", str(folder / "data")),
         *("--cache-size", "512M", "--oplog-max-entries", "1000"),
     ]

@@ -1,4 +1,4 @@
-"""What the database holds: records, and the documents they become and are read from.
+"""Records of SAEs, features and their contexts, and the MongoDB documents they become.
 
 Arrays are little-endian bytes beside their dtype and shape; `docs/database.md` lists all fields.
 """
@@ -10,7 +10,14 @@ from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 
 from lmsaes.errors import ConfigError, DatabaseError
 
@@ -27,7 +34,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class FeatureRecord:
-    """One feature's small facts."""
+    """One feature's numbers, histogram of activations and logit weights."""
 
     index: int
     firings: int  # tokens on which it was active
@@ -42,7 +49,7 @@ class FeatureRecord:
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One group of a feature's contexts, best first."""
+    """One group of a feature's contexts with their activations, strongest first."""
 
     index: int
     group: str  # "top"
@@ -69,7 +76,9 @@ class SAERecord(BaseModel):
     cache_path: str
     dataset: str
     context_size: int
-    tokens_analyzed: int
+    tokens_analyzed: int = Field(
+        validation_alias=AliasChoices("tokens_analyzed", "tokens_analysed")  # as it once was called
+    )
     tokens_trained: int
     l0: float  # mean number of active features per token
     fvu: float  # fraction of the activations' variance that is left unexplained
@@ -98,7 +107,7 @@ def check_name(name: str) -> str:
 
 
 def check_id(text: str) -> str:
-    """The text, if it may stand for an analysis, a cache or a vocabulary. Raises ConfigError."""
+    """The text, if it can be the id of an analysis, a cache or a vocabulary. Raises ConfigError."""
     if re.fullmatch(_ID, text) is None:
         raise ConfigError(
             f"'{text}' can't be an id in the database",
@@ -114,11 +123,13 @@ def pack(array: np.ndarray) -> Document:
 
 
 def unpack(document: Document) -> np.ndarray:
+    """The array of such a document, read-only."""
     flat = np.frombuffer(document["data"], dtype=document["dtype"])
     return flat.reshape(document["shape"])
 
 
 def feature_document(record: FeatureRecord) -> Document:
+    """The document of a feature, under its index."""
     return {
         "_id": int(record.index),
         "firings": int(record.firings),
@@ -133,6 +144,7 @@ def feature_document(record: FeatureRecord) -> Document:
 
 
 def feature_record(document: Document) -> FeatureRecord:
+    """The feature that a document holds."""
     return FeatureRecord(
         index=document["_id"],
         firings=document["firings"],
@@ -159,6 +171,7 @@ def _unpack_weights(document: Document) -> list[tuple[int, float]]:
 
 
 def sample_document(record: SampleRecord) -> Document:
+    """The document of a feature's contexts, under `index/group`."""
     activations = pack(record.activations.astype("<f2"))
     # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
     # A feature that never fired has none, and zstd has no frame for nothing.
@@ -172,6 +185,7 @@ def sample_document(record: SampleRecord) -> Document:
 
 
 def sample_record(document: Document) -> SampleRecord:
+    """The contexts that a document holds."""
     index, _, group = document["_id"].partition("/")
     activations = document["activations"]
     data = _zstd.decode(activations["data"]) if activations["data"] else b""
@@ -185,6 +199,7 @@ def sample_record(document: Document) -> SampleRecord:
 
 
 def sae_record(document: Document) -> SAERecord:
+    """The SAE that a document holds. Raises DatabaseError: another schema, or damaged."""
     fields = {key: value for key, value in document.items() if key not in ("_id", "superseded")}
     if fields.get("schema_version") != SCHEMA_VERSION:
         raise DatabaseError(

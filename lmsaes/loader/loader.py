@@ -1,8 +1,8 @@
 """`ShuffledLoader`: batches of rows in random order, from large reads in bounded memory.
 
-kept.py    which rows             pool.py    where blocks are: page cache, memory or GPU
-order.py   which row when         feed.py    the threads that fill the pool and gather batches
-blocks.py  where blocks lie       here       what the user sees
+row_filters.py  which rows         pool.py      where blocks are: page cache, memory or GPU
+order.py        which row when     prefetch.py  the threads that fill the pool and gather batches
+blocks.py       where blocks lie   here         what the user sees
 """
 
 from collections.abc import Generator, Iterator, Sequence
@@ -93,16 +93,16 @@ class ShuffledLoader:
         self._position = 0  # global position in the epoch of the next row
         self._iteration: Generator[Any] | None = None
         self._arrays = [cache.files(spec) for h in self.hooks for spec in cache.stored(h)]
-        self._kept = RowMask(cache, self.hooks, self.filters)
-        self.rows = int(self._kept.counts.sum())
+        self._mask = RowMask(cache, self.hooks, self.filters)
+        self.rows = int(self._mask.counts.sum())
         self.pool_rows = self._pool_rows(parse_bytes(memory), pool_rows)
         order = self._order(0)  # complains now rather than in the first batch
         near = isinstance(cache.path, Path)
         readers = _READING_THREADS if near else _READING_THREADS_FAR
         self._threads = ThreadPoolExecutor(readers, "read blocks")
         self._pool = self._make_pool(order, pool_device, check)
-        self._feed = Prefetcher(
-            self._arrays, self._kept, self._pool, self.device, self._finish, self.stats
+        self._prefetcher = Prefetcher(
+            self._arrays, self._mask, self._pool, self.device, self._finish, self.stats
         )
 
     def __len__(self) -> int:
@@ -124,19 +124,19 @@ class ShuffledLoader:
         end = min(self.rows, len(self) * self.batch_size)
         order = self._order(self.epoch)
         following = self._order(self.epoch + 1) if self.epoch < self.last_epoch else None
-        batches = self._feed.batches(order, self._position, end, self.batch_size, following)
-        for arriving in batches:
+        batches = self._prefetcher.batches(order, self._position, end, self.batch_size, following)
+        for pending in batches:
             self._position = min(self._position + self.batch_size, end)
-            yield self._hand_out(arriving)
+            yield self._hand_out(pending)
         self.epoch, self._position = self.epoch + 1, 0
 
-    def _hand_out(self, arriving: PendingBatch) -> Any:
-        tensors = self._feed.deliver(arriving)
+    def _hand_out(self, pending: PendingBatch) -> Any:
+        tensors = self._prefetcher.deliver(pending)
         if len(self.hooks) == 1:
             batch: Any = tensors[0]
         else:
             batch = dict(zip(self.hooks, tensors, strict=True))
-        return (batch, arriving.rows) if self.return_rows else batch
+        return (batch, pending.rows) if self.return_rows else batch
 
     def _finish(self, stored: list[Tensor]) -> list[Tensor]:
         """One tensor per hook from its arrays, in the hook's own units."""
@@ -158,8 +158,8 @@ class ShuffledLoader:
 
     @property
     def pool_blocks(self) -> float:
-        """Blocks that a step draws from."""
-        return self.pool_rows * len(self._kept.blocks) / max(self.rows, 1)
+        """Blocks that a window draws from."""
+        return self.pool_rows * len(self._mask.blocks) / max(self.rows, 1)
 
     @property
     def shuffles_well(self) -> bool:
@@ -169,7 +169,7 @@ class ShuffledLoader:
     @property
     def memory_to_shuffle_well(self) -> int:
         """The smallest memory, in bytes, with which `shuffles_well` is true."""
-        enough = -(-ENOUGH_BLOCKS * self.rows // len(self._kept.blocks))
+        enough = -(-ENOUGH_BLOCKS * self.rows // len(self._mask.blocks))
         unit = BUCKETS * PARTS**2
         return self.memory_for(min(self.rows, -(-enough // unit) * unit))
 
@@ -198,7 +198,7 @@ class ShuffledLoader:
         """What the order depends on, and the batches cut from it."""
         return {
             "cache": self.cache.identity,
-            "blocks": len(self._kept.blocks),
+            "blocks": len(self._mask.blocks),
             "rows": self.rows,
             "pool_rows": self.pool_rows,
             "batch_size": self.batch_size,
@@ -212,7 +212,7 @@ class ShuffledLoader:
         """Ends the threads and lets the pool go."""
         if self._iteration is not None:
             self._iteration.close()
-        self._feed.close()
+        self._prefetcher.close()
         self._threads.shutdown(cancel_futures=True)
         self._pool.close()
 
@@ -251,10 +251,10 @@ class ShuffledLoader:
     def _frames(self, pool_rows: int, buckets: int) -> int:
         """Blocks that lie in a pool of so many rows, or in so many buckets' share of it.
 
-        A bucket holds the groups of a step and the one that is being read, which begin and end
+        A bucket holds the groups of a window and the one that is being read, which begin and end
         inside blocks.
         """
-        blocks = len(self._kept.blocks)
+        blocks = len(self._mask.blocks)
         if pool_rows >= self.rows:
             return blocks
         groups = pool_rows // (BUCKETS * PARTS) * (PARTS + 1)
@@ -274,7 +274,7 @@ class ShuffledLoader:
                     f"give at least {_mebibytes(self.memory_for(wanted))}",
                 )
             return min(wanted, self.rows)
-        blocks = len(self._kept.blocks)
+        blocks = len(self._mask.blocks)
         frames = memory // self._frame_bytes - _READING_THREADS_FAR
         if frames >= blocks:
             return self.rows
@@ -290,7 +290,7 @@ class ShuffledLoader:
         return unit * part
 
     def _make_pool(self, order: EpochOrder, device: str | torch.device | None, check: bool) -> Pool:
-        blocks = self._kept.blocks
+        blocks = self._mask.blocks
         if device is None and can_map(self._arrays, blocks):
             return MappedPool(self._arrays, blocks, self._threads, check)
         where = torch.device("cpu" if device is None else device)

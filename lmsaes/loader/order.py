@@ -1,22 +1,22 @@
 """The loader's order: which row comes when, decided by seed, epoch and pool size alone.
 
-    blocks ─► permuted ─► one line of rows ─► 48 buckets ─► groups ─► 8 parts each ─► steps
+    blocks ─► permuted ─► one line of rows ─► 48 buckets ─► groups ─► 8 parts each ─► windows
 
 The kept rows of all blocks, in an order of blocks drawn from the seed, make one long line. It is
 cut into 48 equal buckets, and each bucket into groups. A group's rows are permuted and dealt in
-eight equal parts to eight steps in a row, so that a step of a bucket holds one part of each of
-eight groups: when a step is over, one group is used up and one new group comes in, and the mix
-has no seams. Those of the first and last groups whose steps would lie outside the epoch have fewer
-parts and are shorter.
+eight equal parts to eight windows in a row, so that a window of a bucket holds one part of each of
+eight groups: when a window is over, one group is used up and one new group comes in, and the mix
+has no seams. Those of the first and last groups whose windows would lie outside the epoch have
+fewer parts and are shorter.
 
-    step        0  1  2  3  4 …
+    window      0  1  2  3  4 …
     group −1    1  2  3               (three of four parts, were there four)
     group  0    0  1  2  3
     group  1       0  1  2  3
 
 Global position i of the epoch belongs to bucket i % 48, so every batch draws from all buckets in
 equal parts, and a rank that owns some of the buckets knows its rows of each batch without reading
-anybody else's. Any step can be found without walking through those before it.
+anybody else's. Any window can be found without walking through those before it.
 
 A cache that fits the pool is permuted row by row instead.
 
@@ -40,7 +40,7 @@ SMALLEST_POOL = BUCKETS * PARTS**2  # a part of a group is one row
 class EpochOrder:
     """The order of one epoch as one rank sees it.
 
-    rows: kept rows in the cache. pool_rows: rows in the groups that a step draws from, of all
+    rows: kept rows in the cache. pool_rows: rows in the groups that a window draws from, of all
     ranks together.
     """
 
@@ -69,8 +69,8 @@ class EpochOrder:
         return self.rows <= self.pool_rows
 
     @cached_property
-    def steps(self) -> int:
-        """Steps of the epoch; all but the last hand out equally many rows."""
+    def windows(self) -> int:
+        """Windows of the epoch; all but the last hand out equally many rows."""
         return 1 if self.fits else -(-_count(self.rows, 0) // (PARTS * self.part))
 
     @property
@@ -79,8 +79,8 @@ class EpochOrder:
         return self.pool_rows // (BUCKETS * PARTS**2)
 
     @property
-    def step_rows(self) -> int:
-        """Rows of all ranks in a step that is not the last."""
+    def window_rows(self) -> int:
+        """Rows of all ranks in a window that is not the last."""
         return self.rows if self.fits else BUCKETS * PARTS * self.part
 
     @cached_property
@@ -106,7 +106,7 @@ class EpochOrder:
         """From where to where along the line groups first to last lie, by bucket."""
         if self.fits:
             return [(0, self.rows)]
-        first, last = max(first, 1 - PARTS), min(last, self.steps - 1)
+        first, last = max(first, 1 - PARTS), min(last, self.windows - 1)
         starts = self._starts[:, [first + PARTS - 1, last + PARTS]]
         return [(int(a), int(b)) for a, b in starts]
 
@@ -116,9 +116,9 @@ class EpochOrder:
         buckets = np.array(self.buckets)
         counts = np.array([_count(self.rows, b) for b in range(BUCKETS)])
         begins = (np.cumsum(counts) - counts)[buckets]
-        groups = np.arange(1 - PARTS, self.steps)
-        # parts in steps before the last, which are full
-        full = np.minimum(groups + PARTS, self.steps - 1) - np.maximum(groups, 0)
+        groups = np.arange(1 - PARTS, self.windows)
+        # parts in windows before the last, which are full
+        full = np.minimum(groups + PARTS, self.windows - 1) - np.maximum(groups, 0)
         sizes = np.tile(np.maximum(full, 0) * self.part, (len(buckets), 1))
         for part in range(min(PARTS, len(groups))):
             sizes[:, -1 - part] += self._last_part(counts[buckets], part)
@@ -126,50 +126,50 @@ class EpochOrder:
         return np.concatenate([begins[:, None], ends], 1)
 
     def _last_part(self, rows: np.ndarray, part: int) -> np.ndarray:
-        """Rows of a part in the last step, of buckets that hold `rows` in all."""
-        left = rows - (self.steps - 1) * PARTS * self.part
+        """Rows of a part in the last window, of buckets that hold `rows` in all."""
+        left = rows - (self.windows - 1) * PARTS * self.part
         return (left + PARTS - 1 - part) // PARTS
 
 
 class Dealer:
-    """Deals an epoch's rows, step by step; the steps may start anywhere but must follow."""
+    """Deals an epoch's rows, window by window; the windows may start anywhere but must follow."""
 
     def __init__(self, order: EpochOrder, rows: Callable[[int, int], np.ndarray]) -> None:
         """`rows(start, stop)`: the rows at places start to stop of the line, as any numbers."""
         self._order, self._rows = order, rows
         buckets = () if order.fits else order.buckets
         self._streams = [_Stream(order.seed, order.epoch, 1 + b) for b in buckets]
-        self._steps: dict[int, np.ndarray] = {}  # [row of a part, part, bucket], -1: none
+        self._windows: dict[int, np.ndarray] = {}  # [row of a part, part, bucket], -1: none
         self._next: int | None = None
 
-    def step(self, step: int) -> np.ndarray:
-        """This rank's rows of a step, in the order in which they are handed out."""
+    def window(self, window: int) -> np.ndarray:
+        """This rank's rows of a window, in the order in which they are handed out."""
         order = self._order
         if order.fits:
             return self._whole()
-        first = step - PARTS + 1 if self._next is None else step
-        for group in range(first, step + 1):
-            self._deal(group, step)
-        self._next = step + 1
-        dealt = self._steps.pop(step).reshape(-1)
-        return dealt if step < order.steps - 1 else dealt[dealt >= 0]
+        first = window - PARTS + 1 if self._next is None else window
+        for group in range(first, window + 1):
+            self._deal(group, window)
+        self._next = window + 1
+        dealt = self._windows.pop(window).reshape(-1)
+        return dealt if window < order.windows - 1 else dealt[dealt >= 0]
 
-    def _deal(self, group: int, step: int) -> None:
-        """Permutes a group and lays its parts for `step` and later ones aside."""
+    def _deal(self, group: int, window: int) -> None:
+        """Permutes a group and lays its parts for `window` and later ones aside."""
         order = self._order
-        ages = range(max(0, -group), min(PARTS, order.steps - group))
+        ages = range(max(0, -group), min(PARTS, order.windows - group))
         shape = order.part, PARTS, len(order.buckets)
         for age in ages:
-            if group + age not in self._steps:
-                self._steps[group + age] = np.full(shape, -1)
+            if group + age not in self._windows:
+                self._windows[group + age] = np.full(shape, -1)
         for bucket, (start, stop) in enumerate(order.line(group, group)):
             rows = self._rows(start, stop)
             rows = rows[self._streams[bucket].permutation(group + PARTS, len(rows))]
             for number, age in enumerate(ages):
-                if group + age >= step:
-                    # the last step's part, which is the last of its group, may be shorter
+                if group + age >= window:
+                    # the last window's part, which is the last of its group, may be shorter
                     part = rows[number * order.part : (number + 1) * order.part]
-                    self._steps[group + age][: len(part), age, bucket] = part
+                    self._windows[group + age][: len(part), age, bucket] = part
 
     def _whole(self) -> np.ndarray:
         """All rows of a cache that fits: a uniform permutation, dealt to the ranks."""

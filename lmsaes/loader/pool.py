@@ -93,7 +93,7 @@ class MappedPool:
         return size
 
     def index(self, blocks: np.ndarray, inside: np.ndarray) -> list[Tensor]:
-        return [torch.from_numpy(m.first[blocks] + inside * m.step) for m in self._maps]
+        return [torch.from_numpy(m.first[blocks] + inside * m.stride) for m in self._maps]
 
     def mark(self) -> Any:
         return None
@@ -134,7 +134,7 @@ class _Map:
         inner = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
         self.table = flat.as_strided((rows, *shape), (unit // flat.itemsize, *inner))
         self.first = np.array(self._starts, np.int64) // unit
-        self.step = files.row_bytes // unit
+        self.stride = files.row_bytes // unit
 
     def bytes_of(self, block: int) -> np.ndarray:
         start = self._starts[block]

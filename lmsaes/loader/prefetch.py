@@ -1,6 +1,6 @@
 """Batches, gathered ahead of their user and sent to the device.
 
-steps.py: which rows, and where they are ─► gathering threads ─► device ─► user
+windows.py: which rows, and where they are ─► gathering threads ─► device ─► user
 """
 
 import itertools
@@ -20,7 +20,7 @@ from lmsaes.loader.buffers import BatchMemory
 from lmsaes.loader.order import EpochOrder
 from lmsaes.loader.pool import Pool
 from lmsaes.loader.row_filters import RowMask
-from lmsaes.loader.windows import LoaderStats, Step, Steps
+from lmsaes.loader.windows import LoaderStats, Window, Windows
 from lmsaes.parallel import threads_that_compute
 
 
@@ -39,17 +39,17 @@ class Prefetcher:
     def __init__(
         self,
         arrays: Sequence[BlockFiles],
-        kept: RowMask,
+        mask: RowMask,
         pool: Pool,
         device: torch.device,
         finish: Callable[[list[Tensor]], list[Tensor]],
         stats: LoaderStats,
     ) -> None:
         """`finish`: what is made of the gathered arrays on the device."""
-        self._kept, self._pool, self._stats = kept, pool, stats
+        self._mask, self._pool, self._stats = mask, pool, stats
         self._device, self._finish = device, finish
         self._row_bytes = sum(array.row_bytes for array in arrays)
-        self._next: Steps | None = None  # of the epoch to come
+        self._next: Windows | None = None  # of the epoch to come
         self._filler = ThreadPoolExecutor(1, "fill pool")
         workers = min(4, os.cpu_count() or 1)
         self._ahead = workers + 1
@@ -71,53 +71,53 @@ class Prefetcher:
 
         following: the order of the next epoch, where there will be one.
         """
-        steps = self._begin(order, position)
+        windows = self._begin(order, position)
         ahead: deque[Future[PendingBatch]] = deque()
         cuts = itertools.pairwise([*range(position, end, batch_size), end])
         sizes = deque(order.positions(start, stop) for start, stop in cuts)
         last = time.perf_counter()
         try:
             while sizes or ahead:
-                # rather hand out what is there than wait for the next step
-                while sizes and len(ahead) < self._ahead and (not ahead or steps.has(sizes[0])):
-                    ahead.append(self._gather(steps, sizes.popleft()))
-                steps.raise_failure()  # now, and not when its rows are due
-                if following is not None and steps.last_begun:
-                    if steps.can_follow(following):
-                        self._next = self._steps(following, 0, steps)
+                # rather hand out what is there than wait for the next window
+                while sizes and len(ahead) < self._ahead and (not ahead or windows.has(sizes[0])):
+                    ahead.append(self._gather(windows, sizes.popleft()))
+                windows.raise_failure()  # now, and not when its rows are due
+                if following is not None and windows.last_begun:
+                    if windows.can_follow(following):
+                        self._next = self._windows(following, 0, windows)
                     following = None
-                arriving: PendingBatch = self._stats.wait_for(ahead.popleft())
+                pending: PendingBatch = self._stats.wait_for(ahead.popleft())
                 now = time.perf_counter()
                 self._stats.seconds, last = self._stats.seconds + now - last, now
-                self._stats.rows += len(arriving.rows)
-                self._stats.bytes += len(arriving.rows) * self._row_bytes
-                yield arriving
+                self._stats.rows += len(pending.rows)
+                self._stats.bytes += len(pending.rows) * self._row_bytes
+                yield pending
         finally:
             for batch in ahead:
                 batch.cancel()
-            steps.close()
+            windows.close()
             wait(ahead)
 
-    def _begin(self, order: EpochOrder, position: int) -> Steps:
-        steps, self._next = self._next, None
-        if steps is not None:
-            if steps.order == order and position == 0:
-                return steps
-            steps.close()
-        return self._steps(order, position, None)
+    def _begin(self, order: EpochOrder, position: int) -> Windows:
+        windows, self._next = self._next, None
+        if windows is not None:
+            if windows.order == order and position == 0:
+                return windows
+            windows.close()
+        return self._windows(order, position, None)
 
-    def _steps(self, order: EpochOrder, position: int, before: Steps | None) -> Steps:
-        return Steps(order, self._kept, self._pool, self._filler, self._stats, position, before)
+    def _windows(self, order: EpochOrder, position: int, before: Windows | None) -> Windows:
+        return Windows(order, self._mask, self._pool, self._filler, self._stats, position, before)
 
-    def deliver(self, arriving: PendingBatch) -> list[Tensor]:
+    def deliver(self, pending: PendingBatch) -> list[Tensor]:
         """The batch, ready for the stream that its user computes on."""
-        if arriving.uploaded is None:
-            return arriving.tensors
+        if pending.uploaded is None:
+            return pending.tensors
         stream = torch.cuda.current_stream(self._device)
-        stream.wait_event(arriving.uploaded)
-        for tensor in arriving.tensors:
+        stream.wait_event(pending.uploaded)
+        for tensor in pending.tensors:
             tensor.record_stream(stream)
-        return self._finish(arriving.tensors)
+        return self._finish(pending.tensors)
 
     def close(self) -> None:
         if self._next is not None:
@@ -125,24 +125,24 @@ class Prefetcher:
         self._filler.shutdown(cancel_futures=True)
         self._gatherers.shutdown(cancel_futures=True)
 
-    def _gather(self, steps: Steps, size: int) -> Future[PendingBatch]:
-        """Has the next `size` rows gathered, in as many pieces as they lie in steps."""
+    def _gather(self, windows: Windows, size: int) -> Future[PendingBatch]:
+        """Has the next `size` rows gathered, in as many pieces as they lie in windows."""
         stored = [self._memory.like(table, size) for table in self._pool.tables]
         rows = torch.empty(size, dtype=torch.int64)
         begun: list[Future[None]] = []
         done = 0
         while True:
-            step, part = steps.take(size - done)
+            window, part = windows.take(size - done)
             here = slice(done, done + part.stop - part.start)
-            rows[here] = torch.from_numpy(step.rows[part])
-            piece = self._pool.tables, step, part, [tensor[here] for tensor in stored]
+            rows[here] = torch.from_numpy(window.rows[part])
+            piece = self._pool.tables, window, part, [tensor[here] for tensor in stored]
             done = here.stop
             if done == size:
                 break
             begun.append(self._run(_gather, *piece))
-            steps.use(begun[-1])
+            windows.use(begun[-1])
         last = self._run(self._gather_last_and_send, piece, begun, stored, rows)
-        steps.use(last)
+        windows.use(last)
         return last
 
     def _gather_last_and_send(
@@ -168,6 +168,6 @@ class Prefetcher:
         return done
 
 
-def _gather(tables: list[Tensor], step: Step, part: slice, out: list[Tensor]) -> None:
-    for target, table, index in zip(out, tables, step.index, strict=True):
+def _gather(tables: list[Tensor], window: Window, part: slice, out: list[Tensor]) -> None:
+    for target, table, index in zip(out, tables, window.index, strict=True):
         torch.index_select(table, 0, index[part], out=target)

@@ -1,7 +1,6 @@
 """Which of a cache's rows a loader hands out."""
 
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +8,7 @@ import torch
 
 from lmsaes.cache import ActivationCache, Block
 from lmsaes.errors import ConfigError
+from lmsaes.parallel import map_ahead
 
 _THREADS = 4
 
@@ -74,7 +74,8 @@ def _masks(
     """What of each block passes, bool [contexts · context_size]."""
     limits = {hook: _limit(cache, hook, filters) for hook in hooks}
 
-    def passes(block: Block, valid: torch.Tensor | None) -> np.ndarray:
+    def passes(task: tuple[Block, torch.Tensor | None]) -> np.ndarray:
+        block, valid = task
         mask = torch.ones(block.contexts, cache.context_size, dtype=torch.bool)
         if valid is not None:
             mask &= valid
@@ -85,8 +86,8 @@ def _masks(
                 mask &= rows.float().norm(dim=-1) <= limit
         return mask.reshape(-1).numpy()
 
-    with ThreadPoolExecutor(_THREADS, "filter rows") as threads:
-        yield from threads.map(passes, blocks, _valid(cache, filters, blocks))
+    tasks = zip(blocks, _valid(cache, filters, blocks), strict=True)
+    yield from map_ahead(passes, tasks, _THREADS, "filter rows")
 
 
 def _limit(cache: ActivationCache, hook: str, filters: RowFilters) -> float | None:
@@ -110,7 +111,7 @@ def _valid(
             continue
         if block.shard != shard:  # token ids are read a shard at a time
             shard, first = block.shard, block.first
-            contexts = next(s.contexts for s in cache.manifest.shards if s.index == shard)
-            valid = cache.valid(cache.tokens(first, first + contexts))
+            contexts = cache.manifest.shards[shard].contexts
+            valid = cache.valid_positions(cache.tokens(first, first + contexts))
         start = block.first - first
         yield valid[start : start + block.contexts]

@@ -21,16 +21,16 @@ class ShuffleQuality:
 def shuffle_quality(
     rows: int, pool_rows: int, batch_size: int, context_size: int
 ) -> ShuffleQuality:
-    """What is expected of the order that `lmsaes.cache.order` makes.
+    """What is expected of the order that `order.py` makes.
 
     rows: kept rows of the cache. pool_rows: `ShuffledLoader.pool_rows`. batch_size: rows of a
     global batch. context_size: kept rows of a context, which stand beside each other.
 
-    Part a of group g goes to step g + a, its row i to place i · 8 + a there; each group's rows are
-    permuted. So the places of two rows of two groups are known up to uniform draws, and they
+    Part a of group g goes to window g + a, its row i to place i · 8 + a there; each group's rows
+    are permuted. So the places of two rows of two groups are known up to uniform draws, and they
     share a batch with the chance 1 − distance / batch_size. Summed over the other rows of a
     context, averaged over where groups, contexts and batches begin, and over all groups of an
-    epoch. Left out are contexts cut by a bucket's edge, 47 of them; the last step is taken to be
+    epoch. Left out are contexts cut by a bucket's edge, 47 of them; the last window is taken to be
     as long as the others.
     """
     context_size, batch_size = min(context_size, rows), min(batch_size, rows)
@@ -38,35 +38,35 @@ def shuffle_quality(
     order = EpochOrder(rows, pool_rows, 0, 0)
     if order.fits:
         return ShuffleQuality(perfect, perfect)
-    # an epoch of fewer steps stands for a long one: the groups in its middle are all alike
-    steps = min(order.steps, 8 * PARTS)
-    groups = range(1 - PARTS, steps)
-    alike = order.steps - steps
+    # an epoch of fewer windows stands for a long one: the groups in its middle are all alike
+    windows = min(order.windows, 8 * PARTS)
+    groups = range(1 - PARTS, windows)
+    alike = order.windows - windows
     total, weights = 0.0, 0
     for group in groups:
-        weight = len(_ages(group, steps)) * (1 + alike * (group == steps // 2))
-        total += weight * _same_context_rows(group, steps, order.part, batch_size, context_size)
+        weight = len(_ages(group, windows)) * (1 + alike * (group == windows // 2))
+        total += weight * _same_context_rows(group, windows, order.part, batch_size, context_size)
         weights += weight
     return ShuffleQuality(total / weights, perfect)
 
 
-def _ages(group: int, steps: int) -> range:
-    """The parts that a group has: those whose steps lie in the epoch."""
-    return range(max(0, -group), min(PARTS, steps - group))
+def _ages(group: int, windows: int) -> range:
+    """The parts that a group has: those whose windows lie in the epoch."""
+    return range(max(0, -group), min(PARTS, windows - group))
 
 
 def _same_context_rows(
-    group: int, steps: int, part: int, batch_size: int, context_size: int
+    group: int, windows: int, part: int, batch_size: int, context_size: int
 ) -> float:
-    """Companions of a row of a group."""
+    """Same-context rows beside a row of a group, in its batch."""
     apart = np.array([d for d in range(1 - context_size, context_size) if d != 0])
     often = (context_size - np.abs(apart)) / context_size  # rows of the context so far apart
-    size = part * len(_ages(group, steps))
+    size = part * len(_ages(group, windows))
     total = 0.0
     for direction in (1, -1):
         other, start = group, 0
-        while 1 - PARTS <= other < steps:
-            length = part * len(_ages(other, steps))
+        while 1 - PARTS <= other < windows:
+            length = part * len(_ages(other, windows))
             if direction < 0 and other != group:
                 start -= length
             if start >= size + context_size or start + length <= -context_size:
@@ -76,16 +76,16 @@ def _same_context_rows(
                 inside = np.minimum(size + apart, start + length) - np.maximum(apart, start)
                 mates = float((often * np.maximum(inside, 0)).sum()) / size
                 if mates > 0:
-                    total += mates * _chance(group, other, steps, part, batch_size)
+                    total += mates * _chance(group, other, windows, part, batch_size)
             if direction > 0:
                 start += length
             other += direction
     return total
 
 
-def _chance(group: int, other: int, steps: int, part: int, batch_size: int) -> float:
+def _chance(group: int, other: int, windows: int, part: int, batch_size: int) -> float:
     """That rows of two groups, two of one if they are the same, share a batch."""
-    mine, theirs = np.array(_ages(group, steps)), np.array(_ages(other, steps))
+    mine, theirs = np.array(_ages(group, windows)), np.array(_ages(other, windows))
     ages = theirs[:, None] - mine
     # places between their parts, and the rows that could make up for them
     between = (other - group + ages) * PARTS * part + ages

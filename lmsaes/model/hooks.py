@@ -1,12 +1,11 @@
 """Hook points by name or glob: which there are, and which have a vector for each token."""
 
-import difflib
 import fnmatch
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, nearest
 
 NamedShapes = Mapping[str, "tuple[int | str, ...]"]
 """By hook, the shape of what it sees: sizes, and names for those that a batch decides."""
@@ -58,10 +57,9 @@ def find_hooks(shapes: NamedShapes, patterns: Sequence[str], model: str) -> dict
         is_glob = any(mark in pattern for mark in "*?[")
         names = fnmatch.filter(shapes, pattern) if is_glob else [pattern]
         if not names or (not is_glob and pattern not in shapes):
-            nearest = difflib.get_close_matches(pattern, shapes, n=3, cutoff=0.5)
             raise ConfigError(
                 f"hook '{pattern}' is not in {model}",
-                "nearest: " + ", ".join(nearest or list(shapes)[:3]),
+                "nearest: " + ", ".join(nearest(pattern, shapes)),
             )
         suitable = {n: shape for n in names if (shape := _vector(shapes[n])) is not None}
         if not suitable:

@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -21,9 +21,7 @@ from lmsaes.model._compat import boot_quietly, config_facts, official_name
 from lmsaes.model.forward import DirectForward, HookSite, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
-from lmsaes.provenance import ModelRecord
-
-Weights = Literal["raw", "processed"]
+from lmsaes.provenance import ModelRecord, Weights
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to be equal

@@ -3,14 +3,16 @@
 from .devices import free_memory, own_device, resolve_device, widest_float
 from .locks import try_lock
 from .ranks import OneRank, Ranks, is_first_rank, join_ranks
-from .threads import threads_that_compute
+from .threads import iterate_ahead, map_ahead, threads_that_compute
 
 __all__ = [
     "OneRank",
     "Ranks",
     "free_memory",
     "is_first_rank",
+    "iterate_ahead",
     "join_ranks",
+    "map_ahead",
     "own_device",
     "resolve_device",
     "threads_that_compute",

@@ -1,9 +1,16 @@
-"""Threads that share torch's cores."""
+"""Threads that share torch's cores, and threads that read ahead of whoever needs what they read."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from queue import Queue
+from typing import TypeVar
 
 import torch
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 
 def threads_that_compute(workers: int, cores: int, name: str) -> ThreadPoolExecutor:
@@ -24,3 +31,54 @@ def threads_that_compute(workers: int, cores: int, name: str) -> ThreadPoolExecu
         task.result()
     torch.set_num_threads(callers)
     return executor
+
+
+def map_ahead(
+    work: Callable[[Task], Result], tasks: Iterable[Task], workers: int, name: str
+) -> Iterator[Result]:
+    """`work` of each task, in order, done by `workers` threads that are that many tasks ahead.
+
+    What has not begun when the iteration ends is left undone.
+    """
+    pending: deque[Future[Result]] = deque()
+    with ThreadPoolExecutor(workers, name) as threads:
+        try:
+            for task in tasks:
+                pending.append(threads.submit(work, task))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def iterate_ahead(items: Iterable[Result], depth: int, name: str) -> Iterator[Result]:
+    """The same items, made by one thread that runs up to `depth` items ahead.
+
+    Nobody waits for the thread when the iteration ends early: it may be waiting for a network.
+    """
+    queue: Queue[tuple[Result] | BaseException | None] = Queue(depth)
+    closed = threading.Event()
+
+    def make() -> None:
+        try:
+            for item in items:
+                if closed.is_set():
+                    return
+                queue.put((item,))
+            queue.put(None)
+        except BaseException as error:
+            queue.put(error)
+
+    threading.Thread(target=make, name=name, daemon=True).start()
+    try:
+        while (made := queue.get()) is not None:
+            if isinstance(made, BaseException):
+                raise made
+            yield made[0]
+    finally:
+        closed.set()
+        while not queue.empty():
+            queue.get_nowait()

@@ -5,6 +5,7 @@ from .autoencoder import SAE, StepOutput
 from .batchtopk import BatchTopK
 from .config import (
     CONFIGS,
+    RENAMED,
     AnyConfig,
     BatchTopKConfig,
     GatedConfig,
@@ -17,6 +18,7 @@ from .config import (
     SAEConfig,
     TopKConfig,
     TopKFamilyConfig,
+    todays_names,
 )
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
@@ -34,6 +36,7 @@ from .topk import TopK
 __all__ = [
     "ARCHITECTURES",
     "CONFIGS",
+    "RENAMED",
     "SAE",
     "AnyConfig",
     "BatchTopK",
@@ -62,5 +65,6 @@ __all__ = [
     "TopKFamilyConfig",
     "normalize_rows",
     "row_norms",
+    "todays_names",
     "weights_digest",
 ]

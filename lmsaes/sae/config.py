@@ -14,16 +14,15 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, model_validator
 
-from lmsaes.units import parse_count
+from lmsaes.units import Count
 
 NormalizationKind = Literal["none", "mean_norm", "mean_square", "layer_norm", "whiten"]
-Count = Annotated[int, BeforeValidator(parse_count)]
 
 FEATURES_PER_DIMENSION = 16.0
 """The default expansion."""
 
 
-class SAEConfig(BaseModel, frozen=True, extra="forbid"):
+class SAEConfig(BaseModel, frozen=True, extra="forbid", defer_build=True):
     """One SAE to train: its shape and how it learns. Saved beside the weights it led to."""
 
     # Of the default learning rate; measured per architecture (docs/notes/experiments.md).
@@ -413,7 +412,7 @@ CONFIGS: dict[str, type[SAEConfig]] = {
 """By architecture, its configuration."""
 
 
-def _today(settings: Any) -> Any:
+def todays_names(settings: Any) -> Any:
     """With the architecture's name of today: it once was p-anneal."""
     if isinstance(settings, Mapping) and settings.get("architecture") == "p-anneal":
         return {**settings, "architecture": "p_annealing"}
@@ -430,7 +429,7 @@ AnyConfig = Annotated[
     | MatryoshkaConfig
     | PAnnealingConfig,
     Discriminator("architecture"),
-    BeforeValidator(_today),
+    BeforeValidator(todays_names),
 ]
 
 RENAMED = {

@@ -1,20 +1,21 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .allocator import keep_freed_memory
+from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .normalization import Normalization
 from .run import train
 from .run_folder import TrainedSAE
 from .schedules import peak_lr
-from .sweep import Sweep, make_sweep
 from .trainer import SAETrainer
 
 __all__ = [
+    "TRAIN_CONFIG",
     "Normalization",
     "SAETrainer",
-    "Sweep",
+    "TrainConfig",
     "TrainedSAE",
     "keep_freed_memory",
-    "make_sweep",
     "peak_lr",
     "train",
+    "with_sae_options",
 ]

@@ -36,7 +36,7 @@ def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool
     parts: list[Tensor] = []
     for start in starts:
         rows = torch.cat([cache.activations(h, start, start + length) for h in hooks], -1)
-        valid = cache.valid(cache.tokens(start, start + length))
+        valid = cache.valid_positions(cache.tokens(start, start + length))
         parts.append(rows[valid].float() if drop_special else rows.flatten(0, 1).float())
     sample = torch.cat(parts)
     if sample.shape[0] == 0:

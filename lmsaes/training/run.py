@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lmsaes.cache import ActivationCache
+from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
 from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import resolve_device
@@ -25,6 +26,7 @@ from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
 from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
+from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.initialization import new_sae, sample_rows
 from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization
@@ -43,41 +45,27 @@ from lmsaes.training.schedules import DEAD_WINDOW
 from lmsaes.training.settings import RUN_FILE, RunSettings
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
-from lmsaes.units import format_bytes, format_count, parse_count
+from lmsaes.units import format_bytes, format_count
 
 _log = logging.getLogger("lmsaes")
 
 
+@takes(TrainConfig, "sae")
 def train(
     cache: ActivationCache | str | Path,
     configs: SAEConfig | Sequence[SAEConfig],
     *,
     out: str | Path,
-    hook: str | None = None,
-    tokens: int | str = 200_000_000,
-    batch_size: int | str = 4096,
-    shuffle_buffer: int | str = "4GiB",
-    seed: int = 0,
-    device: str = "auto",
-    checkpoint_every: int = 1000,
-    log_every: int = 50,
-    drop_special: bool = True,
-    skip_positions: Sequence[int] = (),
-    max_norm: float | None = None,
-    pool_device: str | None = None,
-    allow_poor_shuffle: bool = False,
     overwrite: bool = False,
-    wandb: str | None = None,
+    **settings: Any,
 ) -> list[TrainedSAE]:
-    """Trains every configured SAE on the same batches of the cache.
+    """Trains every configured SAE on the same batches of a cache: `lmsaes train`.
 
-    `hook` is for the configurations that name none; `tokens` and `batch_size` count rows of the
-    cache; `checkpoint_every` and `log_every` count steps; `wandb` names a project there that gets
-    the metrics as well. What is left out and where rows
-    are mixed is as `ShuffledLoader` says; a pool of so few blocks that the order of the text
-    shows is refused unless `allow_poor_shuffle`. Called again with the same arguments it continues
-    an unfinished run, and returns a finished one's results; `shuffle_buffer` may then be another
-    one, if it holds the run's pool.
+    The settings are those of `TrainConfig`, listed below; counts and sizes may be texts such as
+    "200M" and "4GiB". `train.toml` in the run's folder keeps them.
+
+    Called again with the same arguments it continues an unfinished run, and returns a finished
+    one's results; `shuffle_buffer` may then be another one, if it holds the run's pool.
 
     On a CPU it changes one thing of its process for good: the C library keeps freed memory
     (`keep_freed_memory`). While it runs, the run's folder is locked.
@@ -85,24 +73,30 @@ def train(
     Raises ConfigError for arguments that can't work or differ from those of the run in `out`,
     CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
     SIGINT or SIGTERM.
+
+    cache: an opened cache, its folder or URL
+    configs: the SAEs; those that name no hook read `hook`
+    out: folder of the run
+    overwrite: replace the run that is there
     """
     if not isinstance(cache, ActivationCache):
         cache = ActivationCache.open(cache)
-    wanted = [configs] if isinstance(configs, SAEConfig) else list(configs)
-    saes = tuple(_with_hook(config, hook, cache) for config in wanted)
+    tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
+    config = TrainConfig.of({"cache": str(cache.path), "out": out, "sae": tables, **settings})
+    saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
     _check_names(saes)
-    run = Path(out)
+    run = Path(config.out)
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,
         "cache_rows": cache.rows,
-        "tokens": parse_count(tokens),
-        "batch_size": parse_count(batch_size),
-        "seed": seed,
-        "drop_special": drop_special,
-        "skip_positions": skip_positions,
-        "max_norm": max_norm,
-        "log_every": log_every,
-        "saes": [config.model_dump() for config in saes],
+        "tokens": config.tokens,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "drop_special": config.drop_special,
+        "skip_positions": config.skip_positions,
+        "max_norm": config.max_norm,
+        "log_every": config.log_every,
+        "saes": [sae.model_dump() for sae in saes],
     }
     check_folder(run, asked, overwrite)
     results = None if overwrite else finished(run, saes)
@@ -113,30 +107,31 @@ def train(
         begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
         if not overwrite and (results := finished(run, saes)) is not None:
             return results
-        place = resolve_device(device)
         loader = ShuffledLoader(
             cache,
-            hooks=list(
-                dict.fromkeys(h for config in saes for h in (*config.inputs, *config.outputs))
-            ),
-            batch_size=asked["batch_size"],
-            memory=shuffle_buffer,
-            seed=seed,
-            device=place,
-            pool_device=pool_device,
-            drop_special=drop_special,
-            skip_positions=skip_positions,
-            max_norm=max_norm,
+            hooks=list(dict.fromkeys(h for sae in saes for h in (*sae.inputs, *sae.outputs))),
+            batch_size=config.batch_size,
+            memory=config.shuffle_buffer,
+            seed=config.seed,
+            device=resolve_device(config.device),
+            pool_device=config.pool_device,
+            drop_special=config.drop_special,
+            skip_positions=config.skip_positions,
+            max_norm=config.max_norm,
             pool_rows=None if begun is None else begun.pool_rows,
         )
         with closing(loader):
-            if begun is None and not allow_poor_shuffle:
+            if begun is None and not config.allow_poor_shuffle:
                 _check_shuffle(loader)
-            settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
-            work = _Run(cache, saes, settings, run, loader, checkpoint_every, wandb)
+            run_settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
+            work = _Run(
+                cache, saes, run_settings, run, loader, config.checkpoint_every, config.wandb
+            )
             if overwrite:
                 remove_run(run)
-            settings.write(run)
+            run_settings.write(run)
+            if begun is None:
+                write_config(run / TRAIN_CONFIG, config)
             return work.train()
 
 
@@ -406,7 +401,7 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
     names = list(cache.hooks)
     if not config.hooks and config.hook is None:
         if hook is None and len(names) > 1:
-            raise ConfigError("which hook to train on is not said", "one of: " + ", ".join(names))
+            raise ConfigError("--hook is missing", "one of: " + ", ".join(names))
         config = config.model_copy(update={"hook": hook or names[0]})
     widths = {cache.hooks[cache.check_hook(name)].d_model for name in config.inputs}
     cache.check_hook(config.outputs[0])
@@ -417,6 +412,10 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
     return config
 
 
+# Names in a run's folder that no SAE may have.
+_TAKEN = ("checkpoints", RUN_FILE, TRAIN_CONFIG, LOCK_FILE, "..")
+
+
 def _check_names(configs: Sequence[SAEConfig]) -> None:
     if not configs:
         raise ConfigError("there is no SAE to train", "give at least one configuration")
@@ -424,7 +423,7 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
     for label in labels:
         if labels.count(label) > 1:
             raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
-        if Path(label).name != label or label in ("checkpoints", RUN_FILE, LOCK_FILE, ".."):
+        if Path(label).name != label or label in _TAKEN:
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
 
 

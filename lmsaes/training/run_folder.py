@@ -1,7 +1,8 @@
 """What lies in a run's folder: what was asked for, finished SAEs, metrics.
 
 RUN/
-  run.json          what was asked for
+  train.toml        the configuration that repeats the run
+  run.json          what its bits depend on
   .lock             held by the process that trains
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl

@@ -48,7 +48,7 @@ def dead_window_tokens(config: SAEConfig, tokens: int) -> int:
 
 
 def aux_after_tokens(config: SAEConfig, features: int) -> int:
-    """Tokens without firing after which the auxiliary losses apply to a feature.
+    """Tokens without firing after which the auxiliary losses start for a feature.
 
     40 · features / L0; a typical feature fires about 40 times in that many. In a short run, one
     that has to wait for millions of tokens stays dead (docs/notes/experiments.md). A `dead_window`

@@ -48,7 +48,7 @@ def test_top_contexts_equal_a_brute_force_search(
         assert found.tolist() == best[:top]
         assert np.array_equal(values, activations[best[:top], :, feature].half().numpy())
     every = {c for f in range(features) for c in miner.top_contexts(f)[0].tolist()}
-    assert miner.winners().tolist() == sorted(every)
+    assert miner.stored_contexts().tolist() == sorted(every)
 
 
 @given(scale=st.floats(1e-3, 1e4), chunk=st.integers(1, 7), seed=st.integers(0, 1000))

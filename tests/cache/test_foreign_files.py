@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmsaes.cache_tools.inspect import describe
-from lmsaes.cache_tools.verify import verify
 
 from lmsaes import ActivationCache, ShuffledLoader
 from lmsaes.cache.arrays import shard_file
-from lmsaes.cache.manifest import FileRecord, read_manifest, write_manifest
+from lmsaes.cache.manifest import read_manifest, write_manifest
+from lmsaes.cache.shards import FileRecord, write_list, write_shard
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache_tools.inspect import describe
+from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
 from lmsaes.provenance import TextPosition
 from tests.support.made_up_cache import (
@@ -119,6 +120,9 @@ def test_zarr_caches_of_before_the_manifest_knew_blocks_are_read_and_checked(tmp
         )
         for shard in manifest.shards
     ]
+    for shard in manifest.shards:
+        write_shard(folder, shard)
+    manifest.shards_sha256 = write_list(folder, manifest.shards)
     write_manifest(folder, manifest)
     cache = ActivationCache.open(folder)
     expected = made_up_rows(0, 10, 4, 3)

@@ -4,6 +4,7 @@
 zarr, the one in float32 alone has its blocks' checksums in the manifest.
 """
 
+import base64
 import hashlib
 import json
 import shutil
@@ -14,15 +15,18 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from lmsaes.cache_tools.verify import verify
 from safetensors.numpy import load_file
 
 from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache_tools.verify import verify
 from lmsaes.loader.loader import ShuffledLoader
 from tests.cache.golden.make import CONTEXTS, HOOKS, SIZE, golden_rows, golden_tokens
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("safetensors-float16", "safetensors-int8", "zarr-float16", "zarr-int8", "zarr-float32")
+NAMES = (
+    *("safetensors-float16", "safetensors-int8", "zarr-float16", "zarr-int8", "zarr-float32"),
+    *("safetensors-float16-2", "zarr-int8-2"),
+)
 
 
 def plain_array(folder: Path, path: str) -> np.ndarray:
@@ -70,25 +74,37 @@ def plain_chunks(content: bytes, count: int) -> list[bytes]:
     return [content[offset : offset + size - 4] for offset, size in places.tolist()]
 
 
+def plain_checksums(blocks: list[int] | str) -> list[int]:
+    """Format 1 has a list of numbers, format 2 their bytes in base 64."""
+    if isinstance(blocks, str):
+        return np.frombuffer(base64.b64decode(blocks), "<u4").tolist()
+    return blocks
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_its_manifest_says_what_the_files_are(name):
     folder = GOLDEN / name
     manifest = json.loads((folder / "manifest.json").read_text())
-    named = {
-        name: record for shard in manifest["shards"] for name, record in shard["files"].items()
-    }
+    shards = manifest.get("shards") or json.loads((folder / "shards.json").read_text())
+    if manifest["format_version"] == 2:
+        single = sorted((folder / "shards").glob("*.json"))
+        assert shards == [json.loads(path.read_text()) for path in single]
+        digest = hashlib.sha256((folder / "shards.json").read_bytes()).hexdigest()
+        assert manifest["shards_sha256"] == digest
+    named = {name: record for shard in shards for name, record in shard["files"].items()}
     for file, record in named.items():
         content = (folder / file).read_bytes()
         assert len(content) == record["bytes"]
         assert hashlib.sha256(content).hexdigest() == record["sha256"]
-        if record["blocks"]:
-            count = len(record["blocks"])
+        if record.get("blocks"):
+            checksums = plain_checksums(record["blocks"])
+            count = len(checksums)
             if manifest["format"] == "zarr":
                 chunks = 1 if file.startswith("tokens/") else manifest["shard_contexts"]
                 blocks = plain_chunks(content, chunks)[:count]
             else:
                 blocks = plain_blocks(content, count)
-            assert [crc32c.crc32c(block) for block in blocks] == record["blocks"]
+            assert [crc32c.crc32c(block) for block in blocks] == checksums
     for hook, record in manifest["hooks"].items():
         if record["dtype"] == "int8":
             channels = load_file(folder / "channels.safetensors")

@@ -8,13 +8,14 @@ import torch
 import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools.verify import repair, verify
 from safetensors.numpy import load_file
 
 from lmsaes.cache.int8 import CHANNELS, Channels
 from lmsaes.cache.manifest import MANIFEST, read_manifest
 from lmsaes.cache.reader import ActivationCache, valid_positions
+from lmsaes.cache.shards import SHARD_LIST
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache_tools.verify import repair, verify
 from lmsaes.errors import CacheError
 from lmsaes.loader.loader import ShuffledLoader
 from lmsaes.loader.order import SMALLEST_POOL
@@ -106,12 +107,12 @@ def test_rows_that_are_all_alike_come_back(rows):
 
 def plainly_read(folder, format: str, hook: str) -> np.ndarray:
     """A hook's activations by docs/cache-format.md alone."""
-    manifest = json.loads((folder / MANIFEST).read_text())
     if format == "zarr":
         values = zarr.open_array(folder / "activations" / hook, mode="r")[:]
         scales = zarr.open_array(folder / "scales" / hook, mode="r")[:]
     else:
-        files = [f"{hook}/shard-{s['index']:05d}.safetensors" for s in manifest["shards"]]
+        shards = json.loads((folder / SHARD_LIST).read_text())
+        files = [f"{hook}/shard-{s['index']:05d}.safetensors" for s in shards]
         values = np.concatenate(
             [load_file(folder / "activations" / f)["activations"] for f in files]
         )
@@ -171,7 +172,7 @@ def test_what_storing_lost_is_measured(tmp_path, format, dtype):
     )
     write_made_up_cache(tmp_path / "c", read_manifest(tmp_path / "c"))
     cache = ActivationCache.open(tmp_path / "c")
-    kept = cache.valid(cache.tokens(0, 20))
+    kept = cache.valid_positions(cache.tokens(0, 20))
     original = made_up_rows(0, 20, 4, 9)[kept].double()
     stored = cache.activations("hook", 0, 20)[kept].double()
     expected = (original - stored).square().sum() / (stored - stored.mean(0)).square().sum()

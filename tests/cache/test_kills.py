@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmsaes.cache_tools.verify import verify
 
 from lmsaes.cache.extend import extended_manifest
 from lmsaes.cache.manifest import MANIFEST, Manifest, read_manifest
 from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
 from tests.cache.test_cache import data_files
 from tests.support.made_up_cache import made_up_manifest, made_up_rows, write_made_up_cache

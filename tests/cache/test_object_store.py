@@ -8,9 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lmsaes.cache_tools.inspect import describe
-from lmsaes.cache_tools.verify import verify
-from lmsaes.cli.app import app
 from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
@@ -20,6 +17,9 @@ from lmsaes.cache.extend import extended_manifest
 from lmsaes.cache.location import locate, lock_cache
 from lmsaes.cache.manifest import MANIFEST, Manifest, read_manifest
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache_tools.inspect import describe
+from lmsaes.cache_tools.verify import verify
+from lmsaes.cli.app import app
 from lmsaes.demo import HELDOUT, MODEL
 from lmsaes.errors import CacheError, ConfigError
 from tests.cache.test_cache import data_files
@@ -184,7 +184,7 @@ def test_commands_read_a_cache_in_a_bucket(bucket, tmp_path, monkeypatch):
     assert sae.provenance.cache == url
     analyzed = CliRunner().invoke(app, ["analyze", str(run), "--cache", url, "--device", "cpu"])
     assert analyzed.exit_code == 0, analyzed.output
-    assert "next: lmsaes serve" in analyzed.output
+    assert "lmsaes serve" in analyzed.output
 
 
 def test_tools_look_at_a_cache_in_a_bucket(bucket):
@@ -200,7 +200,7 @@ def test_tools_look_at_a_cache_in_a_bucket(bucket):
     place = locate(url) / "activations/b/c/9/0/0"
     place.write_bytes(place.read_bytes()[:-1])
     assert "c/9/0/0 has" in refused("verify", url)
-    assert "dropped 7 shards" in tool("verify", url, "--repair")
+    assert "dropped 1 shard;" in tool("verify", url, "--repair")
     assert ActivationCache.open(url).contexts == 36
     (locate(url) / "note.txt").write_bytes(b"mine")
     assert "say so with --yes" in refused("rm", url)

@@ -5,9 +5,9 @@ import os
 import time
 
 import pytest
+
 from lmsaes.cache_tools import bench as module
 from lmsaes.cache_tools.bench import STEP_COST, bench
-
 from tests.support.made_up_cache import made_up_cache
 from tests.support.tools import refused, tool
 

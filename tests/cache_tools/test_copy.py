@@ -11,14 +11,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools.convert import convert
-from lmsaes.cache_tools.merge import merge
-from lmsaes.cache_tools.slice import cut_out
-from lmsaes.cache_tools.verify import verify
 
 from lmsaes import ShuffledLoader
 from lmsaes.cache.manifest import MANIFEST, Manifest, SourceRecord, read_manifest, write_manifest
 from lmsaes.cache.reader import ActivationCache
+from lmsaes.cache_tools.convert import convert
+from lmsaes.cache_tools.merge import merge
+from lmsaes.cache_tools.slice import cut_out
+from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
 from tests.support.made_up_cache import (
     made_up_cache,
@@ -84,7 +84,9 @@ def test_converting_there_and_back_gives_the_same_cache(
     for hook, record in source.hooks.items():
         assert back.manifest.sources[0].dtypes[hook] == (dtype,)
         assert back.manifest.sources[0].storage_errors[hook] == record.storage_error
-        assert back.hooks[hook].statistics.mean == pytest.approx(record.statistics.mean)
+        # other batches are centered on other points, in float32
+        mean = pytest.approx(record.statistics.mean, rel=1e-5, abs=1e-6)
+        assert back.hooks[hook].statistics.mean == mean
     assert files(folder / "a") == before
 
 
@@ -143,8 +145,10 @@ def test_losing_bits_is_measured_and_told(tmp_path):
         printed = tool("convert", tmp_path / "a", "--out", tmp_path / dtype, "--dtype", dtype)
         copied = ActivationCache.open(tmp_path / dtype)
         for hook in HOOKS:
-            exact = source.activations(hook, 0, 20)[source.valid(source.tokens(0, 20))].double()
-            rounded = copied.activations(hook, 0, 20)[source.valid(source.tokens(0, 20))]
+            exact = source.activations(hook, 0, 20)[
+                source.valid_positions(source.tokens(0, 20))
+            ].double()
+            rounded = copied.activations(hook, 0, 20)[source.valid_positions(source.tokens(0, 20))]
             lost = (exact - rounded.double()).square().sum() / (
                 exact - exact.mean(0)
             ).square().sum()

@@ -1,4 +1,4 @@
-"""Tools told of what is no cache, or to write where they can't: one line, nothing changed."""
+"""Tools given what is no cache, or a place that they can't write to: one line, nothing changed."""
 
 import json
 import shutil
@@ -56,8 +56,9 @@ def test_a_cache_without_a_shard_has_nothing_to_show(tmp_path):
     made_up_cache(tmp_path / "c", 8)
     manifest = json.loads((tmp_path / "c" / MANIFEST).read_text())
     (tmp_path / "c" / MANIFEST).write_text(
-        json.dumps(manifest | {"shards": [], "contexts": 0, "complete": False})
+        json.dumps(manifest | {"shards_sha256": None, "complete": False})
     )
+    shutil.rmtree(tmp_path / "c/shards")
     for name in ("inspect", "sample", "bench"):
         assert "holds no committed shard yet" in refused(name, tmp_path / "c")
     assert "manifest doesn't name: 6" in tool("verify", tmp_path / "c", "--repair")

@@ -8,10 +8,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from lmsaes.cache_tools import shuffle as module
-from lmsaes.cache_tools.shuffle import shuffle
 from safetensors.torch import load_file
 
+from lmsaes.cache_tools import shuffle as module
+from lmsaes.cache_tools.shuffle import shuffle
 from tests.support.made_up_cache import made_up_cache
 from tests.support.tools import refused, tool
 
@@ -45,7 +45,7 @@ def test_every_row_is_there_once_in_the_order_of_its_key(
     facts = shuffle(
         cache, folder / "s", seed=seed, keep_special=keep_special, shard_size=shard_size
     )
-    kept = cache.valid(cache.tokens(0, contexts)).flatten().numpy() | keep_special
+    kept = cache.valid_positions(cache.tokens(0, contexts)).flatten().numpy() | keep_special
     keys = np.random.default_rng(seed).integers(0, 1 << 64, cache.rows, np.uint64)
     expected = np.argsort(keys, kind="stable")
     expected = expected[kept[expected]]

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from lmsaes.cache_tools.inspect import PERCENTILES, describe
 
 from lmsaes.cache.reader import ActivationCache, valid_positions
 from lmsaes.cache.writer import CacheWriter, lock_cache
+from lmsaes.cache_tools.inspect import PERCENTILES, describe
 from lmsaes.demo import MODEL
 from lmsaes.model.language_model import LanguageModel
 from lmsaes.provenance import TextPosition
@@ -59,7 +59,7 @@ def test_inspect_names_outlier_channels(tmp_path):
         writer.finish()
     cache = ActivationCache.open(tmp_path / "c")
     found = describe(cache)["hooks"]["h"]["outlier_channels"]
-    kept = rows[cache.valid(tokens)].double()
+    kept = rows[cache.valid_positions(tokens)].double()
     sizes = kept.square().mean(0).sqrt()
     assert [each["channel"] for each in found["largest"]] == [7, 30]
     assert found["count"] == 2

@@ -9,7 +9,7 @@ import torch
 from lmsaes.cache.manifest import read_manifest
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
-from lmsaes.capture.fill import fill
+from lmsaes.capture.run import fill
 from lmsaes.provenance import TextPosition
 from lmsaes.text.packing import Contexts
 from tests.support.made_up_cache import (

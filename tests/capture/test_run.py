@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 import torch
-from lmsaes.cache_tools.inspect import describe
-from lmsaes.cache_tools.slice import cut_out
-from lmsaes.cache_tools.verify import verify
 
 from lmsaes import cache_activations
 from lmsaes.cache.manifest import MANIFEST, read_manifest, write_manifest
+from lmsaes.cache.shards import shard_record_file
+from lmsaes.cache_tools.inspect import describe
+from lmsaes.cache_tools.slice import cut_out
+from lmsaes.cache_tools.verify import verify
 from lmsaes.demo import HELDOUT, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
 from tests.support.small_capture import SMALL
@@ -21,7 +22,7 @@ COMMON: dict[str, Any] = {**SMALL, "hooks": HOOKS}
 
 @pytest.fixture(scope="module")
 def caches(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("harvest")
+    folder = tmp_path_factory.mktemp("capture")
     return {
         format: cache_activations(
             **COMMON, out=folder / format, tokens=1500, dtype="float32", format=format
@@ -218,11 +219,11 @@ def test_padding_is_nowhere_an_ordinary_position(tmp_path, language_model, packi
     tokens, documents = cache.tokens(0, 6), cache.documents(0, 6)
     padding = documents == -1
     assert padding.any()
-    assert not cache.valid(tokens)[padding].any()
+    assert not cache.valid_positions(tokens)[padding].any()
     assert (tokens[padding] == cache.manifest.text.padding_id).all()
     valid = cache.hooks[HOOKS[0]].valid
     assert valid is not None
-    assert valid.count == int(cache.valid(tokens).sum()) < 6 * 32 - int(padding.sum())
+    assert valid.count == int(cache.valid_positions(tokens).sum()) < 6 * 32 - int(padding.sum())
     # padding to the right changes nothing before it
     short = language_model.tokenizer.encode("Short.", add_special_tokens=False)
     alone = language_model.activations(torch.tensor([[0, *short]]), HOOKS[:1])[HOOKS[0]]
@@ -251,9 +252,9 @@ def test_a_mixture_interrupted_goes_on_to_the_same_bytes(tmp_path, caplog):
     # lose the last shards, as a crash would, and go on
     manifest = whole.manifest
     files = {n: (whole.path / n).read_bytes() for s in manifest.shards for n in s.files}
-    kept = manifest.shards[: len(manifest.shards) // 2]
-    manifest.shards, manifest.complete = kept, False
-    manifest.contexts = sum(s.contexts for s in kept)
+    for shard in manifest.shards[len(manifest.shards) // 2 :]:
+        (whole.path / shard_record_file(shard.index)).unlink()
+    manifest.complete = False
     write_manifest(whole.path, manifest)
     cache_activations(**arguments, out=whole.path, tokens=32 * 20)
     assert {n: (whole.path / n).read_bytes() for n in files} == files
@@ -309,7 +310,11 @@ def test_processed_weights_are_transformer_lens_own(tmp_path):
         ({"tokens": "900T"}, ConfigError, "left"),
         ({"dtype": "float8"}, ConfigError, "float8"),
         ({"compression": "zstd"}, ConfigError, "needs zarr"),
-        ({"packing": "folded"}, ConfigError, "packing 'folded'"),
+        (
+            {"packing": "folded"},
+            ConfigError,
+            "packing should be 'packed', 'truncate' or 'split', not 'folded'",
+        ),
         ({"mix": [1, 2]}, ConfigError, "--mix is given 2 times for 1"),
         ({"dataset": []}, ConfigError, "no dataset"),
     ],

@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from lmsaes.cache_tools.convert import convert
-from lmsaes.cache_tools.merge import merge
-from lmsaes.cache_tools.slice import cut_out
-from lmsaes.cli.app import app
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
 from lmsaes import ActivationCache, cache_activations
 from lmsaes.cache.manifest import write_manifest
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cache_tools.convert import convert
+from lmsaes.cache_tools.merge import merge
+from lmsaes.cache_tools.slice import cut_out
 from lmsaes.capture.verify import verify_against_model
+from lmsaes.cli.app import app
 from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.provenance import TextPosition
 from tests.support.small_capture import SMALL
@@ -40,7 +40,7 @@ def rewritten(cache: ActivationCache, folder: Path, change: Any) -> ActivationCa
     tokens = cache.tokens(0, cache.contexts)
     rows = {h: change(h, cache.activations(h, 0, cache.contexts).clone()) for h in cache.hooks}
     documents = cache.documents(0, cache.contexts)
-    valid = cache.valid(tokens)
+    valid = cache.valid_positions(tokens)
     with CacheWriter(folder, manifest) as writer:
         start = 0
         while start < cache.contexts:

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from lmsaes.cli.app import app
 from typer.testing import CliRunner
 
 from lmsaes import SAE, ActivationCache, Database
+from lmsaes.cli.app import app
 from lmsaes.demo import MODEL, TEXT
 from tests.cache.test_cache import data_files
 
@@ -106,7 +106,7 @@ def run(work, cache):
 def analyzed(cache, run):
     result = lmsaes("analyze", str(run), "--cache", str(cache), "--top", "5")
     assert result.returncode == 0, result.stderr
-    assert "next: lmsaes serve" in result.stdout.splitlines()[-1]
+    assert "lmsaes serve" in result.stdout.splitlines()[-1]
     return run
 
 
@@ -209,7 +209,7 @@ def test_saes_are_folders_that_load(run):
 def test_the_database_holds_what_a_brute_force_search_finds(cache, analyzed):
     opened = ActivationCache.open(cache)
     tokens = opened.tokens(0, opened.contexts)
-    valid = opened.valid(tokens)
+    valid = opened.valid_positions(tokens)
     x = opened.activations(HOOK, 0, opened.contexts).float()
     with Database() as database:
         records = database.saes()
@@ -315,11 +315,11 @@ def test_serve_shows_it_and_stops_cleanly(analyzed):
         for line in process.stdout:
             if f"http://127.0.0.1:{port}" in line:
                 break
-        address = f"http://127.0.0.1:{port}/dictionaries"
+        address = f"http://127.0.0.1:{port}/api/saes"
         for _ in range(200):
             try:
                 with urllib.request.urlopen(address, timeout=10) as answer:
-                    names = [d["name"] for d in json.load(answer)]
+                    names = [sae["name"] for sae in json.load(answer)]
                 break
             except OSError:
                 time.sleep(0.1)

@@ -6,18 +6,21 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from pymongo import MongoClient
+from pymongo.collection import Collection
 
-from lmsaes.database.client import Database
-from lmsaes.database.embedded import EmbeddedServer
-from lmsaes.database.records import SampleRecord
+from lmsaes.database import Database, EmbeddedServer, SAERecord, SampleRecord, client
 from lmsaes.errors import ConfigError, DatabaseError
 from tests.support import made_up_analysis as made_up
+
+SHORT = "serverSelectionTimeoutMS=100"
 
 
 @pytest.fixture(scope="module")
@@ -210,9 +213,9 @@ def test_the_stored_size_of_a_feature_is_small(database: Database, uri: str) -> 
 
 
 def test_two_processes_share_the_embedded_database(tmp_path: Path) -> None:
-    """One analyses while another reads."""
+    """One analyzes while another reads."""
     reader = (
-        "import sys; from pathlib import Path; from lmsaes.database.client import Database\n"
+        "import sys; from pathlib import Path; from lmsaes.database import Database\n"
         "with Database(folder=Path(sys.argv[1])) as database:\n"
         "    print(database.sae('demo:topk').analysis)"
     )
@@ -239,8 +242,11 @@ def test_names_that_do_not_fit_an_address_are_refused(database: Database, name: 
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("mongodb://127.0.0.1:1", "no database answers at 127.0.0.1:1/lmsaes"),
-        ("mongodb://user:secret@127.0.0.1:1/x", "no database answers at 127.0.0.1:1/x"),
+        (f"mongodb://127.0.0.1:1?{SHORT}", "no database answers at 127.0.0.1:1/lmsaes"),
+        (f"mongodb://user:secret@127.0.0.1:1/x?{SHORT}", "no database answers at 127.0.0.1:1/x"),
+        ("mongodb://user:sec/secret@host/x", "'mongodb://host/x' is not a database address"),
+        ("mongodb://user:sec@secret@host/x", "'mongodb://host/x' is not a database address"),
+        ("mongodb://user:secret?secret@host/x", "'mongodb://host/x' is not a database address"),
         ("localhost:27017", "'localhost:27017' is not a database address"),
         ("mongodb://host:port", "'mongodb://host:port' is not a database address"),
         ("http://user:secret@host", "'http://host' is not a database address"),
@@ -260,7 +266,7 @@ def test_a_published_analysis_survives_a_killed_server(tmp_path: Path) -> None:
     with Database(folder=tmp_path) as database:
         made_up.write(database, record)
         database.publish(record)
-        os.kill(json.loads((tmp_path / "server.json").read_text())["pid"], signal.SIGKILL)
+        kill_server(tmp_path)
     with Database(folder=tmp_path) as database:
         assert database.saes() == [record]
         indices = range(made_up.FEATURES)
@@ -269,25 +275,78 @@ def test_a_published_analysis_survives_a_killed_server(tmp_path: Path) -> None:
 
 
 def test_a_server_that_goes_away_is_one_line(tmp_path: Path) -> None:
-    server = EmbeddedServer(tmp_path)
-    with Database(server.uri) as database:
-        server.close()
-        with pytest.raises(DatabaseError, match=r"127\.0\.0\.1"):
+    with EmbeddedServer(tmp_path) as server:
+        database = Database(f"{server.uri}/x?{SHORT}")
+    with database, pytest.raises(DatabaseError, match=r"no database answers at 127\.0\.0\.1:\d+/x"):
+        database.saes()
+
+
+def test_an_embedded_server_that_goes_away_is_one_line_that_names_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(client._TIMEOUTS, "serverSelectionTimeoutMS", 100)
+    with Database(folder=tmp_path) as database:
+        kill_server(tmp_path)
+        while (tmp_path / "server.json").exists():  # its keeper saw it end
+            time.sleep(0.01)
+        with pytest.raises(DatabaseError, match="embedded database in") as raised:
             database.saes()
+        assert "\n" not in str(raised.value)
+
+
+def test_the_timeouts_of_an_address_are_its_own(uri: str) -> None:
+    with Database(f"{uri}?serverselectiontimeoutms=7000") as database:
+        options = database._client.options
+        assert options.server_selection_timeout == 7
+        assert options.pool_options.connect_timeout == 3
+
+
+def test_an_address_is_shown_without_credentials_and_options(uri: str) -> None:
+    """An appName stands for the options that are secret: session tokens, passwords of keys."""
+    with Database(f"{uri}?appName=secret@secret") as database:
+        assert database.uri == uri
+        assert database.address == uri.removeprefix("mongodb://")
+    with pytest.raises(DatabaseError, match="refuses") as raised:
+        Database(uri.replace("//", "//user:secret@") + "?authSource=admin")
+    assert "secret" not in f"{raised.value} {raised.value.hint}"
+
+
+def kill_server(folder: Path) -> None:
+    os.kill(json.loads((folder / "server.json").read_text())["pid"], signal.SIGKILL)
 
 
 def test_an_address_and_a_folder_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="either"):
-        Database("mongodb://127.0.0.1:1", folder=tmp_path)
+        Database(f"mongodb://127.0.0.1:1?{SHORT}", folder=tmp_path)
 
 
 def test_a_record_of_another_schema_says_what_to_do(database: Database, uri: str) -> None:
-    database.publish(made_up.sae())
-    with MongoClient[dict[str, object]](uri) as client:
-        dictionaries = client.get_default_database()["dictionaries"]
-        dictionaries.update_one({}, {"$set": {"schema_version": 99}})
+    with stored_record(database, uri) as (saes, _):
+        saes.update_one({}, {"$set": {"schema_version": 99}})
         with pytest.raises(DatabaseError, match="schema 99"):
             database.saes()
-        dictionaries.update_one({}, {"$set": {"schema_version": 1}, "$unset": {"hook": ""}})
+
+
+def test_a_damaged_record_says_which_field(database: Database, uri: str) -> None:
+    with stored_record(database, uri) as (saes, _):
+        saes.update_one({}, {"$unset": {"hook": ""}})
         with pytest.raises(DatabaseError, match="damaged: hook"):
             database.saes()
+
+
+def test_records_with_the_former_spelling_are_read(database: Database, uri: str) -> None:
+    with stored_record(database, uri) as (saes, record):
+        saes.update_one({}, {"$rename": {"tokens_analyzed": "tokens_analysed"}})
+        assert "tokens_analysed" in (saes.find_one({}) or {})
+        assert database.saes() == [record]
+
+
+@contextmanager
+def stored_record(
+    database: Database, uri: str
+) -> Iterator[tuple[Collection[dict[str, object]], SAERecord]]:
+    """The collection of SAEs, as MongoDB holds it, and the one record in it."""
+    record = made_up.sae()
+    database.publish(record)
+    with MongoClient[dict[str, object]](uri) as connection:
+        yield connection.get_default_database()["dictionaries"], record

@@ -12,14 +12,13 @@ from pathlib import Path
 import pytest
 from pymongo import MongoClient
 
-from lmsaes.database.client import Database
-from lmsaes.database.embedded import EmbeddedServer
+from lmsaes.database import Database, EmbeddedServer
 from lmsaes.errors import DatabaseError
 
 USE_AND = """
 import os, signal, sys
 from pathlib import Path
-from lmsaes.database.embedded import EmbeddedServer
+from lmsaes.database import EmbeddedServer
 server = EmbeddedServer(Path(sys.argv[1]))
 print(server.uri, flush=True)
 """
@@ -149,7 +148,7 @@ def test_threads_may_open_and_close_at_once(tmp_path: Path) -> None:
 
 def test_a_server_that_can_not_start_is_one_line_that_names_its_log(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("a file where a folder belongs")
-    with pytest.raises(DatabaseError, match="doesn't start") as raised:
+    with pytest.raises(DatabaseError, match="does not start") as raised:
         EmbeddedServer(tmp_path)
     assert str(tmp_path / "server.log") in (raised.value.hint or "")
 

@@ -66,7 +66,7 @@ def test_an_epoch_visits_every_kept_row_once(
             seen += rows_of(loader)
     kept = torch.ones(CONTEXTS, SIZE, dtype=torch.bool)
     if special:
-        kept &= cache.valid(cache.tokens(0, CONTEXTS))
+        kept &= cache.valid_positions(cache.tokens(0, CONTEXTS))
     kept[:, list(positions)] = False
     expected = kept.reshape(-1).nonzero().squeeze(-1)
     assert torch.equal(torch.cat(seen).sort().values, expected)

@@ -12,7 +12,7 @@ from lmsaes.loader.shuffle_quality import shuffle_quality
 
 def deal(order: EpochOrder, first: int = 0) -> list[np.ndarray]:
     dealer = Dealer(order, np.arange)
-    return [dealer.step(step) for step in range(first, order.steps)]
+    return [dealer.window(window) for window in range(first, order.windows)]
 
 
 SIZES = {"rows": st.integers(1, 30_000), "pool_rows": st.integers(SMALLEST_POOL, 40_000)}
@@ -23,17 +23,17 @@ def test_every_place_is_dealt_once_and_every_rank_gets_its_positions(rows, pool_
     seen: list[np.ndarray] = []
     for rank in range(world_size):
         order = EpochOrder(rows, pool_rows, 1, 0, rank, world_size)
-        for number, step in enumerate(deal(order)):
-            start = number * order.step_rows
-            assert len(step) == order.positions(start, min(rows, start + order.step_rows))
-            seen.append(step)
+        for number, window in enumerate(deal(order)):
+            start = number * order.window_rows
+            assert len(window) == order.positions(start, min(rows, start + order.window_rows))
+            seen.append(window)
     assert np.array_equal(np.sort(np.concatenate(seen)), np.arange(rows))
 
 
 @given(**SIZES, first=st.integers(0, 20))
 def test_a_step_is_the_same_wherever_one_starts(rows, pool_rows, first):
     order = EpochOrder(rows, pool_rows, 1, 0)
-    first = min(first, order.steps - 1)
+    first = min(first, order.windows - 1)
     for one, other in zip(deal(order)[first:], deal(order, first), strict=True):
         assert np.array_equal(one, other)
 
@@ -41,13 +41,13 @@ def test_a_step_is_the_same_wherever_one_starts(rows, pool_rows, first):
 @given(**SIZES)
 def test_a_step_draws_from_no_more_than_the_pool(rows, pool_rows):
     order = EpochOrder(rows, pool_rows, 1, 0)
-    for number, step in enumerate(deal(order)):
+    for number, window in enumerate(deal(order)):
         spans = order.line(number - PARTS + 1, number)
         assert sum(stop - start for start, stop in spans) <= pool_rows
         inside = np.zeros(rows, bool)
         for start, stop in spans:
             inside[start:stop] = True
-        assert inside[step].all()
+        assert inside[window].all()
 
 
 def test_a_cache_that_fits_is_shuffled_uniformly():
@@ -81,13 +81,13 @@ def test_too_small_a_pool_and_too_many_ranks_are_refused():
     ("rows", "pool_rows", "batch_size", "context_size"),
     [
         (50_003, SMALLEST_POOL, 251, 16),
-        (50_003, SMALLEST_POOL, 1001, 128),  # batches of several steps, contexts of many groups
+        (50_003, SMALLEST_POOL, 1001, 128),  # batches of several windows, contexts of many groups
         (150_001, 10 * SMALLEST_POOL, 4096, 128),
         (100_003, 4 * SMALLEST_POOL, 511, 32),
         (20_000, 20_000, 512, 32),  # fits
     ],
 )
-def test_the_companions_of_a_row_are_as_many_as_the_formula_says(
+def test_the_same_context_rows_of_a_row_are_as_many_as_the_formula_says(
     rows, pool_rows, batch_size, context_size
 ):
     met: list[float] = []
@@ -100,7 +100,7 @@ def test_the_companions_of_a_row_are_as_many_as_the_formula_says(
     assert np.mean(met) == pytest.approx(expected, rel=0.03)
 
 
-def test_two_gibibytes_leave_a_row_less_than_one_companion():
+def test_two_gibibytes_leave_a_row_less_than_one_same_context_row():
     """d_model 768 in float16: GPT-2's rows, 100 M of them."""
     quality = shuffle_quality(100_000_000, 958_464, 4096, 128)
     assert quality.same_context_rows < 0.5

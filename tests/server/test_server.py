@@ -1,4 +1,4 @@
-"""Every route of the API, over a small analysis in the embedded database."""
+"""Promises of the API, over a small analysis in the embedded database."""
 
 import json
 import os
@@ -12,22 +12,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from lmsaes.cli.serve import serve
-from lmsaes.server.app import create_app
 
-from lmsaes.database.client import Database
+from lmsaes.cli.serve import serve
+from lmsaes.database import Database, EmbeddedServer
 from lmsaes.errors import ConfigError
+from lmsaes.server.app import create_app
+from lmsaes.server.viewer import mount_viewer
 from tests.support import made_up_analysis as made_up
 
 REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with Database(folder=tmp_path_factory.mktemp("server")) as database:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("server")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database(server: EmbeddedServer) -> Iterator[Database]:
+    with Database(f"{server.uri}/shared") as database:
         for name, run in (("demo:topk", "demo"), ("demo:relu", "demo")):
             record = made_up.sae(name, run=run)
             made_up.write(database, record)
@@ -47,22 +55,21 @@ def get(client: TestClient, path: str) -> dict:
     return response.json()
 
 
-def test_the_list_of_dictionaries(client: TestClient) -> None:
-    names = [dictionary["name"] for dictionary in get(client, "/dictionaries")]
-    assert names == ["demo:relu", "demo:topk"]
+def test_saes_are_listed_by_name(client: TestClient) -> None:
+    assert [sae["name"] for sae in get(client, "/api/saes")] == ["demo:relu", "demo:topk"]
 
 
-def test_a_dictionary_counts_its_features_by_density(client: TestClient) -> None:
-    dictionary = get(client, "/dictionaries/demo:topk")
-    assert dictionary["kinds"] == {
-        "ordinary": made_up.FEATURES - len(made_up.DEAD) - len(made_up.DENSE),
+def test_an_sae_counts_its_features_by_density(client: TestClient) -> None:
+    sae = get(client, "/api/saes/demo:topk")
+    assert sae["density_classes"] == {
+        "regular": made_up.FEATURES - len(made_up.DEAD) - len(made_up.DENSE),
         "dense": len(made_up.DENSE),
         "dead": len(made_up.DEAD),
     }
-    density = dictionary["density"]
+    density = sae["density"]
     assert sum(density["counts"]) == made_up.FEATURES - len(made_up.DEAD)
     assert len(density["log10_edges"]) == len(density["counts"]) + 1
-    assert dictionary["config"] == {"k": 32, "lr": 0.004}
+    assert sae["config"] == {"k": 32, "lr": 0.004}
 
 
 @pytest.mark.parametrize("sort", ["density", "maximum", "mean"])
@@ -71,28 +78,28 @@ def test_the_table_is_sorted_over_all_features(client: TestClient, sort: str, or
     pages = [
         get(
             client,
-            f"/dictionaries/demo:topk/features?sort={sort}&order={order}&offset={offset}&limit=50",
+            f"/api/saes/demo:topk/features?sort={sort}&order={order}&offset={offset}&limit=50",
         )
         for offset in (0, 50, 100)
     ]
     rows = [row for page in pages for row in page["rows"]]
-    values = [row[sort] for row in rows]
+    values = [row[sort] or 0 for row in rows]  # a dead feature has no mean
     assert values == sorted(values, reverse=order == "descending")
     assert {row["index"] for row in rows} == set(range(made_up.FEATURES))
     assert {page["total"] for page in pages} == {made_up.FEATURES}
 
 
-def test_the_table_is_filtered_by_kind(client: TestClient) -> None:
-    for kind, indices in (("dead", made_up.DEAD), ("dense", made_up.DENSE)):
-        page = get(client, f"/dictionaries/demo:topk/features?filter={kind}")
+def test_the_table_is_filtered_by_density_class(client: TestClient) -> None:
+    for density_class, indices in (("dead", made_up.DEAD), ("dense", made_up.DENSE)):
+        page = get(client, f"/api/saes/demo:topk/features?filter={density_class}")
         assert [row["index"] for row in page["rows"]] == list(indices)
-        assert {row["kind"] for row in page["rows"]} == {kind}
-    ordinary = get(client, "/dictionaries/demo:topk/features?filter=ordinary")
-    assert ordinary["total"] == made_up.FEATURES - len(made_up.DEAD) - len(made_up.DENSE)
+        assert {row["density_class"] for row in page["rows"]} == {density_class}
+    regular = get(client, "/api/saes/demo:topk/features?filter=regular")
+    assert regular["total"] == made_up.FEATURES - len(made_up.DEAD) - len(made_up.DENSE)
 
 
 def test_a_row_shows_the_tokens_around_the_strongest_activation(client: TestClient) -> None:
-    (row,) = get(client, "/dictionaries/demo:topk/features?offset=11&limit=1")["rows"]
+    (row,) = get(client, "/api/saes/demo:topk/features?offset=11&limit=1")["rows"]
     example, expected = row["example"], made_up.sample(11)
     assert max(example["activations"]) == example["activations"][example["position"]]
     assert example["activations"][example["position"]] == pytest.approx(row["maximum"], abs=1e-4)
@@ -105,13 +112,13 @@ def test_a_row_shows_the_tokens_around_the_strongest_activation(client: TestClie
 
 
 def test_a_dead_feature_has_no_example_and_no_contexts(client: TestClient) -> None:
-    (row,) = get(client, "/dictionaries/demo:topk/features?offset=7&limit=1")["rows"]
-    assert (row["kind"], row["example"]) == ("dead", None)
-    assert get(client, "/dictionaries/demo:topk/features/7/contexts")["contexts"] == []
+    (row,) = get(client, "/api/saes/demo:topk/features?offset=7&limit=1")["rows"]
+    assert (row["density_class"], row["example"]) == ("dead", None)
+    assert get(client, "/api/saes/demo:topk/features/7/contexts")["contexts"] == []
 
 
-def test_a_feature_in_full(client: TestClient) -> None:
-    feature, expected = get(client, "/dictionaries/demo:topk/features/42"), made_up.feature(42)
+def test_a_feature_is_shown_as_it_was_analyzed(client: TestClient) -> None:
+    feature, expected = get(client, "/api/saes/demo:topk/features/42"), made_up.feature(42)
     for name in ("index", "firings", "density", "maximum", "mean"):
         assert feature[name] == getattr(expected, name)
     assert feature["histogram"]["counts"] == expected.histogram.tolist()
@@ -119,18 +126,18 @@ def test_a_feature_in_full(client: TestClient) -> None:
         token for token, _ in expected.suppresses
     ]
     assert (feature["previous"], feature["next"]) == (41, 43)
-    assert get(client, "/dictionaries/demo:topk/features/0")["previous"] is None
-    assert get(client, "/dictionaries/demo:topk/features/119")["next"] is None
+    assert get(client, "/api/saes/demo:topk/features/0")["previous"] is None
+    assert get(client, "/api/saes/demo:topk/features/119")["next"] is None
 
 
-def test_a_random_feature_is_an_ordinary_one(client: TestClient) -> None:
-    seen = [get(client, "/dictionaries/demo:topk/features/random") for _ in range(30)]
-    assert {feature["kind"] for feature in seen} == {"ordinary"}
+def test_a_random_feature_is_neither_dense_nor_dead(client: TestClient) -> None:
+    seen = [get(client, "/api/saes/demo:topk/features/random") for _ in range(30)]
+    assert {feature["density_class"] for feature in seen} == {"regular"}
     assert len({feature["index"] for feature in seen}) > 5
 
 
 def test_contexts_come_whole_and_in_order(client: TestClient) -> None:
-    path = "/dictionaries/demo:topk/features/64/contexts"
+    path = "/api/saes/demo:topk/features/64/contexts"
     pages = [get(client, f"{path}?offset={offset}&limit=5") for offset in (0, 5, 10)]
     contexts = [context for page in pages for context in page["contexts"]]
     expected = made_up.sample(64)
@@ -143,13 +150,13 @@ def test_contexts_come_whole_and_in_order(client: TestClient) -> None:
         assert context["maximum"] == max(context["activations"])
 
 
-def test_a_page_asks_the_database_a_fixed_number_of_times(
+def test_a_page_costs_a_fixed_number_of_queries(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    queries: list[int] = []
     fetch = Database._fetch
     monkeypatch.setattr(
-        Database, "_fetch", lambda self, where, keys: asked.append(1) or fetch(self, where, keys)
+        Database, "_fetch", lambda self, where, keys: queries.append(1) or fetch(self, where, keys)
     )
     for path, most in (
         ("features/5", 1),
@@ -158,39 +165,53 @@ def test_a_page_asks_the_database_a_fixed_number_of_times(
         ("features?limit=5", 3),
     ):
         with TestClient(create_app(database=database)) as client:
-            get(client, "/dictionaries/demo:topk/features/0")  # reads columns and vocabulary
-            asked.clear()
-            get(client, f"/dictionaries/demo:topk/{path}")
-            assert len(asked) == most
+            get(client, "/api/saes/demo:topk/features/0")  # reads columns and vocabulary
+            queries.clear()
+            get(client, f"/api/saes/demo:topk/{path}")
+            assert len(queries) == most
 
 
-def test_a_new_analysis_shows_without_a_restart(tmp_path: Path) -> None:
+def test_what_was_not_measured_is_null(server: EmbeddedServer) -> None:
     with (
-        Database(folder=tmp_path) as database,
+        Database(f"{server.uri}/unmeasured") as database,
         TestClient(create_app(database=database)) as client,
     ):
-        assert get(client, "/dictionaries") == []
+        record = made_up.sae(fvu=float("nan"), l0=float("inf"))
+        made_up.write(database, record)
+        database.publish(record)
+        for sae in (*get(client, "/api/saes"), get(client, "/api/saes/demo:topk")):
+            assert (sae["fvu"], sae["l0"], sae["ce_recovered"]) == (None, None, None)
+        assert get(client, f"/api/saes/demo:topk/features/{made_up.DEAD[0]}")["mean"] is None
+
+
+def test_a_new_analysis_shows_without_a_restart(server: EmbeddedServer) -> None:
+    with (
+        Database(f"{server.uri}/restart") as database,
+        TestClient(create_app(database=database)) as client,
+    ):
+        assert get(client, "/api/saes") == []
         for analysis, seed in (("first", 0), ("second", 1)):
             record = made_up.sae(analysis=analysis)
             made_up.write(database, record, seed)
             database.publish(record)
-            feature = get(client, "/dictionaries/demo:topk/features/5")
+            feature = get(client, "/api/saes/demo:topk/features/5")
             assert feature["firings"] == made_up.feature(5, seed).firings
 
 
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
-        ("/dictionaries/demo:tok", 404, "no SAE 'demo:tok': there are demo:topk, demo:relu"),
-        ("/dictionaries/x/features", 404, "no SAE 'x'"),
-        ("/dictionaries/demo:topk/features/120", 404, "those analyzed are 0 to 119"),
-        ("/dictionaries/demo:topk/features/-1", 404, "has no feature -1"),
-        ("/dictionaries/demo:topk/features/5/contexts?group=x", 404, "there is top"),
-        ("/dictionaries/demo:topk/features/five", 422, "index: "),
-        ("/dictionaries/demo:topk/features?limit=1000", 422, "limit: "),
-        ("/dictionaries/demo:topk/features?sort=name", 422, "sort: "),
+        ("/api/saes/demo:tok", 404, "no SAE 'demo:tok': there are demo:topk, demo:relu"),
+        ("/api/saes/x/features", 404, "no SAE 'x'"),
+        ("/api/saes/demo:topk/features/120", 404, "features 0 to 119 were analyzed"),
+        ("/api/saes/demo:topk/features/-1", 404, "has no feature -1"),
+        ("/api/saes/demo:topk/features/5/contexts?group=x", 404, "groups are top"),
+        ("/api/saes/demo:topk/features/five", 422, "index: "),
+        ("/api/saes/demo:topk/features?limit=1000", 422, "limit: "),
+        ("/api/saes/demo:topk/features?sort=name", 422, "sort: "),
         ("/nowhere", 404, "nothing is at /nowhere"),
-        ("/dictionaries/%2e%2e/%2e%2e/etc/passwd", 404, "nothing is at"),
+        ("/api/nowhere", 404, "nothing is at /api/nowhere"),
+        ("/api/saes/%2e%2e/%2e%2e/etc/passwd", 404, "nothing is at"),
     ],
 )
 def test_errors_are_one_line_that_says_what_exists(
@@ -205,31 +226,69 @@ def test_errors_are_one_line_that_says_what_exists(
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(path=st.binary(max_size=40), query=st.binary(max_size=20))
 def test_no_bytes_crash_it(client: TestClient, path: bytes, query: bytes) -> None:
-    for prefix in ("/", "/dictionaries/", "/dictionaries/demo:topk/features/"):
+    for prefix in ("/", "/api/saes/", "/api/saes/demo:topk/features/"):
         quoted = "".join(f"%{byte:02x}" for byte in path)
         asked = "".join(f"%{byte:02x}" for byte in query)
         assert client.get(f"{prefix}{quoted}?offset={asked}").status_code < 500
 
 
 def test_a_database_that_went_away_is_503(tmp_path: Path) -> None:
-    database = Database(folder=tmp_path)
-    with TestClient(create_app(database=database)) as client:
-        pid = json.loads((tmp_path / "server.json").read_text())["pid"]
-        os.kill(pid, signal.SIGKILL)
-        response = client.get("/dictionaries")
+    with EmbeddedServer(tmp_path) as server:
+        database = Database(f"{server.uri}/?serverSelectionTimeoutMS=100")
+    with database, TestClient(create_app(database=database)) as client:
+        response = client.get("/api/saes")
         assert response.status_code == 503
-        assert "database" in response.json()["detail"]
-    database.close()
+        assert response.json()["detail"].startswith("no database answers at 127.0.0.1")
+
+
+def test_about_says_how_commands_reach_the_database_without_credentials(
+    server: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Database(f"{server.uri}/shared?appName=secret") as database:
+        about = serving(database)
+        assert about["database_uri"] == f"{server.uri}/shared"
+        assert about["database_folder"] is None
+    monkeypatch.setenv("LMSAES_DB", "")
+    monkeypatch.setenv("LMSAES_DB_FOLDER", str(server.folder))
+    with Database() as database:
+        about = serving(database)
+        assert about["database_uri"] is None
+        assert about["database_folder"] == str(server.folder)
+        assert about["database"] == f"embedded in {server.folder}"
+        monkeypatch.setattr("lmsaes.server.app.default_folder", lambda: server.folder)
+        assert serving(database)["database_folder"] is None
+
+
+def serving(database: Database) -> dict:
+    with TestClient(create_app(database=database)) as client:
+        return get(client, "/api/about")
+
+
+def test_browsers_get_the_viewer_at_its_pages_and_data_from_the_api(tmp_path: Path) -> None:
+    (tmp_path / "index.html").write_text("the viewer")
+    app = FastAPI()
+    mount_viewer(app, tmp_path)
+    client = TestClient(app)
+    browser, program = {"Accept": "text/html,*/*"}, {"Accept": "application/json"}
+    assert client.get("/saes/demo:topk", headers=browser).text == "the viewer"
+    assert client.get("/saes/demo:topk", headers=program).status_code == 404
+    assert client.get("/api/nowhere", headers=browser).status_code == 404
 
 
 def test_other_sites_may_not_read_the_api(client: TestClient) -> None:
     for origin, allowed in (("http://localhost:24576", True), ("https://example.org", False)):
-        headers = client.get("/about", headers={"Origin": origin}).headers
+        headers = client.get("/api/about", headers={"Origin": origin}).headers
         assert ("access-control-allow-origin" in headers) == allowed
 
 
-def test_the_schema_names_every_answer(client: TestClient) -> None:
-    for path, methods in get(client, "/openapi.json")["paths"].items():
+def test_the_documentation_lists_every_route(client: TestClient) -> None:
+    text = (REPOSITORY / "docs" / "database.md").read_text()
+    for path in get(client, "/api/openapi.json")["paths"]:
+        assert f"| `{path}` |" in text
+
+
+def test_the_schema_describes_every_answer(client: TestClient) -> None:
+    for path, methods in get(client, "/api/openapi.json")["paths"].items():
         for answer in methods["get"]["responses"].values():
             assert answer["content"]["application/json"]["schema"], path
 
@@ -261,7 +320,7 @@ def test_serve_says_where_and_stops_cleanly(tmp_path: Path, stop: signal.Signals
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
     assert any(f"http://127.0.0.1:{port}" in line for line in lines)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/about") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/about") as answer:
         assert str(tmp_path) in json.load(answer)["database"]
     os.killpg(process.pid, stop)
     output, _ = process.communicate()
@@ -270,7 +329,7 @@ def test_serve_says_where_and_stops_cleanly(tmp_path: Path, stop: signal.Signals
     assert not (tmp_path / "server.json").exists()
 
 
-def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+def test_a_port_that_is_taken_is_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"can't listen on 127.0.0.1:{port}: address already"):
@@ -290,7 +349,7 @@ def test_uvicorn_finds_the_application_in_the_repository(tmp_path: Path) -> None
     assert process.stdout is not None
     lines = iter(process.stdout.readline, "")
     assert any("running on" in line for line in lines)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/dictionaries") as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/saes") as answer:
         assert json.load(answer) == []
     process.terminate()
     process.communicate()
@@ -298,7 +357,7 @@ def test_uvicorn_finds_the_application_in_the_repository(tmp_path: Path) -> None
 
 
 def test_uvicorn_says_in_one_line_that_no_database_answers() -> None:
-    address = f"mongodb://127.0.0.1:{free_port()}/x"
+    address = f"mongodb://127.0.0.1:{free_port()}/x?serverSelectionTimeoutMS=100"
     nowhere = {**os.environ, "LMSAES_DB": address, "LMSAES_DB_FOLDER": ""}
     found = subprocess.run(
         [sys.executable, "-m", "uvicorn", "server.app:app", "--port", str(free_port())],

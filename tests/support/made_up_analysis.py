@@ -1,14 +1,13 @@
-"""A small analysis with known contents, for tests of the database, the server and the viewer."""
+"""A small analysis of known contents, for tests of the database, the server and the viewer."""
 
 from collections.abc import Iterator
 
 import numpy as np
 
-from lmsaes.database.client import Database
-from lmsaes.database.records import FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
 
 FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
-TOKENS_ANALYSED = CONTEXTS * CONTEXT_SIZE
+TOKENS_ANALYZED = CONTEXTS * CONTEXT_SIZE
 DEAD, DENSE = (7, 19, 83), (3, 64)
 CACHE, VOCABULARY = "cache-1", "tokenizer-1"
 # fmt: off
@@ -44,7 +43,7 @@ def feature(index: int, seed: int = 0) -> FeatureRecord:
     return FeatureRecord(
         index=index,
         firings=positive.size,
-        density=positive.size / TOKENS_ANALYSED,
+        density=positive.size / TOKENS_ANALYZED,
         maximum=maximum,
         mean=float(positive.mean()) if positive.size else 0.0,
         histogram=histogram.astype(np.int64),
@@ -82,7 +81,7 @@ def sae(name: str = "demo:topk", analysis: str = "first", **changes: object) -> 
         "cache_path": "caches/demo",
         "dataset": "demo text",
         "context_size": CONTEXT_SIZE,
-        "tokens_analyzed": TOKENS_ANALYSED,
+        "tokens_analyzed": TOKENS_ANALYZED,
         "tokens_trained": 1_000_000,
         "l0": 31.5,
         "fvu": 0.21,

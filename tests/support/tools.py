@@ -1,7 +1,8 @@
 """Runs `lmsaes tools` for the tests of the tools."""
 
-from lmsaes.cli.app import app
 from typer.testing import CliRunner
+
+from lmsaes.cli.app import app
 
 
 def tool(*words: object) -> str:

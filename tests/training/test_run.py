@@ -8,17 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-import typer
-from lmsaes.cli.train import train as command
 from typer.testing import CliRunner
 
 from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache.writer import CacheWriter
+from lmsaes.cli.app import app
+from lmsaes.configuration import read_config
 from lmsaes.errors import ConfigError
 from lmsaes.provenance import TextPosition
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
-from lmsaes.training import SAETrainer, train
-from lmsaes.training.sweep import make_sweep
+from lmsaes.training import SAETrainer, TrainConfig, train
 from tests.support.made_up_cache import made_up_manifest
 
 D, CONTEXT = 16, 16
@@ -87,7 +86,12 @@ def test_saved_saes_take_raw_activations_and_explain_them(run: Train, cache_path
 
 def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, tmp_path: Path):
     run()
-    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {"run.json", "topk-4", "relu-1"}
+    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
+        "run.json",
+        "train.toml",
+        "topk-4",
+        "relu-1",
+    }
     folder = tmp_path / "run" / "topk-4"
     assert {p.name for p in folder.iterdir()} == {
         "config.json",
@@ -177,7 +181,11 @@ def test_other_arguments_are_refused_by_name_unless_overwritten(run: Train, tmp_
     with pytest.raises(ConfigError, match=r"batch_size: 256 → 128.*saes\[0\]\.k: 4 → 5"):
         run([TopKConfig(features=48, k=5), CONFIGS[1]], batch_size=128)
     run([TopKConfig(features=48, k=5)], overwrite=True)
-    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {"run.json", "topk-5"}
+    assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
+        "run.json",
+        "train.toml",
+        "topk-5",
+    }
 
 
 def test_a_folder_of_something_else_is_left_alone(run: Train, tmp_path: Path):
@@ -288,8 +296,6 @@ def test_arguments_that_cannot_work_are_refused(
 
 
 def test_the_command_trains_a_sweep_from_a_file(cache_path: Path, tmp_path: Path):
-    app = typer.Typer()
-    app.command()(command)
     file = tmp_path / "sweep.toml"
     file.write_text(
         f"""
@@ -308,7 +314,9 @@ def test_the_command_trains_a_sweep_from_a_file(cache_path: Path, tmp_path: Path
         features = 32
         """
     )
-    result = CliRunner().invoke(app, ["--config", str(file), "--out", str(tmp_path / "run")])
+    result = CliRunner().invoke(
+        app, ["train", "--config", str(file), "--out", str(tmp_path / "run")]
+    )
     assert result.exit_code == 0, result.output
     assert "topk-3" in result.output
     assert f"lmsaes analyze {tmp_path / 'run'}" in result.output.replace("\n", "")
@@ -320,24 +328,6 @@ def test_recipes_that_come_with_the_project_are_valid(tmp_path: Path):
     recipes = [*root.glob("examples/*.toml"), root / "lmsaes/demo/sweep.toml"]
     assert len(recipes) > 1
     for recipe in recipes:
-        sweep = make_sweep({"cache": str(tmp_path), "out": tmp_path}, recipe)
-        labels = [sae.name for sae in sweep.sae]
+        config = TrainConfig.of({"cache": "c", "out": "o"} | read_config(recipe))
+        labels = [sae.name for sae in config.saes]
         assert len(set(labels)) == len(labels)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[[sae]]\narchitecture = 'vae'", "architecture is not known"),
-        ("[[sae]]\narchitecture = 'topk'\nl1 = 3", "topk has no setting 'l1'"),
-        ("sea = 1\n[[sae]]\narchitecture = 'topk'", "train has no setting 'sea'"),
-        ("", "sae is not said"),
-        ("[[sae]\n", "is not TOML"),
-        ("[[sae]]\narchitecture = 'topk'\nfeatures = 8\nexpansion = 2", "not both"),
-    ],
-)
-def test_a_sweep_file_that_is_wrong_says_where(tmp_path: Path, text: str, message: str):
-    file = tmp_path / "sweep.toml"
-    file.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        make_sweep({"cache": str(tmp_path), "out": tmp_path}, file)

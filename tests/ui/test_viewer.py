@@ -6,20 +6,22 @@ import shutil
 import subprocess
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import uvicorn
-from lmsaes.cli.serve import listen
-from lmsaes.server.app import create_app
-from lmsaes.server.viewer import BUILT
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from lmsaes.database.client import Database
+from lmsaes.cli.serve import listen
+from lmsaes.database import Database, EmbeddedServer
+from lmsaes.server.app import create_app
+from lmsaes.server.viewer import BUILT
 from tests.support import made_up_analysis as made_up
 
 pytestmark = pytest.mark.browser
 
+EARLY = "blocks.0.hook_resid_post"
 UI = Path(__file__).parents[2] / "ui"
 QUIET = [
     "--no-sandbox",
@@ -48,12 +50,19 @@ def built() -> None:
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with Database(folder=tmp_path_factory.mktemp("viewer")) as database:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer(tmp_path_factory.mktemp("viewer")) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def database(server: EmbeddedServer) -> Iterator[Database]:
+    unmeasured = float("nan")
+    with Database(f"{server.uri}/viewer") as database:
         for name, changes in (
             ("demo:topk", {}),
             ("demo:relu", {"architecture": "relu", "l0": 41.2, "fvu": 0.3}),
-            ("demo:early", {"hook": "blocks.0.hook_resid_post"}),
+            ("demo:early", {"hook": EARLY, "l0": unmeasured, "fvu": unmeasured}),
         ):
             record = made_up.sae(name, **changes)
             made_up.write(database, record)
@@ -61,19 +70,23 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         yield database
 
 
+@contextmanager
 def serving(database: Database) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(create_app(database=database), log_level="warning"))
     with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-        server.should_exit = True
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 @pytest.fixture(scope="module")
 def address(built: None, database: Database) -> Iterator[str]:
-    yield from serving(database)
+    with serving(database) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -136,9 +149,9 @@ def test_from_home_to_a_feature_by_links(page: Page) -> None:
     expect(page.get_by_role("link", name="demo:relu: L0 41.2, FVU .300")).to_be_visible()
 
     page.get_by_role("table").get_by_role("link", name="demo:topk", exact=True).click()
-    expect(page).to_have_url(re.compile(r"/sae/demo:topk$"))
+    expect(page).to_have_url(re.compile(r"/saes/demo:topk$"))
     expect(heading(page)).to_contain_text("demo:topk")
-    expect(page.get_by_role("img", name="3 dead, 115 ordinary, 2 dense")).to_be_visible()
+    expect(page.get_by_role("img", name="3 dead, 115 regular, 2 dense")).to_be_visible()
 
     strongest = max(
         (made_up.feature(i) for i in range(made_up.FEATURES) if i not in made_up.DENSE),
@@ -147,18 +160,18 @@ def test_from_home_to_a_feature_by_links(page: Page) -> None:
     first = page.locator("tbody tr").first
     expect(first).to_contain_text(str(strongest.index))
     first.get_by_role("link").click()
-    expect(page).to_have_url(re.compile(rf"/sae/demo:topk/feature/{strongest.index}$"))
+    expect(page).to_have_url(re.compile(rf"/saes/demo:topk/features/{strongest.index}$"))
     expect(heading(page)).to_contain_text(str(strongest.index))
     expect(page.locator(".promotes li")).to_have_count(6)
 
     page.get_by_role("navigation", name="Breadcrumbs").get_by_text("demo:topk").click()
-    expect(page).to_have_url(re.compile(r"/sae/demo:topk$"))
+    expect(page).to_have_url(re.compile(r"/saes/demo:topk$"))
     page.go_back()
     expect(heading(page)).to_contain_text(str(strongest.index))
 
 
 def test_the_table_sorts_filters_and_turns_pages_in_the_address(page: Page) -> None:
-    page.goto("/sae/demo:topk")
+    page.goto("/saes/demo:topk")
     page.get_by_role("columnheader", name="density").get_by_role("link").click()
     expect(page).to_have_url(re.compile("sort=density"))
     expect(page.get_by_role("columnheader", name="density")).to_have_attribute(
@@ -179,7 +192,7 @@ def test_the_table_sorts_filters_and_turns_pages_in_the_address(page: Page) -> N
 def test_every_token_is_colored_by_its_activation(page: Page) -> None:
     index = made_up.DENSE[1]
     expected, maximum = made_up.sample(index), made_up.feature(index).maximum
-    page.goto(f"/sae/demo:topk/feature/{index}?whole")
+    page.goto(f"/saes/demo:topk/features/{index}?whole")
     lines = page.locator(".contexts li")
     expect(lines).to_have_count(made_up.TOP)
     for row in (0, 5):
@@ -194,7 +207,7 @@ def test_every_token_is_colored_by_its_activation(page: Page) -> None:
 
 
 def test_a_token_says_its_activation_on_hover_and_on_focus(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     strongest = page.locator(".strongest").first
     tip = page.get_by_role("tooltip")
     expect(tip).to_have_count(0)
@@ -209,56 +222,56 @@ def test_a_token_says_its_activation_on_hover_and_on_focus(page: Page) -> None:
 
 
 def test_arrow_keys_walk_the_active_tokens_of_a_focused_context(page: Page) -> None:
-    page.goto(f"/sae/demo:topk/feature/{made_up.DENSE[1]}?whole")
+    page.goto(f"/saes/demo:topk/features/{made_up.DENSE[1]}?whole")
     strongest = page.locator(".strongest").first
     strongest.focus()
     press(page, "ArrowLeft")
     expect(strongest).not_to_be_focused()
     expect(page.locator(".token:focus")).to_have_count(1)
-    expect(page).to_have_url(re.compile(rf"/feature/{made_up.DENSE[1]}\?whole"))
+    expect(page).to_have_url(re.compile(rf"/features/{made_up.DENSE[1]}\?whole"))
 
 
 def test_keys_go_to_the_next_the_previous_and_a_random_feature(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     expect(heading(page)).to_contain_text("42")
     press(page, "ArrowRight")
-    expect(page).to_have_url(re.compile(r"/feature/43$"))
+    expect(page).to_have_url(re.compile(r"/features/43$"))
     expect(heading(page)).to_contain_text("43")
     press(page, "ArrowLeft")
-    expect(page).to_have_url(re.compile(r"/feature/42$"))
+    expect(page).to_have_url(re.compile(r"/features/42$"))
     expect(heading(page)).to_contain_text("42")
     page.route(
         "**/features/random",
         lambda route: route.fulfill(response=route.fetch(url=route.request.url[:-6] + "77")),
     )
     press(page, "r")
-    expect(page).to_have_url(re.compile(r"/feature/77$"))
+    expect(page).to_have_url(re.compile(r"/features/77$"))
     expect(heading(page)).to_contain_text("77")
     page.get_by_role("link", name="next →").click()
-    expect(page).to_have_url(re.compile(r"/feature/78$"))
+    expect(page).to_have_url(re.compile(r"/features/78$"))
 
 
 def test_the_help_lists_the_keys_and_closes_with_escape(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     expect(heading(page)).to_contain_text("42")
     press(page, "?")
     help_ = page.get_by_role("dialog", name="Keys")
     expect(help_).to_contain_text("random feature")
     press(page, "ArrowRight")
-    expect(page).to_have_url(re.compile(r"/feature/42$"))
+    expect(page).to_have_url(re.compile(r"/features/42$"))
     press(page, "Escape")
     expect(help_).to_be_hidden()
 
 
 def test_the_first_stop_of_the_tab_key_skips_to_the_content(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     expect(heading(page)).to_contain_text("42")
     press(page, "Tab")
     expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
 
 
 def test_the_length_of_contexts_is_in_the_address(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     tokens = page.locator(".contexts .token")
     expect(tokens.first).to_be_visible()
     shortened = tokens.count()
@@ -268,11 +281,11 @@ def test_the_length_of_contexts_is_in_the_address(page: Page) -> None:
     expect(tokens).to_have_count(lines * made_up.CONTEXT_SIZE)
     assert shortened < lines * made_up.CONTEXT_SIZE
     press(page, "ArrowRight")
-    expect(page).to_have_url(re.compile(r"/feature/43\?whole$"))
+    expect(page).to_have_url(re.compile(r"/features/43\?whole$"))
 
 
 def test_white_space_is_drawn(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/0?whole")
+    page.goto("/saes/demo:topk/features/0?whole")
     expect(page.locator(".promotes code").first).to_have_text("↵")
     expect(page.locator(".promotes code").nth(5)).to_have_text("␣the")
 
@@ -289,7 +302,7 @@ def luminance(channels: list[float]) -> float:
 def test_text_keeps_its_contrast_on_the_strongest_token(page: Page, theme: str) -> None:
     """4.5 : 1, as WCAG 2.2 asks of text (1.4.3)."""
     page.emulate_media(color_scheme=theme)
-    page.goto("/sae/demo:topk/feature/42")
+    page.goto("/saes/demo:topk/features/42")
     token = page.locator(".strongest").first
     expect(token).to_be_visible()
     over, under = color(token), color(page.locator("body"))
@@ -316,27 +329,27 @@ def test_dark_follows_the_system_and_the_button_which_is_remembered(page: Page) 
 
 
 @pytest.mark.parametrize(
-    ("path", "said"),
+    ("path", "message"),
     [
-        ("/sae/demo:tok", "No SAE 'demo:tok': there are demo:topk"),
-        ("/sae/demo:topk/feature/9999", "those analyzed are 0 to 119"),
-        ("/sae/demo:topk/feature/five", "Index: Input should be a valid integer"),
+        ("/saes/demo:tok", "No SAE 'demo:tok': there are demo:topk"),
+        ("/saes/demo:topk/features/9999", "features 0 to 119 were analyzed"),
+        ("/saes/demo:topk/features/five", "Index: Input should be a valid integer"),
         ("/nowhere/at/all", "no page at /nowhere/at/all"),
     ],
 )
-def test_an_error_says_what_the_server_said_and_leads_home(
-    page: Page, path: str, said: str
+def test_an_error_shows_the_message_of_the_server_and_leads_home(
+    page: Page, path: str, message: str
 ) -> None:
     page.goto(path)
-    expect(page.get_by_role("alert")).to_contain_text(said)
+    expect(page.get_by_role("alert")).to_contain_text(message)
     page.get_by_role("link", name="all SAEs").click()
     expect(page.get_by_role("table")).to_be_visible()
 
 
-def test_a_server_that_is_gone_is_told_and_can_be_tried_again(page: Page) -> None:
-    page.goto("/sae/demo:topk/feature/42")
+def test_a_server_that_is_gone_gives_a_message_and_can_be_tried_again(page: Page) -> None:
+    page.goto("/saes/demo:topk/features/42")
     expect(heading(page)).to_contain_text("42")
-    page.route("**/dictionaries/**", lambda route: route.abort())
+    page.route("**/api/saes/**", lambda route: route.abort())
     press(page, "ArrowRight")
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
     page.unroute_all()
@@ -345,17 +358,50 @@ def test_a_server_that_is_gone_is_told_and_can_be_tried_again(page: Page) -> Non
 
 
 def test_a_dead_feature_says_so(page: Page) -> None:
-    page.goto(f"/sae/demo:topk/feature/{made_up.DEAD[0]}")
+    page.goto(f"/saes/demo:topk/features/{made_up.DEAD[0]}")
     expect(page.locator("main")).to_contain_text("Not active on any of the")
 
 
-def test_an_empty_database_shows_the_command_that_fills_it(
-    browser: Browser, built: None, tmp_path: Path
+def test_what_was_not_measured_is_a_dash(page: Page) -> None:
+    page.goto(f"/?model=lmsaes-demo&hook={EARLY}")
+    row = page.get_by_role("row").filter(has_text="demo:early")
+    for column in (3, 4):  # L0 and FVU
+        expect(row.get_by_role("cell").nth(column)).to_have_text("–")
+    row.get_by_role("link").click()
+    stats = page.locator(".stats div")
+    for label in ("FVU", "L0", "CE recovered"):
+        expect(stats.filter(has_text=label).locator("dd")).to_have_text("–")
+    page.goto(f"/saes/demo:topk/features/{made_up.DEAD[0]}")
+    expect(stats.filter(has_text="mean").locator("dd")).to_have_text("–")
+
+
+@pytest.mark.parametrize(
+    ("former", "path"),
+    [
+        ("/sae/demo:topk?filter=dead", "/saes/demo:topk?filter=dead"),
+        ("/sae/demo:topk/feature/42?whole", "/saes/demo:topk/features/42?whole"),
+    ],
+)
+def test_former_addresses_of_pages_lead_to_them(page: Page, former: str, path: str) -> None:
+    page.goto(former)
+    expect(page).to_have_url(path)
+    expect(heading(page)).to_be_visible()
+
+
+def test_an_empty_database_shows_commands_that_fill_this_very_one(
+    browser: Browser, built: None, server: EmbeddedServer
 ) -> None:
-    with Database(folder=tmp_path) as database:
-        servers = serving(database)
-        page = browser.new_page()
-        page.goto(next(servers))
-        expect(page.locator("pre").first).to_have_text("lmsaes analyze RUN")
-        page.close()
-        next(servers, None)
+    def shown(database: Database) -> list[str]:
+        with serving(database) as address, browser.new_page() as page:
+            page.goto(address)
+            expect(page.locator("pre")).to_have_count(3)
+            return page.locator("pre").all_inner_texts()
+
+    analyze, demo = "lmsaes analyze RUN --cache CACHE", "lmsaes demo --no-serve"
+    analyze_demo = "lmsaes analyze lmsaes-demo/saes --cache lmsaes-demo/cache"
+    with Database(f"{server.uri}/empty") as database:
+        to = f" --db {server.uri}/empty"
+        assert shown(database) == [analyze + to, demo, analyze_demo + to]
+    with Database(folder=server.folder) as database:
+        of = f"LMSAES_DB_FOLDER={server.folder} "
+        assert shown(database) == [of + analyze, demo, of + analyze_demo]

@@ -1,6 +1,8 @@
 /** Numbers as the viewer writes them: figures that line up, thin spaces between thousands. */
 
 const THIN = "\u202f";
+/** What was not measured. */
+const NONE = "–";
 
 /** 12 288 */
 export function count(value: number): string {
@@ -21,13 +23,20 @@ export function compact(value: number): string {
   return significant(value, 3);
 }
 
+/** 31.5 */
+export function decimal(value: number | null): string {
+  return value === null ? NONE : value.toFixed(1);
+}
+
 /** .121 */
-export function fraction(value: number): string {
+export function fraction(value: number | null): string {
+  if (value === null) return NONE;
   return value.toFixed(3).replace(/^0\./, ".");
 }
 
 /** 0.42 % */
-export function percent(share: number): string {
+export function percent(share: number | null): string {
+  if (share === null) return NONE;
   return `${significant(share * 100, 2)}${THIN}%`;
 }
 
@@ -35,7 +44,8 @@ export function percent(share: number): string {
  * 31.2: three significant digits, which is what half precision holds. Beside others of up to
  * `largest` it gets their decimals, so that a column lines up.
  */
-export function activation(value: number, largest = value): string {
+export function activation(value: number | null, largest = value ?? 0): string {
+  if (value === null) return NONE;
   return value === 0 ? "0" : value.toFixed(decimals(largest, 3));
 }
 

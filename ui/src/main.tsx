@@ -3,9 +3,10 @@ import { createRoot } from "react-dom/client";
 import { createBrowserRouter, RouterProvider } from "react-router";
 import { ErrorPage } from "./components/ErrorPage";
 import { Layout } from "./components/Layout";
-import { DictionaryPage, loadDictionary } from "./pages/DictionaryPage";
 import { FeaturePage, loadFeature, loadRandomFeature } from "./pages/FeaturePage";
 import { HomePage, loadHome } from "./pages/HomePage";
+import { SAEPage, loadSAE } from "./pages/SAEPage";
+import { redirectFormer } from "./paths";
 import "./style.css";
 
 const router = createBrowserRouter([
@@ -18,9 +19,10 @@ const router = createBrowserRouter([
         errorElement: <ErrorPage />,
         children: [
           { path: "/", loader: loadHome, element: <HomePage /> },
-          { path: "/sae/:name", loader: loadDictionary, element: <DictionaryPage /> },
-          { path: "/sae/:name/feature/random", loader: loadRandomFeature, element: <div /> },
-          { path: "/sae/:name/feature/:index", loader: loadFeature, element: <FeaturePage /> },
+          { path: "/saes/:name", loader: loadSAE, element: <SAEPage /> },
+          { path: "/saes/:name/features/random", loader: loadRandomFeature, element: <div /> },
+          { path: "/saes/:name/features/:index", loader: loadFeature, element: <FeaturePage /> },
+          { path: "/sae/:name/feature?/:index?", loader: redirectFormer, element: <div /> },
         ],
       },
     ],

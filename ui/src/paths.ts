@@ -1,21 +1,29 @@
 /** Addresses of the viewer's pages. Names of SAEs hold nothing that needs escaping. */
-import type { Dictionary } from "./api/client";
-import type { Step } from "./components/Crumbs";
+import { redirect, type LoaderFunctionArgs } from "react-router";
+import type { SAE } from "./api/client";
+import type { Crumb } from "./components/Crumbs";
 import { shortName } from "./format";
 
 export const homePath = (model: string, hook: string) => `/?${new URLSearchParams({ model, hook })}`;
-export const dictionaryPath = (name: string) => `/sae/${name}`;
+export const saePath = (name: string) => `/saes/${name}`;
 export const featurePath = (name: string, index: number | "random") =>
-  `/sae/${name}/feature/${index}`;
+  `/saes/${name}/features/${index}`;
+
+/** `/sae/NAME` and `/sae/NAME/feature/INDEX`, as these pages' addresses once were. */
+export function redirectFormer({ request }: LoaderFunctionArgs) {
+  const { pathname, search } = new URL(request.url);
+  const path = pathname.replace(/^\/sae\//, "/saes/").replace("/feature/", "/features/");
+  return redirect(path + search);
+}
 
 /** The crumb of an SAE's hook. */
-export const hookStep = ({ model, hook }: Dictionary): Step => ({
+export const hookCrumb = ({ model, hook }: SAE): Crumb => ({
   label: `${shortName(model)} · ${hook}`,
   to: homePath(model, hook),
 });
 
 /** The crumbs down to an SAE, for pages below it. */
-export const stepsTo = (dictionary: Dictionary): Step[] => [
-  hookStep(dictionary),
-  { label: dictionary.name, to: dictionaryPath(dictionary.name) },
+export const crumbsTo = (sae: SAE): Crumb[] => [
+  hookCrumb(sae),
+  { label: sae.name, to: saePath(sae.name) },
 ];

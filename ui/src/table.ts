@@ -10,11 +10,11 @@ export interface TableState {
   page: number;
 }
 
-const INITIAL: TableState = { sort: "maximum", order: "descending", filter: "ordinary", page: 1 };
+const INITIAL: TableState = { sort: "maximum", order: "descending", filter: "regular", page: 1 };
 
 const SORTS = ["index", "density", "maximum", "mean"] as const;
 const ORDERS = ["ascending", "descending"] as const;
-const FILTERS = ["ordinary", "dense", "dead", "all"] as const;
+const FILTERS = ["regular", "dense", "dead", "all"] as const;
 
 export function readTable(parameters: URLSearchParams): TableState {
   const oneOf = <T extends string>(key: keyof TableState, allowed: readonly T[], otherwise: T) =>

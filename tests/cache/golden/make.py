@@ -1,10 +1,11 @@
 """Makes the golden caches beside it, one for each storage format and dtype that is named.
 
-    python -m tests.cache.golden.make safetensors-int8 zarr-int8
+    python -m tests.cache.golden.make safetensors-int8-2 zarr-int8-2
 
 They are kept as they were written: a new one is made when the format has something new to keep,
 an old one is never made again. Those in float16 are of before int8 caches and storage errors, those
-in zarr but for zarr-float32 of before the manifest knew their blocks' checksums.
+in zarr but for zarr-float32 of before the manifest knew their blocks' checksums. Those whose names
+end in 2 are of format 2, all others of format 1.
 """
 
 import sys
@@ -64,4 +65,4 @@ if __name__ == "__main__":
         folder = Path(__file__).parent / name
         if folder.exists():
             sys.exit(f"{folder} is there: it must stay as it is")
-        make(folder, *name.split("-"))
+        make(folder, *name.split("-")[:2])

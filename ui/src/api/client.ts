@@ -3,15 +3,16 @@ import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
-export type DictionarySummary = Schemas["DictionarySummary"];
-export type Dictionary = Schemas["Dictionary"];
+export type About = Schemas["About"];
+export type SAESummary = Schemas["SAESummary"];
+export type SAE = Schemas["SAE"];
 export type Feature = Schemas["Feature"];
 export type FeatureRow = Schemas["FeatureRow"];
 export type FeatureTable = Schemas["FeatureTable"];
 export type Context = Schemas["Context"];
 export type ContextPage = Schemas["ContextPage"];
 export type TokenWeight = Schemas["TokenWeight"];
-export type TableQuery = NonNullable<paths["/dictionaries/{name}/features"]["get"]["parameters"]["query"]>;
+export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
 const backend: string =
@@ -34,10 +35,10 @@ interface Answer<T> {
   response: Response;
 }
 
-async function answered<T>(asking: Promise<Answer<T>>): Promise<T> {
+async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
   let answer: Answer<T>;
   try {
-    answer = await asking;
+    answer = await request;
   } catch (cause) {
     if (cause instanceof TypeError) {
       throw new ServerError(`the server at ${backend || location.origin} does not answer`, 0);
@@ -45,48 +46,48 @@ async function answered<T>(asking: Promise<Answer<T>>): Promise<T> {
     throw cause;
   }
   if (answer.data === undefined) {
-    const said = answer.error?.detail ?? `the server answered ${answer.response.status}`;
-    throw new ServerError(said, answer.response.status);
+    const message = answer.error?.detail ?? `the server answered ${answer.response.status}`;
+    throw new ServerError(message, answer.response.status);
   }
   return answer.data;
 }
 
 export const getAbout = (signal?: AbortSignal) =>
-  answered(api.GET("/about", { signal: signal ?? null }));
+  dataOf(api.GET("/api/about", { signal: signal ?? null }));
 
-export const getDictionaries = (signal?: AbortSignal) =>
-  answered(api.GET("/dictionaries", { signal: signal ?? null }));
+export const getSAEs = (signal?: AbortSignal) =>
+  dataOf(api.GET("/api/saes", { signal: signal ?? null }));
 
-export const getDictionary = (name: string, signal?: AbortSignal) =>
-  answered(api.GET("/dictionaries/{name}", { params: { path: { name } }, signal: signal ?? null }));
+export const getSAE = (name: string, signal?: AbortSignal) =>
+  dataOf(api.GET("/api/saes/{name}", { params: { path: { name } }, signal: signal ?? null }));
 
 export const getFeatures = (name: string, query: TableQuery, signal?: AbortSignal) =>
-  answered(
-    api.GET("/dictionaries/{name}/features", {
+  dataOf(
+    api.GET("/api/saes/{name}/features", {
       params: { path: { name }, query },
       signal: signal ?? null,
     }),
   );
 
 export const getRandomFeature = (name: string, signal?: AbortSignal) =>
-  answered(
-    api.GET("/dictionaries/{name}/features/random", {
+  dataOf(
+    api.GET("/api/saes/{name}/features/random", {
       params: { path: { name } },
       signal: signal ?? null,
     }),
   );
 
 export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
-  answered(
-    api.GET("/dictionaries/{name}/features/{index}", {
+  dataOf(
+    api.GET("/api/saes/{name}/features/{index}", {
       params: { path: { name, index } },
       signal: signal ?? null,
     }),
   );
 
 export const getContexts = (name: string, index: number, limit: number, signal?: AbortSignal) =>
-  answered(
-    api.GET("/dictionaries/{name}/features/{index}/contexts", {
+  dataOf(
+    api.GET("/api/saes/{name}/features/{index}/contexts", {
       params: { path: { name, index }, query: { limit } },
       signal: signal ?? null,
     }),

@@ -1,7 +1,7 @@
 // Generated from the server's OpenAPI by `npm run generate`. Not edited by hand.
 
 export interface paths {
-    "/dictionaries": {
+    "/api/about": {
         parameters: {
             query?: never;
             header?: never;
@@ -9,10 +9,30 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Dictionaries
+         * About
+         * @description Version of lmsaes, and which database is served.
+         */
+        get: operations["about"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Saes
          * @description All SAEs, by name.
          */
-        get: operations["dictionaries"];
+        get: operations["saes"];
         put?: never;
         post?: never;
         delete?: never;
@@ -21,7 +41,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/dictionaries/{name}": {
+    "/api/saes/{name}": {
         parameters: {
             query?: never;
             header?: never;
@@ -29,10 +49,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Dictionary
+         * Sae
          * @description One SAE: what it was trained with, how good it is, and how dense its features are.
          */
-        get: operations["dictionary"];
+        get: operations["sae"];
         put?: never;
         post?: never;
         delete?: never;
@@ -41,7 +61,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/dictionaries/{name}/features": {
+    "/api/saes/{name}/features": {
         parameters: {
             query?: never;
             header?: never;
@@ -61,7 +81,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/dictionaries/{name}/features/random": {
+    "/api/saes/{name}/features/random": {
         parameters: {
             query?: never;
             header?: never;
@@ -70,7 +90,7 @@ export interface paths {
         };
         /**
          * Random Feature
-         * @description A random ordinary feature.
+         * @description A random feature that is neither dense nor dead.
          */
         get: operations["random_feature"];
         put?: never;
@@ -81,7 +101,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/dictionaries/{name}/features/{index}": {
+    "/api/saes/{name}/features/{index}": {
         parameters: {
             query?: never;
             header?: never;
@@ -101,7 +121,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/dictionaries/{name}/features/{index}/contexts": {
+    "/api/saes/{name}/features/{index}/contexts": {
         parameters: {
             query?: never;
             header?: never;
@@ -113,26 +133,6 @@ export interface paths {
          * @description Contexts of one feature, best first, token by token.
          */
         get: operations["contexts"];
-        put?: never;
-        post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/about": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /**
-         * About
-         * @description What is serving.
-         */
-        get: operations["about"];
         put?: never;
         post?: never;
         delete?: never;
@@ -162,6 +162,16 @@ export interface components {
              * @description Where the data are, without credentials
              */
             database: string;
+            /**
+             * Database Uri
+             * @description `--db` of this database without credentials; null where embedded
+             */
+            database_uri: string | null;
+            /**
+             * Database Folder
+             * @description The embedded server's `LMSAES_DB_FOLDER`; null for the default one
+             */
+            database_folder: string | null;
         };
         /**
          * Context
@@ -197,6 +207,18 @@ export interface components {
             contexts: components["schemas"]["Context"][];
         };
         /**
+         * DensityClassCounts
+         * @description How many features are of each density class.
+         */
+        DensityClassCounts: {
+            /** Regular */
+            regular: number;
+            /** Dense */
+            dense: number;
+            /** Dead */
+            dead: number;
+        };
+        /**
          * DensityHistogram
          * @description Features by the logarithm of their density; dead ones are counted apart.
          */
@@ -215,10 +237,119 @@ export interface components {
             dense_from: number;
         };
         /**
-         * Dictionary
+         * Feature
+         * @description One feature in full, but for its contexts.
+         */
+        Feature: {
+            /** Sae */
+            sae: string;
+            /** Index */
+            index: number;
+            /**
+             * Density Class
+             * @enum {string}
+             */
+            density_class: "regular" | "dense" | "dead";
+            /**
+             * Firings
+             * @description Tokens on which it was active
+             */
+            firings: number;
+            /**
+             * Density
+             * @description Share of the tokens analyzed
+             */
+            density: number;
+            /** Maximum */
+            maximum: number;
+            /**
+             * Mean
+             * @description When firing; null for a dead feature
+             */
+            mean: number | null;
+            /** Tokens Analyzed */
+            tokens_analyzed: number;
+            histogram: components["schemas"]["Histogram"];
+            /** Promotes */
+            promotes: components["schemas"]["TokenWeight"][];
+            /** Suppresses */
+            suppresses: components["schemas"]["TokenWeight"][];
+            /**
+             * Groups
+             * @description Groups of contexts that it has
+             */
+            groups: string[];
+            /** Previous */
+            previous: number | null;
+            /** Next */
+            next: number | null;
+        };
+        /**
+         * FeatureRow
+         * @description One feature in a table.
+         */
+        FeatureRow: {
+            /** Index */
+            index: number;
+            /**
+             * Density Class
+             * @enum {string}
+             */
+            density_class: "regular" | "dense" | "dead";
+            /** Firings */
+            firings: number;
+            /** Density */
+            density: number;
+            /** Maximum */
+            maximum: number;
+            /**
+             * Mean
+             * @description When firing; null for a dead feature
+             */
+            mean: number | null;
+            histogram: components["schemas"]["Histogram"];
+            /** Promotes */
+            promotes: components["schemas"]["TokenWeight"][];
+            example: components["schemas"]["Snippet"] | null;
+        };
+        /** FeatureTable */
+        FeatureTable: {
+            /**
+             * Total
+             * @description Features that pass the filter
+             */
+            total: number;
+            /** Offset */
+            offset: number;
+            /** Rows */
+            rows: components["schemas"]["FeatureRow"][];
+        };
+        /**
+         * Histogram
+         * @description Active tokens by activation, in equal bins of (0, upper].
+         */
+        Histogram: {
+            /** Counts */
+            counts: number[];
+            /** Upper */
+            upper: number;
+        };
+        /**
+         * Problem
+         * @description The body of every error.
+         */
+        Problem: {
+            /**
+             * Detail
+             * @description What is wrong, in one line
+             */
+            detail: string;
+        };
+        /**
+         * SAE
          * @description One SAE in full.
          */
-        Dictionary: {
+        SAE: {
             /** Name */
             name: string;
             /** Run */
@@ -239,15 +370,21 @@ export interface components {
              * L0
              * @description Mean number of active features per token
              */
-            l0: number;
+            l0: number | null;
             /**
              * Fvu
              * @description Fraction of variance unexplained
              */
-            fvu: number;
-            /** Dead Fraction */
-            dead_fraction: number;
-            /** Ce Recovered */
+            fvu: number | null;
+            /**
+             * Dead Fraction
+             * @description Share of features that never fired
+             */
+            dead_fraction: number | null;
+            /**
+             * Ce Recovered
+             * @description Share of cross-entropy recovered
+             */
             ce_recovered: number | null;
             /** Tokens Trained */
             tokens_trained: number;
@@ -278,14 +415,14 @@ export interface components {
             first_feature: number;
             /** Features Analyzed */
             features_analyzed: number;
-            kinds: components["schemas"]["KindCounts"];
+            density_classes: components["schemas"]["DensityClassCounts"];
             density: components["schemas"]["DensityHistogram"];
         };
         /**
-         * DictionarySummary
+         * SAESummary
          * @description One SAE in the list.
          */
-        DictionarySummary: {
+        SAESummary: {
             /** Name */
             name: string;
             /** Run */
@@ -306,15 +443,21 @@ export interface components {
              * L0
              * @description Mean number of active features per token
              */
-            l0: number;
+            l0: number | null;
             /**
              * Fvu
              * @description Fraction of variance unexplained
              */
-            fvu: number;
-            /** Dead Fraction */
-            dead_fraction: number;
-            /** Ce Recovered */
+            fvu: number | null;
+            /**
+             * Dead Fraction
+             * @description Share of features that never fired
+             */
+            dead_fraction: number | null;
+            /**
+             * Ce Recovered
+             * @description Share of cross-entropy recovered
+             */
             ce_recovered: number | null;
             /** Tokens Trained */
             tokens_trained: number;
@@ -325,124 +468,6 @@ export interface components {
              * @description When the analysis was made, ISO 8601
              */
             created: string;
-        };
-        /**
-         * Feature
-         * @description One feature in full, but for its contexts.
-         */
-        Feature: {
-            /** Dictionary */
-            dictionary: string;
-            /** Index */
-            index: number;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "ordinary" | "dense" | "dead";
-            /**
-             * Firings
-             * @description Tokens on which it was active
-             */
-            firings: number;
-            /**
-             * Density
-             * @description Share of the tokens analyzed
-             */
-            density: number;
-            /** Maximum */
-            maximum: number;
-            /**
-             * Mean
-             * @description Over the tokens on which it was active
-             */
-            mean: number;
-            /** Tokens Analyzed */
-            tokens_analyzed: number;
-            histogram: components["schemas"]["Histogram"];
-            /** Promotes */
-            promotes: components["schemas"]["TokenWeight"][];
-            /** Suppresses */
-            suppresses: components["schemas"]["TokenWeight"][];
-            /**
-             * Groups
-             * @description Groups of contexts to ask for
-             */
-            groups: string[];
-            /** Previous */
-            previous: number | null;
-            /** Next */
-            next: number | null;
-        };
-        /**
-         * FeatureRow
-         * @description One feature in a table.
-         */
-        FeatureRow: {
-            /** Index */
-            index: number;
-            /**
-             * Kind
-             * @enum {string}
-             */
-            kind: "ordinary" | "dense" | "dead";
-            /** Firings */
-            firings: number;
-            /** Density */
-            density: number;
-            /** Maximum */
-            maximum: number;
-            /** Mean */
-            mean: number;
-            histogram: components["schemas"]["Histogram"];
-            /** Promotes */
-            promotes: components["schemas"]["TokenWeight"][];
-            example: components["schemas"]["Snippet"] | null;
-        };
-        /** FeatureTable */
-        FeatureTable: {
-            /**
-             * Total
-             * @description Features that pass the filter
-             */
-            total: number;
-            /** Offset */
-            offset: number;
-            /** Rows */
-            rows: components["schemas"]["FeatureRow"][];
-        };
-        /**
-         * Histogram
-         * @description Active tokens by activation, in equal bins of (0, upper].
-         */
-        Histogram: {
-            /** Counts */
-            counts: number[];
-            /** Upper */
-            upper: number;
-        };
-        /**
-         * KindCounts
-         * @description How many features are of each kind.
-         */
-        KindCounts: {
-            /** Ordinary */
-            ordinary: number;
-            /** Dense */
-            dense: number;
-            /** Dead */
-            dead: number;
-        };
-        /**
-         * Problem
-         * @description What every error answers.
-         */
-        Problem: {
-            /**
-             * Detail
-             * @description What is wrong, in one line
-             */
-            detail: string;
         };
         /**
          * Snippet
@@ -480,7 +505,7 @@ export interface components {
 }
 export type $defs = Record<string, never>;
 export interface operations {
-    dictionaries: {
+    about: {
         parameters: {
             query?: never;
             header?: never;
@@ -495,7 +520,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["DictionarySummary"][];
+                    "application/json": components["schemas"]["About"];
                 };
             };
             /** @description Not Found */
@@ -527,7 +552,54 @@ export interface operations {
             };
         };
     };
-    dictionary: {
+    saes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SAESummary"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sae: {
         parameters: {
             query?: never;
             header?: never;
@@ -545,7 +617,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["Dictionary"];
+                    "application/json": components["schemas"]["SAE"];
                 };
             };
             /** @description Not Found */
@@ -582,7 +654,7 @@ export interface operations {
             query?: {
                 sort?: "index" | "density" | "maximum" | "mean";
                 order?: "ascending" | "descending";
-                filter?: "all" | "ordinary" | "dense" | "dead";
+                filter?: "all" | "regular" | "dense" | "dead";
                 offset?: number;
                 limit?: number;
             };
@@ -758,53 +830,6 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ContextPage"];
-                };
-            };
-            /** @description Not Found */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Unprocessable Entity */
-            422: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-            /** @description Service Unavailable */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Problem"];
-                };
-            };
-        };
-    };
-    about: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["About"];
                 };
             };
             /** @description Not Found */

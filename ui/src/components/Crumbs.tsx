@@ -5,14 +5,14 @@ import { Link } from "react-router";
 /** Where the bar at the top takes the crumbs of the page below it. */
 export const CrumbBar = createContext<HTMLElement | null>(null);
 
-export interface Step {
+export interface Crumb {
   label: string;
-  /** Where it leads; the last step, the page itself, leads nowhere. */
+  /** Where it leads; the last one, the page itself, leads nowhere. */
   to?: string;
 }
 
-/** Where a page is, drawn in the bar, and the window's title. */
-export function Crumbs({ steps, title }: { steps: Step[]; title: string }) {
+/** The breadcrumbs of a page, drawn in the bar, and the window's title. */
+export function Crumbs({ crumbs, title }: { crumbs: Crumb[]; title: string }) {
   const bar = useContext(CrumbBar);
   return (
     <>
@@ -20,7 +20,7 @@ export function Crumbs({ steps, title }: { steps: Step[]; title: string }) {
       {bar &&
         createPortal(
           <ol>
-            {steps.map(({ label, to }) => (
+            {crumbs.map(({ label, to }) => (
               <li key={label} aria-current={to ? undefined : "page"}>
                 {to ? <Link to={to}>{label}</Link> : label}
               </li>

@@ -1,15 +1,15 @@
-import type { Dictionary } from "../api/client";
+import type { SAE } from "../api/client";
 import { count, percent, powerOfTen } from "../format";
 import { Bars } from "./Bars";
 
 /** Features by how often they fire, on a logarithmic scale; dead and dense ends in their colors. */
-export function DensityChart({ dictionary }: { dictionary: Dictionary | undefined }) {
-  if (!dictionary) return <div className="density" />;
-  const { density, kinds } = dictionary;
+export function DensityChart({ sae }: { sae: SAE | undefined }) {
+  if (!sae) return <div className="density" />;
+  const { density, density_classes: classes } = sae;
   const edges = density.log10_edges;
   const edge = (i: number) => edges[i] ?? 0;
   // The first bar stands apart: features that never fired have no logarithm.
-  const counts = [kinds.dead, ...density.counts];
+  const counts = [classes.dead, ...density.counts];
   const denseFrom = Math.log10(density.dense_from);
   const place = (exponent: number) => (exponent - edge(0)) / (edge(edges.length - 1) - edge(0));
   // At the left edge there is room for the word "dead" alone.
@@ -20,12 +20,12 @@ export function DensityChart({ dictionary }: { dictionary: Dictionary | undefine
         counts={counts}
         className="with-dead"
         label={
-          `Features by density: ${count(kinds.dead)} dead, ${count(kinds.ordinary)} ordinary, ` +
-          `${count(kinds.dense)} dense`
+          `Features by density: ${count(classes.dead)} dead, ${count(classes.regular)} regular, ` +
+          `${count(classes.dense)} dense`
         }
         describe={(bar) =>
           bar === 0
-            ? `dead: ${count(kinds.dead)}`
+            ? `dead: ${count(classes.dead)}`
             : `${percent(10 ** edge(bar - 1))} to ${percent(10 ** edge(bar))} of tokens: ` +
               `${count(counts[bar] ?? 0)} features`
         }
@@ -45,10 +45,10 @@ export function DensityChart({ dictionary }: { dictionary: Dictionary | undefine
         </div>
       </div>
       <figcaption>
-        <span className="dead">{count(kinds.dead)} dead</span>
-        <span>{count(kinds.ordinary)} ordinary</span>
+        <span className="dead">{count(classes.dead)} dead</span>
+        <span>{count(classes.regular)} regular</span>
         <span className="dense">
-          {count(kinds.dense)} dense, on more than {percent(density.dense_from)} of tokens
+          {count(classes.dense)} dense, on more than {percent(density.dense_from)} of tokens
         </span>
       </figcaption>
     </figure>

@@ -2,15 +2,15 @@ import { isRouteErrorResponse, Link, useRouteError } from "react-router";
 import { ServerError } from "../api/client";
 import { Crumbs } from "./Crumbs";
 
-/** What the server said, when it said no. */
+/** The page of a request that failed, with the server's message. */
 export function ErrorPage() {
   const error = useRouteError();
-  const [title, said] = describe(error);
+  const [title, message] = describe(error);
   return (
     <section className="message" role="alert">
-      <Crumbs title={title} steps={[{ label: title }]} />
+      <Crumbs title={title} crumbs={[{ label: title }]} />
       <h1>{title}</h1>
-      <p>{said}</p>
+      <p>{message}</p>
       <p>
         <a href={location.href}>Try again</a> or go to <Link to="/">all SAEs</Link>.
       </p>
@@ -26,7 +26,7 @@ function describe(error: unknown): [string, string] {
     const missing = error.status === 404 || error.status === 422;
     return [missing ? "Not found" : "No answer", sentence(error.message)];
   }
-  return ["Something broke", error instanceof Error ? error.message : String(error)];
+  return ["Unexpected error", error instanceof Error ? error.message : String(error)];
 }
 
 function sentence(text: string): string {

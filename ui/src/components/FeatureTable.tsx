@@ -19,7 +19,7 @@ interface FeatureTableProps {
 export function FeatureTable({ name, table, state, counts, pages }: FeatureTableProps) {
   const largest = {
     maximum: Math.max(...table.rows.map((row) => row.maximum)),
-    mean: Math.max(...table.rows.map((row) => row.mean)),
+    mean: Math.max(...table.rows.map((row) => row.mean ?? 0)),
   };
   const last = Math.min(table.offset + PAGE, table.total);
   return (

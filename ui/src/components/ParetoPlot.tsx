@@ -1,7 +1,7 @@
 import { Link } from "react-router";
-import type { DictionarySummary } from "../api/client";
+import type { SAESummary } from "../api/client";
 import { fraction } from "../format";
-import { dictionaryPath } from "../paths";
+import { saePath } from "../paths";
 
 const WIDTH = 640;
 const HEIGHT = 300;
@@ -11,19 +11,24 @@ const TOP = 14;
 const BOTTOM = 40;
 
 interface ParetoPlotProps {
-  dictionaries: DictionarySummary[];
+  saes: SAESummary[];
   chosen: string;
   onChoose: (name: string) => void;
 }
 
-/** Sparsity against faithfulness: L0 across (logarithmic), variance unexplained up. */
-export function ParetoPlot({ dictionaries, chosen, onChoose }: ParetoPlotProps) {
+/** Sparsity against reconstruction: L0 across (logarithmic), FVU up. */
+export function ParetoPlot({ saes, chosen, onChoose }: ParetoPlotProps) {
+  // What was not measured has no place in the plot; the table below lists it.
+  const measured = saes.flatMap(({ l0, fvu, ...rest }) =>
+    l0 === null || fvu === null ? [] : [{ ...rest, l0, fvu }],
+  );
+  if (measured.length === 0) return <p className="quiet">No SAE of this hook has both an L0 and an FVU.</p>;
   const l0 = span(
-    dictionaries.map((each) => Math.log2(Math.max(each.l0, 0.1))),
+    measured.map((each) => Math.log2(Math.max(each.l0, 0.1))),
     0.5,
   );
   const fvu = span(
-    dictionaries.map((each) => each.fvu),
+    measured.map((each) => each.fvu),
     0.02,
   );
   const x = (value: number) =>
@@ -32,7 +37,7 @@ export function ParetoPlot({ dictionaries, chosen, onChoose }: ParetoPlotProps) 
     HEIGHT - BOTTOM - ((value - fvu.low) / (fvu.high - fvu.low)) * (HEIGHT - TOP - BOTTOM);
   const powers = range(Math.ceil(l0.low), Math.floor(l0.high)).map((power) => 2 ** power);
   const levels = ticks(fvu.low, fvu.high);
-  const families = Map.groupBy(dictionaries, (each) => each.architecture);
+  const families = Map.groupBy(measured, (each) => each.architecture);
   return (
     <>
       <svg className="plot" viewBox={`0 0 ${WIDTH} ${HEIGHT}`} aria-label="L0 and FVU of each SAE">
@@ -66,7 +71,7 @@ export function ParetoPlot({ dictionaries, chosen, onChoose }: ParetoPlotProps) 
             {members.map((each) => (
               <Link
                 key={each.name}
-                to={dictionaryPath(each.name)}
+                to={saePath(each.name)}
                 aria-label={`${each.name}: L0 ${each.l0.toFixed(1)}, FVU ${fraction(each.fvu)}`}
                 onPointerEnter={() => onChoose(each.name)}
                 onFocus={() => onChoose(each.name)}
@@ -106,9 +111,9 @@ function span(values: number[], air: number): { low: number; high: number } {
 function ticks(low: number, high: number): number[] {
   const rough = (high - low) / 4;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const step = ([5, 2, 1].find((each) => each * power <= rough) ?? 1) * power;
-  return range(Math.ceil(low / step), Math.floor(high / step)).map(
-    (i) => Math.round(i * step * 1e6) / 1e6,
+  const spacing = ([5, 2, 1].find((each) => each * power <= rough) ?? 1) * power;
+  return range(Math.ceil(low / spacing), Math.floor(high / spacing)).map(
+    (i) => Math.round(i * spacing * 1e6) / 1e6,
   );
 }
 

@@ -7,7 +7,7 @@ import {
   useSearchParams,
   type LoaderFunctionArgs,
 } from "react-router";
-import { getContexts, getDictionary, getFeature, getRandomFeature, type Feature } from "../api/client";
+import { getContexts, getFeature, getRandomFeature, getSAE, type Feature } from "../api/client";
 import { Bars } from "../components/Bars";
 import { ContextList, WINDOW } from "../components/ContextList";
 import { Crumbs } from "../components/Crumbs";
@@ -16,7 +16,7 @@ import { Stats } from "../components/Stats";
 import { WeightBars } from "../components/WeightBars";
 import { activation, compact, count, percent } from "../format";
 import { useKeys } from "../keys";
-import { featurePath, stepsTo } from "../paths";
+import { crumbsTo, featurePath } from "../paths";
 
 const FIRST_CONTEXTS = 20;
 const MOST_CONTEXTS = 100;
@@ -26,12 +26,12 @@ export async function loadFeature({ params, request }: LoaderFunctionArgs) {
   const index = Number(params.index);
   const all = new URL(request.url).searchParams.has("all");
   const limit = all ? MOST_CONTEXTS : FIRST_CONTEXTS;
-  const [dictionary, feature, contexts] = await Promise.all([
-    getDictionary(name, request.signal),
+  const [sae, feature, contexts] = await Promise.all([
+    getSAE(name, request.signal),
     getFeature(name, index, request.signal),
     getContexts(name, index, limit, request.signal),
   ]);
-  return { dictionary, feature, contexts };
+  return { sae, feature, contexts };
 }
 
 export async function loadRandomFeature({ params, request }: LoaderFunctionArgs) {
@@ -42,10 +42,10 @@ export async function loadRandomFeature({ params, request }: LoaderFunctionArgs)
 
 /** What is it, how does it fire, what does it do, show me. */
 export function FeaturePage() {
-  const { dictionary, feature, contexts } = useLoaderData<typeof loadFeature>();
+  const { sae, feature, contexts } = useLoaderData<typeof loadFeature>();
   const [parameters] = useSearchParams();
   const whole = parameters.has("whole");
-  const { dictionary: name, index, previous, next } = feature;
+  const { sae: name, index, previous, next } = feature;
   const query = whole ? "?whole" : "";
   useFeatureKeys(feature, query);
 
@@ -53,23 +53,23 @@ export function FeaturePage() {
     <>
       <Crumbs
         title={`${index} · ${name}`}
-        steps={[...stepsTo(dictionary), { label: `feature ${count(index)}` }]}
+        crumbs={[...crumbsTo(sae), { label: `feature ${count(index)}` }]}
       />
       <h1>
         {count(index)}{" "}
         <small>
           <nav aria-label="Features">
-            <Step to={previous} name={name} query={query}>
+            <Neighbor to={previous} name={name} query={query}>
               ← previous
-            </Step>
+            </Neighbor>
             {" · "}
             <Link to={featurePath(name, "random") + query} preventScrollReset>
               random
             </Link>
             {" · "}
-            <Step to={next} name={name} query={query}>
+            <Neighbor to={next} name={name} query={query}>
               next →
-            </Step>
+            </Neighbor>
           </nav>
         </small>
       </h1>
@@ -79,7 +79,7 @@ export function FeaturePage() {
           [activation(feature.maximum), "maximum"],
           [activation(feature.mean), "mean when firing"],
           [count(feature.firings), `firings in ${compact(feature.tokens_analyzed)}`],
-          [feature.kind, "density class"],
+          [feature.density_class, "density class"],
         ]}
       />
       <div className="cards feature">
@@ -131,19 +131,19 @@ export function FeaturePage() {
   );
 }
 
-function useFeatureKeys({ dictionary, previous, next }: Feature, query: string) {
+function useFeatureKeys({ sae, previous, next }: Feature, query: string) {
   const navigate = useNavigate();
   const keys = useMemo(() => {
     const go = (index: number | "random" | null) => {
       if (index === null) return;
-      void navigate(featurePath(dictionary, index) + query, { preventScrollReset: true });
+      void navigate(featurePath(sae, index) + query, { preventScrollReset: true });
     };
     return { ArrowLeft: () => go(previous), ArrowRight: () => go(next), r: () => go("random") };
-  }, [navigate, dictionary, previous, next, query]);
+  }, [navigate, sae, previous, next, query]);
   useKeys(keys);
 }
 
-function Step({
+function Neighbor({
   to,
   name,
   query,

@@ -2,94 +2,93 @@ import { useEffect, useState } from "react";
 import { Link, useLoaderData, useSearchParams, type LoaderFunctionArgs } from "react-router";
 import {
   getAbout,
-  getDictionaries,
-  getDictionary,
-  type Dictionary,
-  type DictionarySummary,
+  getSAE,
+  getSAEs,
+  type About,
+  type SAE,
+  type SAESummary,
 } from "../api/client";
 import { Crumbs } from "../components/Crumbs";
 import { DensityChart } from "../components/DensityChart";
 import { KeyHints } from "../components/Help";
 import { ParetoPlot } from "../components/ParetoPlot";
 import { Stats } from "../components/Stats";
-import { compact, count, day, fraction, percent, shortName } from "../format";
-import { dictionaryPath, featurePath, homePath } from "../paths";
+import { ANALYZE, ANALYZE_DEMO, DEMO, withDatabase } from "../commands";
+import { compact, count, day, decimal, fraction, percent, shortName } from "../format";
+import { featurePath, homePath, saePath } from "../paths";
 
 export async function loadHome({ request }: LoaderFunctionArgs) {
-  const [about, dictionaries] = await Promise.all([
+  const [about, saes] = await Promise.all([
     getAbout(request.signal),
-    getDictionaries(request.signal),
+    getSAEs(request.signal),
   ]);
-  return { about, dictionaries };
+  return { about, saes };
 }
 
 /** Which SAE: all of the database, by hook, as a plot and as a table. */
 export function HomePage() {
-  const { about, dictionaries } = useLoaderData<typeof loadHome>();
+  const { about, saes } = useLoaderData<typeof loadHome>();
   const [parameters] = useSearchParams();
-  const places = placesOf(dictionaries);
-  const place =
-    places.find(
+  const groups = groupByHook(saes);
+  const group =
+    groups.find(
       ({ model, hook }) => model === parameters.get("model") && hook === parameters.get("hook"),
-    ) ?? places[0];
-  if (!place) return <Empty database={about.database} />;
+    ) ?? groups[0];
+  if (!group) return <Empty about={about} />;
   return (
     <>
-      <Crumbs title="" steps={[{ label: "all SAEs" }]} />
+      <Crumbs title="" crumbs={[{ label: "all SAEs" }]} />
       <h1>
-        {shortName(place.model)} <small>{describe(dictionaries, place)}</small>
+        {shortName(group.model)} <small>{describe(saes, group)}</small>
       </h1>
-      {places.length > 1 && (
+      {groups.length > 1 && (
         <nav className="chips" aria-label="Hooks">
-          {places.map(({ model, hook, members }) => (
+          {groups.map(({ model, hook, members }) => (
             <Link
               key={`${model} ${hook}`}
               to={homePath(model, hook)}
-              aria-current={model === place.model && hook === place.hook ? "true" : undefined}
+              aria-current={model === group.model && hook === group.hook ? "true" : undefined}
               preventScrollReset
             >
-              {places.some((other) => other.model !== model) &&
-                `${shortName(model)} · `}
+              {groups.some((other) => other.model !== model) && `${shortName(model)} · `}
               {hook} <span>{members.length}</span>
             </Link>
           ))}
         </nav>
       )}
-      <Place key={`${place.model} ${place.hook}`} members={place.members} />
+      <Hook key={`${group.model} ${group.hook}`} members={group.members} />
       <KeyHints hints={[]} />
     </>
   );
 }
 
 /** The SAEs of one hook; the one that is pointed at is shown in more detail. */
-function Place({ members }: { members: DictionarySummary[] }) {
-  const best = members.reduce((a, b) => (b.fvu < a.fvu ? b : a));
+function Hook({ members }: { members: SAESummary[] }) {
+  const best = members.reduce((a, b) => ((b.fvu ?? Infinity) < (a.fvu ?? Infinity) ? b : a));
   const [chosen, choose] = useState(best.name);
   const summary = members.find(({ name }) => name === chosen) ?? best;
   const evaluated = members.some((each) => each.ce_recovered !== null);
-  const detail = useDictionary(summary.name);
+  const detail = useSAE(summary.name);
   return (
     <>
       <div className="cards home">
         <section className="card">
-          <h2>Variance unexplained by L0 · lower left is better</h2>
-          <ParetoPlot dictionaries={members} chosen={summary.name} onChoose={choose} />
+          <h2>FVU against L0 · lower left is better</h2>
+          <ParetoPlot saes={members} chosen={summary.name} onChoose={choose} />
         </section>
         <section className="card" aria-live="polite">
           <h2>
-            <Link to={dictionaryPath(summary.name)}>{summary.name}</Link>
+            <Link to={saePath(summary.name)}>{summary.name}</Link>
           </h2>
           <Stats
             stats={[
               [fraction(summary.fvu), "FVU"],
-              [summary.l0.toFixed(1), "L0"],
-              ...(summary.ce_recovered === null
-                ? []
-                : [[fraction(summary.ce_recovered), "CE recovered"] as [string, string]]),
+              [decimal(summary.l0), "L0"],
+              [fraction(summary.ce_recovered), "CE recovered"],
               [percent(summary.dead_fraction), "dead"],
             ]}
           />
-          <DensityChart dictionary={detail} />
+          <DensityChart sae={detail} />
           <p className="quiet">
             {count(summary.features)} features, trained on {compact(summary.tokens_trained)} tokens,
             analyzed on {compact(summary.tokens_analyzed)} · {day(summary.created)} ·{" "}
@@ -124,7 +123,7 @@ function Place({ members }: { members: DictionarySummary[] }) {
                 onFocus={() => choose(each.name)}
               >
                 <td>
-                  <Link to={dictionaryPath(each.name)} className="whole-row">
+                  <Link to={saePath(each.name)} className="whole-row">
                     {each.name}
                   </Link>
                 </td>
@@ -132,11 +131,9 @@ function Place({ members }: { members: DictionarySummary[] }) {
                   <i className={`dot ${each.architecture}`} /> {each.architecture}
                 </td>
                 <td>{count(each.features)}</td>
-                <td>{each.l0.toFixed(1)}</td>
+                <td>{decimal(each.l0)}</td>
                 <td>{fraction(each.fvu)}</td>
-                {evaluated && (
-                  <td>{each.ce_recovered === null ? "–" : fraction(each.ce_recovered)}</td>
-                )}
+                {evaluated && <td>{fraction(each.ce_recovered)}</td>}
                 <td>{percent(each.dead_fraction)}</td>
                 <td>{compact(each.tokens_trained)}</td>
                 <td>{compact(each.tokens_analyzed)}</td>
@@ -150,41 +147,56 @@ function Place({ members }: { members: DictionarySummary[] }) {
   );
 }
 
-function Empty({ database }: { database: string }) {
+function Empty({ about }: { about: About }) {
   return (
     <section className="message">
-      <Crumbs title="" steps={[{ label: "all SAEs" }]} />
+      <Crumbs title="" crumbs={[{ label: "all SAEs" }]} />
       <h1>No SAEs yet</h1>
-      <p>The database ({database}) is empty. This fills it with the SAEs of a run:</p>
-      <pre>lmsaes analyze RUN</pre>
-      <p>And this makes a first run, on the small model that comes with lmsaes:</p>
-      <pre>lmsaes demo</pre>
+      <p>The database ({about.database}) is empty. This command analyzes the SAEs of a run:</p>
+      <Command line={withDatabase(ANALYZE, about)} />
+      <p>These commands make a first run, on the small model that comes with lmsaes, and analyze it:</p>
+      <Command line={DEMO} />
+      <Command line={withDatabase(ANALYZE_DEMO, about)} />
+      {about.database_uri !== null && (
+        <p className="quiet">If the database has accounts, add user and password to its address.</p>
+      )}
     </section>
   );
 }
 
-interface PlaceOf {
-  model: string;
-  hook: string;
-  members: DictionarySummary[];
+/** A command line that is broken between words alone: a browser breaks `--db` after a hyphen. */
+function Command({ line }: { line: string }) {
+  return (
+    <pre>
+      {line.split(/(?<= )/).map((word) => (
+        <span key={word}>{word}</span>
+      ))}
+    </pre>
+  );
 }
 
-function placesOf(dictionaries: DictionarySummary[]): PlaceOf[] {
-  const places = new Map<string, PlaceOf>();
-  for (const each of dictionaries) {
+interface HookGroup {
+  model: string;
+  hook: string;
+  members: SAESummary[];
+}
+
+function groupByHook(saes: SAESummary[]): HookGroup[] {
+  const groups = new Map<string, HookGroup>();
+  for (const each of saes) {
     const key = `${each.model} ${each.hook}`;
-    const place = places.get(key) ?? { model: each.model, hook: each.hook, members: [] };
-    place.members.push(each);
-    places.set(key, place);
+    const group = groups.get(key) ?? { model: each.model, hook: each.hook, members: [] };
+    group.members.push(each);
+    groups.set(key, group);
   }
-  return [...places.values()].toSorted(
+  return [...groups.values()].toSorted(
     (a, b) =>
       a.model.localeCompare(b.model) || a.hook.localeCompare(b.hook, "en", { numeric: true }),
   );
 }
 
-function describe(dictionaries: DictionarySummary[], { model, members }: PlaceOf): string {
-  const ofModel = dictionaries.filter((each) => each.model === model);
+function describe(saes: SAESummary[], { model, members }: HookGroup): string {
+  const ofModel = saes.filter((each) => each.model === model);
   const hooks = new Set(ofModel.map(({ hook }) => hook)).size;
   const texts = new Set(members.map(({ dataset }) => dataset));
   return [
@@ -195,12 +207,12 @@ function describe(dictionaries: DictionarySummary[], { model, members }: PlaceOf
 }
 
 /** One SAE in full, or undefined until it is there; the table says what matters without it. */
-function useDictionary(name: string): Dictionary | undefined {
-  const [dictionary, setDictionary] = useState<Dictionary>();
+function useSAE(name: string): SAE | undefined {
+  const [sae, setSAE] = useState<SAE>();
   useEffect(() => {
-    const asking = new AbortController();
-    getDictionary(name, asking.signal).then(setDictionary, () => setDictionary(undefined));
-    return () => asking.abort();
+    const request = new AbortController();
+    getSAE(name, request.signal).then(setSAE, () => setSAE(undefined));
+    return () => request.abort();
   }, [name]);
-  return dictionary?.name === name ? dictionary : undefined;
+  return sae?.name === name ? sae : undefined;
 }

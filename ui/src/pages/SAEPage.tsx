@@ -1,21 +1,21 @@
 import { useMemo } from "react";
 import { Link, useLoaderData, useNavigate, useSearchParams, type LoaderFunctionArgs } from "react-router";
-import { getDictionary, getFeatures, type Dictionary } from "../api/client";
+import { getFeatures, getSAE, type SAE } from "../api/client";
 import { Crumbs } from "../components/Crumbs";
 import { DensityChart } from "../components/DensityChart";
 import { FeatureTable } from "../components/FeatureTable";
 import { KeyHints } from "../components/Help";
 import { Stats } from "../components/Stats";
-import { compact, count, fraction, percent, shortName } from "../format";
+import { compact, count, decimal, fraction, percent, shortName } from "../format";
 import { useKeys } from "../keys";
-import { featurePath, hookStep } from "../paths";
+import { featurePath, hookCrumb } from "../paths";
 import { PAGE, readTable, writeTable, type TableState } from "../table";
 
-export async function loadDictionary({ params, request }: LoaderFunctionArgs) {
+export async function loadSAE({ params, request }: LoaderFunctionArgs) {
   const name = params.name ?? "";
   const state = readTable(new URL(request.url).searchParams);
-  const [dictionary, table] = await Promise.all([
-    getDictionary(name, request.signal),
+  const [sae, table] = await Promise.all([
+    getSAE(name, request.signal),
     getFeatures(
       name,
       {
@@ -28,17 +28,17 @@ export async function loadDictionary({ params, request }: LoaderFunctionArgs) {
       request.signal,
     ),
   ]);
-  return { dictionary, table };
+  return { sae, table };
 }
 
 /** Is it any good, and where are the interesting features? */
-export function DictionaryPage() {
-  const { dictionary, table } = useLoaderData<typeof loadDictionary>();
+export function SAEPage() {
+  const { sae, table } = useLoaderData<typeof loadSAE>();
   const [parameters] = useSearchParams();
   const navigate = useNavigate();
   const state = readTable(parameters);
   const pages = Math.max(Math.ceil(table.total / PAGE), 1);
-  const { name } = dictionary;
+  const { name } = sae;
 
   const keys = useMemo(() => {
     const turn = (page: number) => {
@@ -55,26 +55,26 @@ export function DictionaryPage() {
 
   return (
     <>
-      <Crumbs title={name} steps={[hookStep(dictionary), { label: name }]} />
+      <Crumbs title={name} crumbs={[hookCrumb(sae), { label: name }]} />
       <h1>
         {name}{" "}
         <small>
-          {count(dictionary.features)} features · {shortName(dictionary.model)} · {dictionary.hook} ·{" "}
+          {count(sae.features)} features · {shortName(sae.model)} · {sae.hook} ·{" "}
           <Link to={featurePath(name, "random")}>random feature →</Link>
         </small>
       </h1>
-      <Stats stats={numbers(dictionary)} />
+      <Stats stats={numbers(sae)} />
       <div className="cards sae">
         <section className="card">
           <h2>Features by density, share of tokens on which they are active</h2>
-          <DensityChart dictionary={dictionary} />
+          <DensityChart sae={sae} />
         </section>
         <section className="card">
           <h2>Trained with</h2>
-          <Settings config={dictionary.config} />
+          <Settings config={sae.config} />
         </section>
       </div>
-      <FeatureTable name={name} table={table} state={state} counts={chips(dictionary)} pages={pages} />
+      <FeatureTable name={name} table={table} state={state} counts={chips(sae)} pages={pages} />
       <KeyHints
         hints={[
           [["←", "→"], "pages"],
@@ -85,31 +85,29 @@ export function DictionaryPage() {
   );
 }
 
-function numbers(dictionary: Dictionary): [string, string][] {
+function numbers(sae: SAE): [string, string][] {
   return [
-    [fraction(dictionary.fvu), "FVU"],
-    [dictionary.l0.toFixed(1), "L0"],
-    ...(dictionary.ce_recovered === null
-      ? []
-      : [[fraction(dictionary.ce_recovered), "CE recovered"] as [string, string]]),
-    [percent(dictionary.dead_fraction), "dead"],
-    [percent(dictionary.kinds.dense / dictionary.features_analyzed), "dense"],
-    [compact(dictionary.tokens_analyzed), "tokens analyzed"],
-    [compact(dictionary.tokens_trained), "tokens trained"],
+    [fraction(sae.fvu), "FVU"],
+    [decimal(sae.l0), "L0"],
+    [fraction(sae.ce_recovered), "CE recovered"],
+    [percent(sae.dead_fraction), "dead"],
+    [percent(sae.density_classes.dense / sae.features_analyzed), "dense"],
+    [compact(sae.tokens_analyzed), "tokens analyzed"],
+    [compact(sae.tokens_trained), "tokens trained"],
   ];
 }
 
-function chips({ kinds, features_analyzed }: Dictionary): [TableState["filter"], number][] {
+function chips({ density_classes: classes, features_analyzed }: SAE): [TableState["filter"], number][] {
   return [
-    ["ordinary", kinds.ordinary],
-    ["dense", kinds.dense],
-    ["dead", kinds.dead],
+    ["regular", classes.regular],
+    ["dense", classes.dense],
+    ["dead", classes.dead],
     ["all", features_analyzed],
   ];
 }
 
 /** What an SAE was trained with, as its configuration names it. */
-function Settings({ config }: { config: Dictionary["config"] }) {
+function Settings({ config }: { config: SAE["config"] }) {
   return (
     <dl className="settings">
       {flat(config).map(([key, value]) => (
@@ -123,12 +121,12 @@ function Settings({ config }: { config: Dictionary["config"] }) {
 }
 
 /** Names and values of nested settings: `optimizer.lr`; what is not set is left out. */
-function flat(config: Dictionary["config"], above = ""): [string, string][] {
+function flat(config: SAE["config"], above = ""): [string, string][] {
   return Object.entries(config).flatMap(([key, value]): [string, string][] => {
     if (value === null || value === undefined) return [];
     if (Array.isArray(value)) return value.length ? [[above + key, value.join(", ")]] : [];
     if (typeof value === "object") {
-      return flat(value as Dictionary["config"], `${above}${key}.`);
+      return flat(value as SAE["config"], `${above}${key}.`);
     }
     return [[above + key, String(value)]];
   });

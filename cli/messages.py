@@ -1,0 +1,70 @@
+"""How a command ends: failures in one line with their exit code, and the command to go on with.
+
+Exit codes: 0 done, 1 a failure told in one line, 2 bad usage, 130 interrupted.
+"""
+
+import functools
+import inspect
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from lmsaes.errors import LmsaesError
+
+_DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
+
+
+def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
+    """The command with --debug, without which a failure is one line."""
+
+    @functools.wraps(function)
+    def run(*, debug: bool, **arguments: Any) -> None:
+        try:
+            function(**arguments)
+        except LmsaesError as error:
+            if debug:
+                raise
+            _tell(str(error), error.hint)
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            if debug:
+                raise
+            typer.echo("interrupted; run the same command again to continue", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # whoever read the output (head, say) has seen enough; what is left goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(1) from None
+        except Exception as error:
+            if debug or isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
+                raise
+            _tell(
+                f"something unforeseen happened: {type(error).__name__}: {error}",
+                "run it again with --debug and report the traceback",
+            )
+            raise typer.Exit(1) from None
+
+    signature = inspect.signature(function)
+    flag = inspect.Parameter(
+        "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_DebugOption
+    )
+    named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in signature.parameters.values()]
+    run.__signature__ = signature.replace(parameters=[*named, flag])  # type: ignore[attr-defined]
+    run.__annotations__ = {**function.__annotations__, "debug": _DebugOption}
+    return run
+
+
+def _tell(message: str, hint: str | None) -> None:
+    typer.echo("error: " + " ".join(message.split()), err=True)
+    if hint:
+        typer.echo("       " + " ".join(hint.split()), err=True)
+
+
+def say_next(done: str, *words: str, **environment: str) -> None:
+    """A command's last line: what is done, and the command that goes on, ready to be pasted."""
+    settings = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())
+    typer.echo(f"{done}; next: {settings}lmsaes {shlex.join(words)}")

@@ -1,0 +1,69 @@
+"""What an analysis is asked to be: `AnalyzeConfig`, stage three's configuration."""
+
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import BeforeValidator, model_validator
+
+from lmsaes.configuration import StageConfig, Text, Texts, setting
+from lmsaes.errors import ConfigError
+from lmsaes.units import Count, parse_range
+
+_MAIN, _HOW = "What to analyze", "How"
+
+
+def _as_range(value: Any) -> Any:
+    if isinstance(value, slice):
+        start, stop = ("" if end is None else end for end in (value.start, value.stop))
+        return f"{start}:{stop}"
+    return value
+
+
+class AnalyzeConfig(StageConfig, frozen=True):
+    """An analysis: which SAEs are looked at over which cache, and what is kept of them."""
+
+    stage: ClassVar[str] = "analyze"
+    singular: ClassVar[dict[str, str]] = {"sae": "saes"}
+
+    saes: Annotated[Texts, setting("SAE folders, or runs that hold some.", _MAIN)] = ()
+    cache: Annotated[Text, setting("Cache to look through: a folder or a URL.", _MAIN)]
+    features: Annotated[
+        str | None,
+        BeforeValidator(_as_range),
+        setting("A range of features, such as 0:512 (default: all).", _MAIN, metavar="RANGE"),
+    ] = None
+    db: Annotated[
+        str | None,
+        setting(
+            "MongoDB address (default: $LMSAES_DB, or the embedded server).", _MAIN, metavar="URI"
+        ),
+    ] = None
+    name: Annotated[
+        str | None,
+        setting("Name of a single SAE in the database (default: run:sae).", _MAIN),
+    ] = None
+
+    top: Annotated[Count, setting("Contexts kept per feature.", _HOW, gt=0)] = 40
+    model: Annotated[
+        str | None,
+        setting("Where the language model is (default: where the cache says).", _HOW),
+    ] = None
+    device: Annotated[
+        Text, setting("Device to compute on: auto, cpu, cuda, cuda:1 or mps.", _HOW)
+    ] = "auto"
+    any_model: Annotated[
+        bool,
+        setting("Analyze SAEs that were trained on another model than the cache's.", _HOW),
+    ] = False
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if not self.saes:
+            raise ConfigError("no SAE was given", "name an SAE folder or a run")
+        if self.features is not None:
+            parse_range(self.features, "features")
+        return self
+
+    @property
+    def feature_slice(self) -> slice | None:
+        """The range of features; None means all."""
+        return None if self.features is None else parse_range(self.features, "features")

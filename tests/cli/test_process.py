@@ -1,0 +1,54 @@
+"""What the commands set of their process, and what a stage's function shows of its settings."""
+
+import inspect
+import os
+import warnings
+from pathlib import Path
+
+import pytest
+
+from lmsaes.analysis import AnalyzeConfig, analyze
+from lmsaes.capture import CaptureConfig, cache_activations
+from lmsaes.cli.analyze import _say_where
+from lmsaes.cli.app import quiet_libraries
+from lmsaes.cli.messages import say_next
+from lmsaes.training import TrainConfig, train
+
+
+def test_other_libraries_are_quiet_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(os, "environ", {"TRANSFORMERS_VERBOSITY": "info"})
+    with warnings.catch_warnings():
+        quiet_libraries()
+    assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"
+    assert os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] == "1"
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
+
+
+@pytest.mark.parametrize(
+    ("function", "config", "elsewhere"),
+    [
+        (cache_activations, CaptureConfig, set()),
+        (train, TrainConfig, {"sae"}),  # its argument `configs`
+        (analyze, AnalyzeConfig, {"db"}),  # its argument `database`
+    ],
+)
+def test_a_stages_function_shows_every_setting_with_its_default(function, config, elsewhere):
+    parameters = inspect.signature(function).parameters
+    assert set(config.model_fields) - elsewhere <= set(parameters)
+    for name, field in config.model_fields.items():
+        if name not in elsewhere and not field.is_required() and name != "saes":
+            assert parameters[name].default == field.default
+    assert "Device" in function.__doc__
+
+
+def test_the_next_command_is_quoted_and_tells_no_password(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, tmp_path: Path
+):
+    say_next("done", "serve", LMSAES_DB_FOLDER="a b")
+    assert capsys.readouterr().out == "done; next: LMSAES_DB_FOLDER='a b' lmsaes serve\n"
+    _say_where("mongodb://me:secret@host/")
+    assert capsys.readouterr().out == "done; next: lmsaes serve --db URI\n"
+    monkeypatch.delenv("LMSAES_DB", raising=False)
+    monkeypatch.setenv("LMSAES_DB_FOLDER", str(tmp_path))
+    _say_where(None)
+    assert capsys.readouterr().out == f"done; next: LMSAES_DB_FOLDER={tmp_path} lmsaes serve\n"
