@@ -13,7 +13,7 @@ from importlib.metadata import version
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,6 +61,7 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     api.include_router(saes.router)
     api.include_router(features.router)
     app.include_router(api)
+    app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     mount_viewer(app)
     return app
@@ -80,6 +81,11 @@ class OneLineStartup:
             await send(message)
 
         await self.app(scope, receive, send_one_line)
+
+
+def former_address(rest: str, request: Request) -> RedirectResponse:
+    """Leads programs that know the API's former addresses to today's."""
+    return RedirectResponse(str(request.url.replace(path=f"/api/saes{rest}")), 308)
 
 
 def about(store: CurrentStore) -> About:

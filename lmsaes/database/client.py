@@ -210,6 +210,10 @@ class Database:
             documents = list(self._database[_SAES].find())
         return sorted(map(sae_record, documents), key=lambda record: record.name)
 
+    def dictionaries(self) -> list[SAERecord]:
+        """The former name of `saes`."""
+        return self.saes()
+
     def sae(self, name: str) -> SAERecord | None:
         """One SAE, or None when the database has no such name."""
         with self._errors():

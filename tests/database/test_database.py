@@ -56,6 +56,7 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
     made_up.write(database, record)
     database.publish(record)
 
+    assert database.dictionaries() == [record]  # by its former name
     assert database.saes() == [record]
     assert database.sae(record.name) == record
     assert database.sae("demo:other") is None

@@ -59,6 +59,15 @@ def test_saes_are_listed_by_name(client: TestClient) -> None:
     assert [sae["name"] for sae in get(client, "/api/saes")] == ["demo:relu", "demo:topk"]
 
 
+def test_former_addresses_of_the_api_lead_to_todays(client: TestClient) -> None:
+    for former, today in (
+        ("/dictionaries", "/api/saes"),
+        ("/dictionaries/demo:topk/features?sort=maximum&limit=3",
+         "/api/saes/demo:topk/features?sort=maximum&limit=3"),
+    ):  # fmt: skip
+        assert get(client, former) == get(client, today)
+
+
 def test_an_sae_counts_its_features_by_density(client: TestClient) -> None:
     sae = get(client, "/api/saes/demo:topk")
     assert sae["density_classes"] == {
