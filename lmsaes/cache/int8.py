@@ -1,4 +1,4 @@
-"""Eight bits a value: rows centerd and scaled per channel, then rounded with one scale per row.
+"""Eight bits a value: rows centered and scaled per channel, then rounded with one scale per row.
 
     value = round((x − mean) / deviation / scale)        x ≈ mean + deviation · scale · value
 

@@ -292,7 +292,7 @@ def test_processed_weights_are_transformer_lens_own(tmp_path):
         out=tmp_path / "c", tokens=200, weights="processed", dtype="float32",
     )  # fmt: skip
     rows = cache.activations("blocks.1.hook_resid_post", 0, cache.contexts)
-    # writing weights are centerd: every vector of the residual stream has mean zero
+    # writing weights are centered: every vector of the residual stream has mean zero
     assert rows.mean(-1).abs().max() < 1e-4
     assert cache.manifest.model.weights == "processed"
 
