@@ -6,6 +6,7 @@ wrapping isn't needed to run it, it is taken off again (forward.py).
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -87,8 +88,13 @@ class LanguageModel:
         )
         with boot_quietly(where):
             try:
+                # a copy: the bridge gives its tokenizer special tokens that the model's has not
                 bridge = TransformerBridge.boot_transformers(
-                    source, hf_model=model, tokenizer=tokenizer, device=where, dtype=torch_dtype
+                    source,
+                    hf_model=model,
+                    tokenizer=copy.deepcopy(tokenizer),
+                    device=where,
+                    dtype=torch_dtype,
                 )
                 if weights == "processed":
                     bridge.enable_compatibility_mode(disable_warnings=True)

@@ -28,6 +28,8 @@ _BUILDERS = {
     ".csv": "csv",
     ".arrow": "arrow",
 }
+# what stands beside data and is none, by the first part of its name
+_BESIDE_DATA = {"readme", "license", "licence", "dataset_info", "dataset_infos", "dataset_dict"}
 _COMPRESSED = {".gz", ".zst", ".xz", ".bz2"}
 # what reading a damaged or missing file or a failing network raises, decompressors included
 _UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, LZMAError, ZstdError)
@@ -62,8 +64,11 @@ def load_text(
 
     dataset: a local .txt, .jsonl, .json, .csv or .parquet file (also compressed), a glob or a
     folder of such files of one kind, a folder written by `save_to_disk`, or a Hugging Face name.
-    A .txt file is one document. shuffle: permutes the documents by `seed`; of files and streams,
-    the files and then always 10 000 documents at once.
+    A folder's hidden files, README, LICENSE and dataset descriptions are left out. A name that is
+    there is that file or folder, whatever signs it has. A .txt file is one document.
+
+    shuffle: permutes the documents by `seed`; of files and streams, the files and then always
+    10 000 documents at once.
 
     Raises DataError when there is no such dataset, split or column.
     """
@@ -183,7 +188,8 @@ def _for_each(value: Setting | Sequence[Setting], datasets: int, option: str) ->
 def _files(dataset: str) -> list[Path]:
     """The data files that a folder holds or a glob names, in order; none for other names."""
     if Path(dataset).is_dir():
-        found = sorted(p for p in Path(dataset).rglob("*") if p.is_file() and _builder(p))
+        folder = Path(dataset)
+        found = sorted(p for p in folder.rglob("*") if p.is_file() and _is_data(p, folder))
         if not found:
             raise DataError(
                 f"the folder '{dataset}' holds no dataset",
@@ -196,6 +202,14 @@ def _files(dataset: str) -> list[Path]:
     if not found:
         raise DataError(f"no file matches '{dataset}'")
     return found
+
+
+def _is_data(path: Path, folder: Path) -> bool:
+    """Whether a file in a folder of data is data: not hidden, nor a description."""
+    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+    return (
+        not hidden and path.name.split(".")[0].lower() not in _BESIDE_DATA and bool(_builder(path))
+    )
 
 
 def _builder(path: Path) -> str | None:
@@ -227,7 +241,8 @@ def _open_files(paths: list[Path]) -> Any:
     # streaming reads the files themselves, where a download would copy them into a cache first
     return load_dataset(
         builder,
-        data_files=[str(path.resolve()) for path in paths],
+        # escaped, because `datasets` takes names for globs
+        data_files=[glob.escape(str(path.resolve())) for path in paths],
         split="train",
         streaming=True,
         **options,

@@ -1,5 +1,7 @@
 """Stage one against TransformerLens' own `run_with_cache`, and its ways of going on."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from lmsaes.cache.shards import shard_record_file
 from lmsaes.cache_tools.inspect import describe
 from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
-from lmsaes.demo import HELDOUT, TEXT
+from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
+from lmsaes.model import load_tokenizer
+from lmsaes.text.datasets import load_text
 from tests.support.small_capture import SMALL
 
 HOOKS = ["blocks.0.hook_resid_post", "blocks.1.mlp.hook_post"]
@@ -56,7 +60,6 @@ def test_both_formats_hold_the_same(caches):
 
 def test_tokens_are_the_documents_in_order(caches, language_model):
     import gzip
-    import json
 
     tokens = caches["safetensors"].tokens(0, 4)
     assert (tokens[:, 0] == 0).all()
@@ -64,6 +67,26 @@ def test_tokens_are_the_documents_in_order(caches, language_model):
         first = json.loads(file.readline())["text"]
     text = language_model.tokenizer.decode(tokens[:, 1:].reshape(-1))
     assert first.startswith(text[:200])
+
+
+@pytest.mark.parametrize("special", [{"eos_token": "<|endoftext|>"}, {}])
+def test_no_special_token_is_made_up(tmp_path, special):
+    """The bridge gives its tokenizer those that it has not; contexts begin with text."""
+    model, out = shutil.copytree(MODEL, tmp_path / "model"), tmp_path / "c"
+    (model / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **special})
+    )
+    arguments = {**COMMON, "model": str(model), "out": out, "tokens": 320, "hooks": HOOKS[:1]}
+    with pytest.raises(ConfigError, match="no beginning-of-text token"):
+        cache_activations(**arguments, bos=True)
+    cache = cache_activations(**arguments)
+    text = cache.manifest.text
+    assert (text.bos, text.bos_id, text.separator_id) == (False, None, 0 if special else None)
+    assert text.special_ids == ((0,) if special else ())
+    first = next(load_text(str(HELDOUT)).documents(0))
+    assert isinstance(first, str)
+    tokens = cache.tokens(0, 2).reshape(-1)
+    assert first.startswith(load_tokenizer(str(MODEL)).decode(tokens)[:100])
 
 
 def test_a_finished_cache_is_left_as_it_is(caches):
@@ -192,7 +215,6 @@ def test_text_that_ends_early_is_kept_and_told(tmp_path, caplog, language_model,
 
 def test_which_document_a_token_is_of_is_kept(caches, language_model):
     import gzip
-    import json
 
     cache = caches["safetensors"]
     tokens = cache.tokens(0, cache.contexts)[:, 1:].reshape(-1)

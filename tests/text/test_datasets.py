@@ -87,6 +87,36 @@ def test_a_text_file_is_one_document(tmp_path):
     assert list(load_text(str(tmp_path)).documents(1)) == ["b.txt\n\nsecond paragraph"]
 
 
+@pytest.mark.parametrize("name", ["files [v1]", "what?", "a*b", "[!x]", "ünï 日本"])
+@pytest.mark.parametrize("kind", ["jsonl", "txt", "folder"])
+def test_a_name_that_is_there_is_no_glob(tmp_path, name, kind):
+    (tmp_path / "ab").mkdir()
+    (tmp_path / "files v").write_text("what a glob would find")
+    path = tmp_path / name / f"{name}.{kind}"
+    path.parent.mkdir()
+    match kind:
+        case "txt":
+            path.write_text("one")
+        case _:
+            path.with_suffix(".jsonl").write_text('{"text": "one"}\n')
+    found = load_text(str(path.parent if kind == "folder" else path))
+    assert list(found.documents(0)) == ["one"]
+
+
+def test_what_stands_beside_data_is_not_read(tmp_path):
+    beside = [
+        ".ipynb_checkpoints/a.jsonl", ".hidden.jsonl", "README.jsonl", "license.json",
+        "sub/.cache/b.jsonl", "dataset_infos.json", "sub/dataset_info.json",
+    ]  # fmt: skip
+    for name in ["a.jsonl", "sub/c.jsonl", *beside]:
+        path = tmp_path / ".data" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"text": name}) + "\n")
+    assert list(load_text(str(tmp_path / ".data")).documents(0)) == ["a.jsonl", "sub/c.jsonl"]
+    hidden = str(tmp_path / ".data" / ".hidden.jsonl")
+    assert list(load_text(hidden).documents(0)) == [".hidden.jsonl"]
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "folder"])
 def test_changed_files_have_another_fingerprint(tmp_path, kind):
     name = write(tmp_path, kind)
