@@ -200,9 +200,8 @@ def read_manifest(folder: Location) -> Manifest:
             f"{FORMAT_VERSION}",
             "use the lmsaes that wrote it, or a newer one",
         )
-    contexts = None
+    contexts = found.pop("contexts", None)
     if version == 1:
-        contexts = found.pop("contexts", None)
         found["shards"] = from_format_1(found.get("shards"))
     if version == FORMAT_VERSION and "shards" in found:
         raise CacheError(f"{path} is not a valid manifest: shards: a list is of format 1 alone")
@@ -215,9 +214,11 @@ def read_manifest(folder: Location) -> Manifest:
     if version == FORMAT_VERSION:
         manifest.shards = _readable_shards(folder, manifest)
     _check_shards(manifest, path)
-    if contexts is not None and contexts != manifest.contexts:
+    # of format 2, a damaged shard is told by what reads it, not here
+    expected = manifest.contexts if version == 1 else manifest.contexts_requested
+    if contexts not in (None, expected):
         raise CacheError(
-            f"{path} is not valid: its shards hold {manifest.contexts} contexts, it says {contexts}"
+            f"{path} is not valid: it should hold {expected} contexts, it says {contexts}"
         )
     return manifest
 
@@ -262,9 +263,14 @@ def _check_shards(manifest: Manifest, path: Location) -> None:
 def write_manifest(folder: Location, manifest: Manifest) -> None:
     """Replaces the manifest of `folder` in one step that survives a crash at any instant.
 
-    Shards are committed by files of their own (`shards.py`).
+    Shards are committed by files of their own (`shards.py`). A complete cache's manifest says how
+    many contexts there are, for other readers: ours count the shards.
     """
-    replace_file(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    fields = json.loads(manifest.model_dump_json())
+    if manifest.complete:
+        fields["contexts"] = manifest.contexts
+    content = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
+    replace_file(folder / MANIFEST, content.encode())
 
 
 _HOOK_NAME = re.compile(r"[A-Za-z0-9_.\-]+")

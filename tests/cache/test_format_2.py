@@ -56,6 +56,18 @@ def test_a_complete_cache_opens_by_its_list_alone(tmp_path):
     assert torch.equal(cache.activations("hook", 0, 30), made_up_rows(0, 30, 4, 3))
 
 
+def test_only_a_complete_cache_says_how_many_contexts_it_has(tmp_path):
+    path = tmp_path / "c/manifest.json"
+    CacheWriter(tmp_path / "c", made_up_manifest(30)).close()
+    assert "contexts" not in json.loads(path.read_text())
+    write_made_up_cache(tmp_path / "c", read_manifest(tmp_path / "c"))
+    found = json.loads(path.read_text())
+    assert found["contexts"] == 30
+    path.write_text(json.dumps(found | {"contexts": 29}))
+    with pytest.raises(CacheError, match="should hold 30 contexts, it says 29"):
+        read_manifest(tmp_path / "c")
+
+
 def test_a_damaged_list_is_named_and_the_records_serve(tmp_path):
     made_up_cache(tmp_path / "c", 30)
     sound = data_files(tmp_path / "c")
