@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.top_contexts import FeatureStatistics
@@ -84,12 +85,7 @@ def analyze(
         if job not in todo:
             _log.info("analyze: %s is in the database already: nothing to do", job.name)
     if todo:
-        lm = LanguageModel.load(
-            config.model or cache.manifest.model.name,
-            "cpu",
-            dtype=cache.manifest.model.dtype,
-            revision=None if config.model else cache.manifest.model.revision,
-        )
+        lm = load_cache_model(cache, config.model)
         _announce(todo, cache, database, where)
         with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
             _read_cache(todo, cache, where, bar)
@@ -296,9 +292,11 @@ def _store(
     bar: ProgressReporter,
 ) -> None:
     """Writes contexts, features and samples, and last the record that makes them visible."""
-    vocabulary = cache.manifest.text.tokenizer_hash
     unembedding = lm.unembedding()
-    database.put_vocabulary(vocabulary, token_strings(lm.tokenizer, unembedding.shape[1]))
+    strings = token_strings(lm.tokenizer, unembedding.shape[1])
+    # by its own content: another rendering of the same tokenizer is another vocabulary
+    vocabulary = hashlib.sha256(json.dumps(strings).encode()).hexdigest()[:16]
+    database.put_vocabulary(vocabulary, strings)
     shown = torch.cat([job.statistics.stored_contexts() for job in jobs]).unique().tolist()
     bar.next_phase(len(shown))
     for ids in _runs(shown):

@@ -132,7 +132,7 @@ class Database:
     # What an analysis writes
 
     def put_vocabulary(self, key: str, tokens: Sequence[str]) -> None:
-        """Display strings by token id, under a key that stands for the tokenizer (its hash)."""
+        """Display strings by token id, under a key that stands for them (their hash)."""
         check_id(key)
         starts = range(0, max(len(tokens), 1), _TOKENS_PER_DOCUMENT)
         documents = (

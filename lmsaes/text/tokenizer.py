@@ -40,14 +40,17 @@ def token_strings(tokenizer: Any, size: int) -> list[str]:
     # Decoded alone, many tokenizers drop a leading space: decode after an anchor and cut it off.
     anchor = tokenizer.encode("a", add_special_tokens=False)
     prefix = tokenizer.decode(anchor)
-    known = min(size, len(tokenizer))
+    # not its length: ids may have gaps
+    known = min(size, 1 + max(tokenizer.get_vocab().values(), default=-1))
     texts = tokenizer.batch_decode(
         [[*anchor, i] for i in range(known)], clean_up_tokenization_spaces=False
     )
     strings = [text.removeprefix(prefix) for text in texts]
     names = tokenizer.convert_ids_to_tokens(list(range(known)))
     for index, text in enumerate(strings):
-        if "�" in text:
+        if names[index] is None:  # an id that the tokenizer leaves out
+            strings[index] = f"[{index}]"
+        elif "�" in text:
             strings[index] = _byte_escapes(names[index])
     return strings + [f"[{index}]" for index in range(known, size)]
 

@@ -8,6 +8,8 @@ import sys
 
 import pytest
 import torch
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from lmsaes.demo import MODEL
 from lmsaes.errors import ConfigError, ModelError
@@ -116,6 +118,21 @@ def test_token_strings_join_to_the_text(language_model):
     assert [c for c in text if c.isascii()] == list(ascii_only)
     assert strings[tokenizer.encode(" the", add_special_tokens=False)[0]] == " the"
     assert strings[4099] == "[4099]"
+
+
+def test_a_tokenizer_whose_ids_have_gaps_shows_each_ids_own_string(language_model):
+    content = json.loads(language_model.tokenizer.backend_tokenizer.to_str())
+    vocabulary = content["model"]["vocab"]
+    gap, last = 4000, max(vocabulary.values())
+    for name, index in vocabulary.items():
+        vocabulary[name] = index + 20 * (index >= gap)
+    gapped = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(content)))
+    expected = token_strings(language_model.tokenizer, last + 1)
+    found = token_strings(gapped, last + 41)
+    assert found[:gap] == expected[:gap]
+    assert found[gap : gap + 20] == [f"[{i}]" for i in range(gap, gap + 20)]
+    assert found[gap + 20 : last + 21] == expected[gap:]
+    assert found[last + 21 :] == [f"[{i}]" for i in range(last + 21, last + 41)]
 
 
 def test_tokenizer_facts(language_model):
