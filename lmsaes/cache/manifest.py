@@ -268,7 +268,7 @@ def write_manifest(folder: Location, manifest: Manifest) -> None:
     """
     fields = json.loads(manifest.model_dump_json())
     if manifest.complete:
-        fields["contexts"] = manifest.contexts
+        fields["contexts"] = manifest.contexts_requested  # all of them
     content = json.dumps(fields, indent=1, ensure_ascii=False, allow_nan=False)
     replace_file(folder / MANIFEST, content.encode())
 

@@ -64,8 +64,9 @@ def load_text(
 
     dataset: a local .txt, .jsonl, .json, .csv or .parquet file (also compressed), a glob or a
     folder of such files of one kind, a folder written by `save_to_disk`, or a Hugging Face name.
-    A folder's hidden files, README, LICENSE and dataset descriptions are left out. A name that is
-    there is that file or folder, whatever signs it has. A .txt file is one document.
+    Of a folder whose files' names tell their splits (`test-00000.jsonl`) those of `split` are read;
+    hidden files, README, LICENSE and dataset descriptions are left out. A name that is there is
+    that file or folder, whatever signs it has. A .txt file is one document.
 
     shuffle: permutes the documents by `seed`; of files and streams, the files and then always
     10 000 documents at once.
@@ -77,10 +78,11 @@ def load_text(
     path = Path(dataset)
     try:
         if path.is_file():
+            _check_whole(dataset, split)
             data, fingerprint = _open_files([path]), _file_fingerprint(path)
         elif path.is_dir() and _is_saved(path):
             data, fingerprint = _open_saved(path, split)
-        elif files := _files(dataset):
+        elif files := _files(dataset, split):
             data, fingerprint = _open_files(files), _files_fingerprint(files)
         else:
             data, fingerprint = _open_hub(dataset, config, split, revision, streaming)
@@ -185,8 +187,8 @@ def _for_each(value: Setting | Sequence[Setting], datasets: int, option: str) ->
     return values
 
 
-def _files(dataset: str) -> list[Path]:
-    """The data files that a folder holds or a glob names, in order; none for other names."""
+def _files(dataset: str, split: str) -> list[Path]:
+    """A folder's data files of a split, or those a glob names, in order; none for other names."""
     if Path(dataset).is_dir():
         folder = Path(dataset)
         found = sorted(p for p in folder.rglob("*") if p.is_file() and _is_data(p, folder))
@@ -195,13 +197,43 @@ def _files(dataset: str) -> list[Path]:
                 f"the folder '{dataset}' holds no dataset",
                 "give a folder of save_to_disk, or one of " + ", ".join(_BUILDERS) + " files",
             )
-        return found
+        return _of_split(found, folder, split)
     if not any(mark in dataset for mark in "*?["):
         return []
     found = sorted(Path(p) for p in glob.glob(dataset, recursive=True) if Path(p).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
     if not found:
         raise DataError(f"no file matches '{dataset}'")
+    _check_whole(dataset, split)
     return found
+
+
+def _check_whole(dataset: str, split: str) -> None:
+    if split != "train":
+        raise DataError(
+            f"'{dataset}' names files, which have no split '{split}'",
+            "name that split's own files and leave out --split",
+        )
+
+
+def _of_split(files: list[Path], folder: Path, split: str) -> list[Path]:
+    """Those files of a folder whose names `datasets` takes for `split`; all, if none names one."""
+    from datasets.data_files import DataFilesList, get_data_patterns
+
+    base = glob.escape(str(folder.resolve()))
+    splits: dict[str, list[Path]] = {}
+    for name, patterns in get_data_patterns(base).items():
+        named = {Path(path) for path in DataFilesList.from_patterns(patterns, base_path=base)}
+        splits[str(name)] = [path for path in files if path.resolve() in named]
+    if untold := [path for path in files if not any(path in found for found in splits.values())]:
+        raise DataError(
+            f"names in the folder '{folder}' tell of the splits {', '.join(splits)}, but not that "
+            f"of '{untold[0].name}'",
+            "name the wanted files by a glob",
+        )
+    if not splits.get(split):
+        has = ", ".join(name for name, found in splits.items() if found)
+        raise DataError(f"the folder '{folder}' has no split '{split}'", f"it has: {has}")
+    return splits[split]
 
 
 def _is_data(path: Path, folder: Path) -> bool:

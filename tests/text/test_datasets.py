@@ -117,6 +117,31 @@ def test_what_stands_beside_data_is_not_read(tmp_path):
     assert list(load_text(hidden).documents(0)) == [".hidden.jsonl"]
 
 
+@pytest.mark.parametrize("layout", ["{}-00000-of-00001.jsonl", "data/{}.jsonl", "{}/part.jsonl"])
+def test_a_folder_whose_names_tell_splits_gives_the_one_asked_for(tmp_path, layout):
+    folder = tmp_path / "a [folder]"
+    for split in ("train", "test"):
+        path = folder / layout.format(split)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"text": split}) + "\n")
+    for split in ("train", "test"):
+        assert list(load_text(str(folder), split).documents(0)) == [split]
+    with pytest.raises(DataError, match="no split 'validation'") as error:
+        load_text(str(folder), "validation")
+    assert error.value.hint == "it has: train, test"
+    (folder / "other.jsonl").write_text('{"text": "other"}\n')
+    with pytest.raises(
+        DataError, match=r"of the splits train, test, but not that of 'other\.jsonl'"
+    ):
+        load_text(str(folder), "train")
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "glob", "folder"])
+def test_a_split_that_no_name_tells_is_refused(tmp_path, kind):
+    with pytest.raises(DataError, match="no split 'test'"):
+        load_text(write(tmp_path, kind), "test")
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "folder"])
 def test_changed_files_have_another_fingerprint(tmp_path, kind):
     name = write(tmp_path, kind)
