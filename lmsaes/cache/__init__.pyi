@@ -52,7 +52,7 @@ from .shards import (
     read_shards,
     shard_record_file,
 )
-from .statistics import HookMoments
+from .statistics import HookMoments, finite_rows
 from .writer import CacheWriter
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "data_files",
     "extended_manifest",
     "file_sizes",
+    "finite_rows",
     "free_space",
     "hook_specs",
     "inside",

@@ -256,6 +256,14 @@ def _moments(parts: list[np.ndarray]) -> HookMoments:
     )
 
 
+def finite_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Which of `rows` [..., d_model] count in a hook's statistics, bool [...].
+
+    Those whose values are finite, and the sum of their squares too in float32.
+    """
+    return torch.linalg.vector_norm(rows.float(), dim=-1).isfinite()
+
+
 def finite_moments(
     stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> HookMoments:

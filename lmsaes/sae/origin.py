@@ -24,6 +24,11 @@ class Provenance(BaseModel, extra="forbid"):
     model: str
     dataset: str
     context_size: int
+    cache_rows: int | None = (
+        None  # that the cache held; fewer than asked for while it is incomplete
+    )
+    rows: int | None = None  # of these, the ones that the run drew from
+    rows_not_finite: int | None = None  # and those left out because they are not finite
     tokens: int
     steps: int
     batch_size: int

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, SAEConfig
 from lmsaes.training.normalization import Normalization
@@ -21,7 +21,7 @@ _WEISZFELD_STEPS = 64
 
 
 def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool) -> Tensor:
-    """Rows of the hooks side by side, float32 [n, d], the same on every call.
+    """Rows of the hooks side by side that are finite, float32 [n, d], the same on every call.
 
     Raises ConfigError where the cache has no row to give.
     """
@@ -36,8 +36,10 @@ def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool
     parts: list[Tensor] = []
     for start in starts:
         rows = torch.cat([cache.activations(h, start, start + length) for h in hooks], -1)
-        valid = cache.valid_positions(cache.tokens(start, start + length))
-        parts.append(rows[valid].float() if drop_special else rows.flatten(0, 1).float())
+        kept = finite_rows(rows)
+        if drop_special:
+            kept &= cache.valid_positions(cache.tokens(start, start + length))
+        parts.append(rows[kept].float())
     sample = torch.cat(parts)
     if sample.shape[0] == 0:
         raise ConfigError("the cache has no valid rows", "cache longer contexts")

@@ -118,6 +118,7 @@ def train(
             drop_special=config.drop_special,
             skip_positions=config.skip_positions,
             max_norm=config.max_norm,
+            drop_not_finite=True,
             pool_rows=None if begun is None else begun.pool_rows,
         )
         with closing(loader):
@@ -330,6 +331,9 @@ class _Run:
                 model=self.cache.manifest.model.name,
                 dataset=self.cache.manifest.text.dataset,
                 context_size=self.cache.context_size,
+                cache_rows=self.cache.rows,
+                rows=self.loader.rows,
+                rows_not_finite=self.loader.rows_not_finite,
                 tokens=self.tokens,
                 steps=self.steps,
                 batch_size=self.settings.batch_size,
@@ -361,6 +365,19 @@ class _Run:
             format_count(rows),
             self.device,
         )
+        if left_out := self.loader.rows_not_finite:
+            _log.warning(
+                "left out: %d rows that are not finite, of %s",
+                left_out,
+                format_count(rows + left_out),
+            )
+        if not self.cache.manifest.complete:
+            _log.warning(
+                "this cache is incomplete: %d of %d tokens are there, and the run trains on these;"
+                " `lmsaes cache` again goes on with it",
+                self.cache.rows,
+                self.cache.manifest.contexts_requested * self.cache.context_size,
+            )
         for trainer in self.trainers:
             parameters = sum(p.numel() for p in trainer.sae.parameters())
             _log.info(
