@@ -52,7 +52,7 @@ from .shards import (
     read_shards,
     shard_record_file,
 )
-from .statistics import HookMoments, finite_rows
+from .statistics import HookMoments, finite_rows, within_float32
 from .writer import CacheWriter
 
 __all__ = [
@@ -109,6 +109,7 @@ __all__ = [
     "shard_moments",
     "shard_record_file",
     "valid_positions",
+    "within_float32",
     "write_channels",
     "write_manifest",
 ]

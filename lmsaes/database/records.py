@@ -61,7 +61,7 @@ class SampleRecord:
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Name  # `run:sae`, unique in the database
     analysis: Id
@@ -80,9 +80,9 @@ class SAERecord(BaseModel):
         validation_alias=AliasChoices("tokens_analyzed", "tokens_analysed")  # as it once was called
     )
     tokens_trained: int
-    l0: float  # mean number of active features per token
-    fvu: float  # fraction of the activations' variance that is left unexplained
-    dead_fraction: float
+    l0: float | None  # mean number of active features per token; None: not measured, as for others
+    fvu: float | None  # fraction of the activations' variance that is left unexplained
+    dead_fraction: float | None
     ce_recovered: float | None = None
     config: dict[str, Any]
     run: str

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmsaes.cache import ActivationCache, Block
+from lmsaes.cache import ActivationCache, Block, within_float32
 from lmsaes.errors import ConfigError
 from lmsaes.parallel import map_ahead
 
@@ -105,7 +105,7 @@ def _masks(
             rows = cache.activations(hook, block.first, block.first + block.contexts)
             norms = torch.linalg.vector_norm(rows.float(), dim=-1)
             if block.shard in checked:
-                finite &= norms.isfinite()
+                finite &= within_float32(norms)
             if limit is not None:
                 mask &= (norms <= limit) | ~finite
         left_out = int((mask & ~finite).count_nonzero())

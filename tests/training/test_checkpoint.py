@@ -23,9 +23,9 @@ def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path):
     save_checkpoint(tmp_path, 1000, TENSORS, STATE)
     found = load_checkpoint(tmp_path)
     assert found is not None
-    step, tensors, state = found
-    assert (step, state) == (1000, STATE)
-    torch.testing.assert_close(tensors, TENSORS, rtol=0, atol=0)
+    assert (found.step, found.state) == (1000, STATE)
+    torch.testing.assert_close(found.tensors, TENSORS, rtol=0, atol=0)
+    assert found.of("topk").keys() == {"weights.W_enc", "done"}
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-00001000"]
 
 
@@ -66,9 +66,9 @@ for number in range(100):
     folder = Path(sys.argv[1]) / str(number)
     save_checkpoint(folder, 1, {"a": torch.ones(2)}, {})
     died = cut_off(lambda: save_checkpoint(folder, 2, {"a": 2 * torch.ones(2)}, {}), number)
-    step, tensors, _ = load_checkpoint(folder)
-    assert float(tensors["a"][0]) == step
-    print(step)
+    found = load_checkpoint(folder)
+    assert float(found.tensors["a"][0]) == found.step
+    print(found.step)
     if not died:
         break
 """
