@@ -2,6 +2,8 @@
 
 import inspect
 import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from lmsaes.analysis import AnalyzeConfig, analyze
 from lmsaes.capture import CaptureConfig, cache_activations
 from lmsaes.cli.analyze import _say_where
-from lmsaes.cli.app import quiet_libraries
+from lmsaes.cli.app import settle_process
 from lmsaes.cli.messages import say_next
 from lmsaes.training import TrainConfig, train
 
@@ -18,10 +20,43 @@ from lmsaes.training import TrainConfig, train
 def test_other_libraries_are_quiet_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(os, "environ", {"TRANSFORMERS_VERBOSITY": "info"})
     with warnings.catch_warnings():
-        quiet_libraries()
+        settle_process()
     assert os.environ["TRANSFORMERS_VERBOSITY"] == "info"
     assert os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] == "1"
     assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
+
+
+_SAY_HOW_THREADS_WAIT = """
+import os, sys
+class WhenTorchIsImported:
+    def find_spec(self, name, path=None, target=None):
+        if name == "torch":
+            sys.exit(f"waits {os.environ.get('OMP_WAIT_POLICY')}")
+sys.meta_path.insert(0, WhenTorchIsImported())
+from lmsaes.cli.app import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "seen"),
+    [
+        ({}, "PASSIVE"),
+        ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE"),
+        ({"GOMP_SPINCOUNT": "1000"}, "None"),
+    ],
+)
+def test_idle_threads_sleep_unless_the_user_says_how_they_wait(chosen: dict[str, str], seen: str):
+    """Two runs on one machine; torch's threads look at the environment when it is loaded."""
+    own = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
+    done = subprocess.run(
+        [sys.executable, "-c", _SAY_HOW_THREADS_WAIT, "tools", "sample", "nowhere"],
+        env={name: value for name, value in os.environ.items() if name not in own} | chosen,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr.strip() == f"waits {seen}"
 
 
 @pytest.mark.parametrize(
