@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lmsaes.addresses import shown_text
 from lmsaes.errors import LmsaesError
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
@@ -59,9 +60,9 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _tell(message: str, hint: str | None) -> None:
-    typer.echo("error: " + " ".join(message.split()), err=True)
+    typer.echo("error: " + " ".join(shown_text(message).split()), err=True)
     if hint:
-        typer.echo("       " + " ".join(hint.split()), err=True)
+        typer.echo("       " + " ".join(shown_text(hint).split()), err=True)
 
 
 def say_next(done: str, *words: str, **environment: str) -> None:
