@@ -186,5 +186,5 @@ def _weights(
 
 
 def _rounded(activations: np.ndarray) -> list[float]:
-    """Four decimals are more than float16 holds."""
-    return activations.astype(np.float64).round(4).tolist()
+    """Six digits are more than float16 holds."""
+    return [float(f"{value:.6g}") for value in activations.tolist()]

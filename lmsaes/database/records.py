@@ -6,11 +6,13 @@ Arrays are little-endian bytes beside their dtype and shape; `docs/database.md` 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
 from pydantic import (
+    AfterValidator,
     AliasChoices,
     BaseModel,
     ConfigDict,
@@ -28,6 +30,14 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}"
 _ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 Name = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
 Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
+"""A number, or None where nothing was measured: NaN and infinity don't enter the database."""
 
 Document = dict[str, Any]
 
@@ -55,13 +65,13 @@ class SampleRecord:
     group: str  # "top"
     contexts: np.ndarray  # int64 [n], context ids in the cache
     positions: np.ndarray  # int32 [n], where in its context the activation is largest
-    activations: np.ndarray  # float16 [n, context_size], token by token
+    activations: np.ndarray  # float32 [n, context_size], token by token
 
 
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name  # `run:sae`, unique in the database
     analysis: Id
@@ -80,10 +90,10 @@ class SAERecord(BaseModel):
         validation_alias=AliasChoices("tokens_analyzed", "tokens_analysed")  # as it once was called
     )
     tokens_trained: int
-    l0: float | None  # mean number of active features per token; None: not measured, as for others
-    fvu: float | None  # fraction of the activations' variance that is left unexplained
-    dead_fraction: float | None
-    ce_recovered: float | None = None
+    l0: Measured  # mean number of active features per token
+    fvu: Measured  # fraction of the activations' variance that is left unexplained
+    dead_fraction: Measured
+    ce_recovered: Measured = None
     config: dict[str, Any]
     run: str
     created: str  # ISO 8601
@@ -129,7 +139,11 @@ def unpack(document: Document) -> np.ndarray:
 
 
 def feature_document(record: FeatureRecord) -> Document:
-    """The document of a feature, under its index."""
+    """The document of a feature, under its index. Raises DatabaseError for NaN and infinity."""
+    numbers = (record.density, record.maximum, record.mean, record.histogram_max)
+    weights = [weight for _, weight in (*record.promotes, *record.suppresses)]
+    if not all(map(isfinite, (*numbers, *weights))):
+        raise DatabaseError(f"feature {record.index} has numbers that are not finite")
     return {
         "_id": int(record.index),
         "firings": int(record.firings),
@@ -171,8 +185,18 @@ def _unpack_weights(document: Document) -> list[tuple[int, float]]:
 
 
 def sample_document(record: SampleRecord) -> Document:
-    """The document of a feature's contexts, under `index/group`."""
-    activations = pack(record.activations.astype("<f2"))
+    """The document of a feature's contexts, under `index/group`.
+
+    Raises DatabaseError for activations that are not finite.
+    """
+    values = np.asarray(record.activations, dtype=np.float32)
+    largest = float(np.abs(values).max(initial=0.0))
+    if not isfinite(largest):
+        raise DatabaseError(f"feature {record.index} has activations that are not finite")
+    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
+    # end, and what is a billion times smaller still has all of float16's digits.
+    scale = 2.0 ** (np.frexp(largest)[1] - 15) if largest else 1.0
+    activations = pack((values / np.float32(scale)).astype("<f2"))
     # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
     # A feature that never fired has none, and zstd has no frame for nothing.
     activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
@@ -180,7 +204,7 @@ def sample_document(record: SampleRecord) -> Document:
         "_id": f"{int(record.index)}/{record.group}",
         "contexts": pack(record.contexts.astype("<i8")),
         "positions": pack(record.positions.astype("<i4")),
-        "activations": {**activations, "codec": "zstd"},
+        "activations": {**activations, "codec": "zstd", "scale": scale},
     }
 
 
@@ -189,12 +213,13 @@ def sample_record(document: Document) -> SampleRecord:
     index, _, group = document["_id"].partition("/")
     activations = document["activations"]
     data = _zstd.decode(activations["data"]) if activations["data"] else b""
+    values = unpack({**activations, "data": data}).astype(np.float32)
     return SampleRecord(
         index=int(index),
         group=group,
         contexts=unpack(document["contexts"]),
         positions=unpack(document["positions"]),
-        activations=unpack({**activations, "data": data}),
+        activations=values * np.float32(activations.get("scale", 1.0)),
     )
 
 
