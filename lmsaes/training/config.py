@@ -96,6 +96,7 @@ class TrainConfig(StageConfig, frozen=True):
             "Seed of the order of rows, and of an SAE's weights where its table gives none.",
             _RUN,
             ge=0,
+            lt=2**63,
         ),
     ] = 0
     seeds: Annotated[
@@ -105,6 +106,7 @@ class TrainConfig(StageConfig, frozen=True):
             " seed, seed + 1, ….",
             _RUN,
             gt=0,
+            le=1000,
         ),
     ] = 1
     device: Annotated[
@@ -154,6 +156,8 @@ class TrainConfig(StageConfig, frozen=True):
 
     @model_validator(mode="after")
     def _a_folder_each(self) -> "TrainConfig":
+        if any(config.seed >= 2**63 for config in self.saes):
+            raise ConfigError("seed + seeds is too large: seeds go up to 2^63 - 1", "lower --seed")
         names = [config.name for config in self.saes]
         for name in names:
             if names.count(name) > 1:
