@@ -330,6 +330,8 @@ class _Run:
                 model=self.cache.manifest.model.name,
                 dataset=self.cache.manifest.text.dataset,
                 context_size=self.cache.context_size,
+                prepend_bos=self.cache.manifest.text.bos,
+                weights=self.cache.manifest.model.weights,
                 tokens=self.tokens,
                 steps=self.steps,
                 batch_size=self.settings.batch_size,
