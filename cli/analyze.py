@@ -52,9 +52,9 @@ def _print_records(records: "list[SAERecord]") -> None:
         table.add_row(
             record.name,
             str(stop - start),
-            f"{record.fvu:.3f}",
-            f"{record.l0:.1f}",
-            f"{100 * record.dead_fraction:.1f} %",
+            "–" if record.fvu is None else f"{record.fvu:.3f}",
+            "–" if record.l0 is None else f"{record.l0:.1f}",
+            "–" if record.dead_fraction is None else f"{100 * record.dead_fraction:.1f} %",
         )
     Console().print(table)
 

@@ -79,10 +79,10 @@ class SAERecord(BaseModel):
     tokens_analyzed: int = Field(
         validation_alias=AliasChoices("tokens_analyzed", "tokens_analysed")  # as it once was called
     )
-    tokens_trained: int
-    l0: float  # mean number of active features per token
-    fvu: float  # fraction of the activations' variance that is left unexplained
-    dead_fraction: float
+    tokens_trained: int | None  # None where it isn't known: of imported SAEs
+    l0: float | None  # mean number of active features per token
+    fvu: float | None  # fraction of the activations' variance that is left unexplained
+    dead_fraction: float | None
     ce_recovered: float | None = None
     config: dict[str, Any]
     run: str

@@ -171,6 +171,17 @@ def _saelens_legacy() -> None:
         expect(folder, x, sae.encode(x), sae(x))
 
 
+def for_the_bundled_model() -> None:
+    """As wide as lmsaes' bundled model, saved by SAELens' own trainer class."""
+    from sae_lens.saes.sae import SAEMetadata
+    from sae_lens.saes.topk_sae import TopKTrainingSAE, TopKTrainingSAEConfig
+
+    metadata = SAEMetadata(**METADATA | {"model_name": "lmsaes-demo", "context_size": 32})
+    torch.manual_seed(0)  # its own initialization
+    sae = TopKTrainingSAE(TopKTrainingSAEConfig(k=4, d_in=256, d_sae=48, metadata=metadata))
+    sae.save_inference_model(HERE / "saelens" / "for-the-bundled-model")
+
+
 # ── formats that SAELens and circuit-tracer read ─────────────────────────────────────────────────
 
 GEMMA = "google/gemma-scope-2b-pt-res/layer_1/width_16k/average_l0_71"
@@ -436,5 +447,6 @@ if __name__ == "__main__":
     dictionary_learning()
     sparsify()
     circuit_tracer()
+    for_the_bundled_model()
     if len(sys.argv) > 1:
         openai(sys.argv[1])
