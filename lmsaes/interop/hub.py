@@ -40,10 +40,11 @@ class HubSource:
         from huggingface_hub import HfApi
 
         self.repo, self.folder, self.file = repo, folder, None
+        self._asked = revision
         self._api: Any = HfApi()
         self._used: dict[str, Path] = {}
         self.where = f"hf://{repo}/{folder}".rstrip("/")
-        self.revision: str | None = self._ask("info", revision)
+        self.revision: str | None = self._list_repository()
         self._names = self._listed(folder)
         if self._names is None:  # a file of the folder above
             path = PurePosixPath(folder)
@@ -77,28 +78,33 @@ class HubSource:
         inside = [path[len(start) :] for path in self._files if path.startswith(start)]
         return sorted(name for name in inside if name.count("/") < 2) or None
 
-    def _ask(self, what: str, revision: str | None) -> str | None:
-        """The repository's files, and the commit that the revision means."""
+    def _list_repository(self) -> str | None:
+        """The repository's files; returns the commit that the revision means."""
         from huggingface_hub import constants
 
         if constants.HF_HUB_OFFLINE:
-            return self._from_cache(revision)
-        found = self._try(lambda: self._api.model_info(self.repo, revision=revision))
+            kept = self._try(
+                lambda: self._api.snapshot_download(
+                    self.repo, revision=self._asked, local_files_only=True
+                )
+            )
+            root = Path(kept)
+            self._files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
+            return root.name
+        found = self._try(lambda: self._api.model_info(self.repo, revision=self._asked))
         self._files: list[str] = [each.rfilename for each in found.siblings or ()]
         return found.sha
 
-    def _from_cache(self, revision: str | None) -> str | None:
-        folder = self._try(
-            lambda: self._api.snapshot_download(self.repo, revision=revision, local_files_only=True)
-        )
-        root = Path(folder)
-        self._files = [p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file()]
-        return root.name
-
     def _download(self, path: str) -> Path:
-        return Path(
-            self._try(lambda: self._api.hf_hub_download(self.repo, path, revision=self.revision))
+        # By the revision that was asked for, so that the client's cache knows it without a network.
+        found = Path(
+            self._try(lambda: self._api.hf_hub_download(self.repo, path, revision=self._asked))
         )
+        if self.revision is not None and self.revision not in found.parts:
+            raise SAEError(
+                f"hf://{self.repo} was changed while it was read", "run the same command again"
+            )
+        return found
 
     def _try(self, call: Any) -> Any:
         """What the hub answers. Raises SAEError, in one line, when it doesn't: its client has no
