@@ -114,9 +114,16 @@ class Tensors:
     def number(self, name: str) -> float:
         """The value of a tensor that holds one number."""
         tensor = self._found.pop(name)
-        if tensor.numel() != 1:
-            raise damaged(self.path, f"'{name}' is {list(tensor.shape)}, not one number")
+        if tensor.numel() != 1 or not bool(tensor.isfinite().all()):
+            raise damaged(self.path, f"'{name}' is {list(tensor.shape)}, not one finite number")
         return float(tensor)
+
+    def exponential(self, name: str, size: int) -> Tensor:
+        """e to the power of a tensor [size]: of what was saved as a logarithm."""
+        found = self.take(name, size).exp()
+        if not bool(found.isfinite().all()):
+            raise self.refused(name, "it is too large for a logarithm")
+        return found
 
     def whole(self, name: str) -> list[int]:
         """The values of a tensor of whole numbers."""

@@ -121,7 +121,7 @@ def read_llamascopium(source: Source, config: ImportConfig) -> Iterator[Publishe
     threshold: Tensor | None = None
     for name in ("activation_function.log_jumprelu_threshold", "log_jumprelu_threshold"):
         if name in tensors:
-            threshold = tensors.take(name, features).exp()
+            threshold = tensors.exponential(name, features)
     s, s_out = _scales(source, config, cfg, tensors)
     tensors.finish()
     kind = cfg.act_fn.lower()

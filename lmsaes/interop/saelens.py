@@ -193,7 +193,7 @@ def _take(source: Source, cfg: _Config, tensors: Tensors) -> dict[str, Tensor]:
             )
     taken = {name: tensors.take(name, *shape) for name, shape in shapes.items()}
     if "log_threshold" in tensors:  # of old training checkpoints
-        taken["threshold"] = tensors.take("log_threshold", d_sae).exp()
+        taken["threshold"] = tensors.exponential("log_threshold", d_sae)
     tensors.leave("b_enc")  # of gated SAEs of 2024, which don't use it
     tensors.finish()
     return taken
