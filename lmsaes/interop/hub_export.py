@@ -50,7 +50,7 @@ def stage(folders: list[Path], out: Path, repo: str, license: str | None) -> Non
         try:
             saelens_export.check(sae, folder.name)
         except SAEError as error:
-            _log.warning("export: %s opens in lmsaes alone: %s", folder.name, error)
+            _log.warning("export: %s opens here, but not in SAELens: %s", folder.name, error)
         else:
             saelens_export.write(sae, out / folder.name, weights_digest(folder))
     (out / "README.md").write_text(model_card(repo, saes, out, license))

@@ -19,7 +19,7 @@ def read(source: Source, config: ImportConfig) -> Iterator[Published]:
     for name in _FACTS:
         if getattr(config, name) is not None:
             raise ConfigError(
-                f"{source.where} is an lmsaes folder and says its own --{name}",
+                f"{source.where} was saved by lmsaes: it says its own --{name}",
                 f"leave out --{name}",
             )
     folder = source.path("config.json").parent

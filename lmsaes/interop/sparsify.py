@@ -86,7 +86,6 @@ def read(source: Source, config: ImportConfig) -> Iterator[Published]:
         target=target,
         model=run.get("model") if isinstance(run.get("model"), str) else None,
         context_size=run.get("ctx_len") if isinstance(run.get("ctx_len"), int) else None,
-        prepend_bos=False,  # sparsify packs documents with end-of-text tokens between them
         weights="raw",
         dtype=tensors.dtype,
     )
