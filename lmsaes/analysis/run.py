@@ -24,6 +24,7 @@ from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
+from lmsaes.analysis.origin import check_made_alike, origin_of
 from lmsaes.analysis.top_contexts import FeatureStatistics
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.configuration import takes
@@ -40,7 +41,7 @@ from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, Metrics
+from lmsaes.sae import SAE
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -182,9 +183,7 @@ def _job(
 ) -> _Job:
     sae = SAE.load(folder, device)
     check_encoder(folder, sae)
-    origin = sae.provenance
-    if origin is None:
-        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    origin = origin_of(sae, folder)
     hooks, target = origin.hooks, origin.target
     used = (*hooks, *([target] if target else []))
     for hook in used:
@@ -200,12 +199,8 @@ def _job(
                 f"{there}",
                 "give the cache of the model it was trained on",
             )
-    here = cache.manifest.model.name
-    if origin.model != here and origin.cache_identity != cache.identity and not any_model:
-        raise SAEError(
-            f"{folder} was trained on {origin.model}, and {cache.path} is of {here}",
-            "give the cache of that model, or insist with --any-model",
-        )
+    if not any_model:
+        check_made_alike(origin, folder, cache)
     wanted = _range(features, sae.features)
     own = sae_hash(folder, sae)
     settings = {"top": top, "features": [wanted.start, wanted.stop], "logits": _LOGITS}
@@ -408,16 +403,12 @@ def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Sto
 
 def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) -> SAERecord:
     sae, origin = job.sae, job.sae.provenance
-    assert origin is not None
-    measured = origin.metrics
+    trained = origin.metrics if origin is not None else None
+    fvu, l0, dead = (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None,) * 3
     if job.whole:
-        sums = job.reconstruction
-        measured = Metrics(
-            fvu=check_fvu(job.folder, sums.fvu(_variance(job, cache))),
-            l0=sums.l0,
-            dead_fraction=never_fired_fraction(job.statistics.firings),
-            rows=sums.rows,
-        )
+        fvu = check_fvu(job.folder, job.reconstruction.fvu(_variance(job, cache)))
+        l0 = job.reconstruction.l0
+        dead = never_fired_fraction(job.statistics.firings)
     return SAERecord(
         name=job.name,
         analysis=draft.analysis,
@@ -435,11 +426,14 @@ def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) ->
         dataset=cache.manifest.text.dataset,
         context_size=cache.context_size,
         tokens_analyzed=job.reconstruction.rows,
-        tokens_trained=origin.tokens,
-        l0=measured.l0,
-        fvu=measured.fvu,
-        dead_fraction=measured.dead_fraction,
-        config=sae.config.model_dump(mode="json", exclude_none=True),
+        tokens_trained=None if origin is None else origin.tokens,
+        l0=l0,
+        fvu=fvu,
+        dead_fraction=dead,
+        # of an imported SAE what is known alone: the defaults are none of its settings
+        config=sae.config.model_dump(
+            mode="json", exclude_none=True, exclude_unset=sae.imported is not None
+        ),
         run=job.folder.parent.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vocabulary=vocabulary,

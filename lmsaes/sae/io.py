@@ -77,7 +77,8 @@ def save(sae: SAE, folder: Path) -> None:
         d_in=sae.d_in,
         d_out=sae.d_out,
         weights_sha256=digest,
-        config=sae.config.model_dump(exclude_none=True),
+        # of an SAE that wasn't trained here, what is known alone: defaults would be made up
+        config=sae.config.model_dump(exclude_none=True, exclude_unset=sae.imported is not None),
         provenance=sae.provenance,
         imported=sae.imported,
     )
