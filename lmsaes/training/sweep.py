@@ -235,6 +235,8 @@ class Sweep:
                 model=self.cache.manifest.model.name,
                 dataset=self.cache.manifest.text.dataset,
                 context_size=self.cache.context_size,
+                prepend_bos=self.cache.manifest.text.bos,
+                weights=self.cache.manifest.model.weights,
                 cache_rows=self.cache.rows,
                 rows=self.loader.rows,
                 rows_not_finite=self.loader.rows_not_finite,
