@@ -7,7 +7,7 @@ import typer
 
 from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
-from lmsaes.cli.messages import say_next
+from lmsaes.cli.messages import figure, say_next, share
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
 if TYPE_CHECKING:
@@ -53,9 +53,9 @@ def _print_records(records: "list[SAERecord]") -> None:
         table.add_row(
             record.name,
             str(stop - start),
-            f"{record.fvu:.3f}",
-            f"{record.l0:.1f}",
-            f"{100 * record.dead_fraction:.1f} %",
+            figure(record.fvu, ".3f"),
+            figure(record.l0, ".1f"),
+            share(record.dead_fraction),
         )
     Console().print(table)
 
