@@ -10,11 +10,12 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import shown_text
+from lmsaes.addresses import expand_home, shown_text
 from lmsaes.errors import LmsaesError
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
@@ -26,7 +27,7 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*, debug: bool, **arguments: Any) -> None:
         try:
-            function(**arguments)
+            function(**{name: _at_home(value) for name, value in arguments.items()})
         except LmsaesError as error:
             if debug:
                 raise
@@ -58,6 +59,11 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     run.__signature__ = signature.replace(parameters=[*named, flag])  # type: ignore[attr-defined]
     run.__annotations__ = {**function.__annotations__, "debug": _DebugOption}
     return run
+
+
+def _at_home(value: Any) -> Any:
+    """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
+    return Path(expand_home(str(value))) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:
