@@ -73,6 +73,20 @@ def _one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", plain)
 
 
+NONE = "–"
+"""What stands for a figure that was not measured."""
+
+
+def figure(value: float | None, form: str) -> str:
+    """A figure of a table, formatted as `.3f` says; a dash where it was not measured."""
+    return NONE if value is None else format(value, form)
+
+
+def share(value: float | None) -> str:
+    """A share as percent; a dash where it was not measured."""
+    return NONE if value is None else f"{100 * value:.1f} %"
+
+
 def say_next(done: str, *words: str, **environment: str) -> None:
     """A command's last line: what is done, and the command that goes on, ready to be pasted."""
     settings = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())

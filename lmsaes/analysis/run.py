@@ -405,10 +405,9 @@ def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) ->
     measured = origin.metrics
     if job.whole:
         sums = job.reconstruction
-        fvu, l0 = sums.fvu(_variance(job, cache)), sums.l0
         measured = Metrics(
-            fvu=origin.metrics.fvu if fvu is None else fvu,
-            l0=l0 or 0.0,
+            fvu=sums.fvu(_variance(job, cache)),
+            l0=sums.l0,
             dead_fraction=never_fired_fraction(job.statistics.firings),
             rows=sums.rows,
         )
