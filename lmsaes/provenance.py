@@ -34,6 +34,10 @@ Packing = Literal["packed", "truncate", "split"]
 longer one is cut off (`truncate`) or goes on in further contexts (`split`)."""
 
 
+SpecialTokens = Literal["text", "tokens"]
+"""What a special token's name in a text is: the text that it is spelled as, or that token."""
+
+
 class DatasetRecord(Record):
     """A dataset, and the share of all tokens that it gives to a mixture."""
 
@@ -51,6 +55,7 @@ class TextRecord(Record):
 
     Of a mixture, `mixture` names the datasets; `dataset` and `fingerprint` then stand for all of
     them together. Short contexts are filled up with `padding_id`, which is a special token.
+    Caches of before `special_tokens` was recorded had every special token's name as that token.
     """
 
     dataset: str
@@ -69,6 +74,7 @@ class TextRecord(Record):
     seed: int = 0
     packing: Packing = "packed"
     padding_id: int | None = None
+    special_tokens: SpecialTokens = "tokens"
     mixture: tuple[DatasetRecord, ...] = ()
 
 
@@ -91,9 +97,11 @@ class DatasetPosition(Record):
 class TextPosition(Record):
     """Where the text stream stands: tokens of `document` before `token` have been packed.
 
-    `mixture` says where each dataset of one stood before that document.
+    `mixture` says where each dataset of one stood before that document. `empty` of the documents
+    before it have no text: null, missing or "".
     """
 
     document: int = 0
     token: int = 0
     mixture: tuple[DatasetPosition, ...] = ()
+    empty: int = 0

@@ -15,7 +15,7 @@ from lmsaes.cache.arrays import (
     shard_file,
 )
 from lmsaes.cache.blocks import Block, BlockFiles
-from lmsaes.cache.commits import pooled_statistics
+from lmsaes.cache.commits import pooled_statistics, shard_moments
 from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.location import Location, file_sizes, locate
 from lmsaes.cache.manifest import HookRecord, Manifest, read_manifest
@@ -152,6 +152,20 @@ class ActivationCache:
         hundreds of times larger than all others, and SAEs are trained without them.
         """
         return valid_positions(tokens, self.manifest.text.special_ids)
+
+    def shards_not_finite(self, hook: str) -> set[int]:
+        """The shards that hold rows of a hook which are not finite, and count in no statistics.
+
+        Most caches have none, which their manifest says; else each shard's own sums are read.
+        """
+        statistics = self.hooks[self.check_hook(hook)].statistics
+        if statistics is not None and statistics.left_out == 0:
+            return set()
+        return {
+            shard.index
+            for shard in self.manifest.shards
+            if shard_moments(self.path, shard, hook).left_out[0] > 0
+        }
 
     def blocks(self) -> list[Block]:
         """All committed blocks in order."""
