@@ -3,7 +3,7 @@
 Every result names its origin by these records: a cache's manifest, an SAE's folder, the database.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -50,6 +50,9 @@ class DatasetRecord(Record):
     share: float = Field(default=1.0, gt=0, le=1)
 
 
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class TextRecord(Record):
     """The text and how it was packed into contexts.
 
@@ -65,15 +68,15 @@ class TextRecord(Record):
     text_column: str = "text"
     fingerprint: str
     tokenizer_hash: str
-    context_size: int = Field(gt=0)
+    context_size: int = Field(gt=0, lt=2**31)
     bos: bool
-    bos_id: int | None
-    separator_id: int | None
-    special_ids: tuple[int, ...]
+    bos_id: TokenId | None
+    separator_id: TokenId | None
+    special_ids: tuple[TokenId, ...]
     shuffled: bool = False
     seed: int = 0
     packing: Packing = "packed"
-    padding_id: int | None = None
+    padding_id: TokenId | None = None
     special_tokens: SpecialTokens = "tokens"
     mixture: tuple[DatasetRecord, ...] = ()
 

@@ -23,9 +23,10 @@ from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
+from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
 from lmsaes.analysis.origin import check_made_alike, origin_of
 from lmsaes.analysis.top_contexts import FeatureStatistics
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.configuration import takes
 from lmsaes.database import (
     Database,
@@ -181,6 +182,7 @@ def _job(
     any_model: bool,
 ) -> _Job:
     sae = SAE.load(folder, device)
+    check_encoder(folder, sae)
     origin = origin_of(sae, folder)
     hooks, target = origin.hooks, origin.target
     used = (*hooks, *([target] if target else []))
@@ -265,6 +267,8 @@ def _read_cache(
     rows = min(_ROWS_PER_CHUNK, _VALUES_PER_CHUNK // widest)
     step = max(1, rows // cache.context_size)
     hooks = {hook for job in jobs for hook in (*job.hooks, *([job.target] if job.target else []))}
+    # as training does, rows that are not finite are left out
+    holed = [hook for hook in hooks if cache.shards_not_finite(hook)]
     with torch.inference_mode():
         for start in range(0, cache.contexts, step):
             stop = min(start + step, cache.contexts)
@@ -273,6 +277,8 @@ def _read_cache(
                 hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
                 for hook in hooks
             }
+            for hook in holed:
+                valid &= finite_rows(chunk[hook])
             for job in jobs:
                 _add_chunk(job, start, chunk, valid)
             bar.advance((stop - start) * cache.context_size)
@@ -282,6 +288,7 @@ def _add_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -
     x = torch.cat([chunk[hook] for hook in job.hooks], 1)
     encoded = job.sae.encode(x, None if job.whole else job.features)
     encoded = encoded.where(valid[encoded.row_ids()])
+    check_activations(job.folder, encoded, job.features.start)
     job.statistics.add(start, encoded)
     squared_error = x.new_zeros(())
     if job.whole:
@@ -399,7 +406,8 @@ def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) ->
     trained = origin.metrics if origin is not None else None
     fvu, l0, dead = (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None,) * 3
     if job.whole:
-        fvu, l0 = job.reconstruction.fvu(_variance(job, cache)), job.reconstruction.l0
+        fvu = check_fvu(job.folder, job.reconstruction.fvu(_variance(job, cache)))
+        l0 = job.reconstruction.l0
         dead = never_fired_fraction(job.statistics.firings)
     return SAERecord(
         name=job.name,

@@ -68,7 +68,9 @@ class CaptureConfig(StageConfig, frozen=True):
         ),
     ] = ()
     shuffle: Annotated[bool, setting("Permute the documents.", _TEXT)] = False
-    seed: Annotated[int, setting("Seed of the permutation of the documents.", _TEXT, ge=0)] = 0
+    seed: Annotated[
+        int, setting("Seed of the permutation of the documents.", _TEXT, ge=0, lt=2**63)
+    ] = 0
     packing: Annotated[
         Packing,
         setting(

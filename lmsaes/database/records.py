@@ -76,7 +76,7 @@ class SampleRecord:
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name  # `run:sae`, unique in the database
     analysis: AnalysisId

@@ -105,9 +105,10 @@ def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
     if config.width(saved.d_in) != saved.features:
         width = config.width(saved.d_in)
         raise _damaged(folder, CONFIG, f"{saved.features} features, by its settings {width}")
+    weights = _read_weights(folder, saved.weights_sha256)
+    _check_sizes(folder, weights, saved)  # before config.json's numbers become memory
     sae = kind(config, saved.d_in, saved.d_out)
     sae.provenance, sae.imported = saved.provenance, saved.imported
-    weights = _read_weights(folder, saved.weights_sha256)
     if "input_bias" in weights:
         sae.input_bias = torch.zeros(saved.d_in)
     for name, parameter in sae.state_dict().items():
@@ -137,6 +138,15 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
             if not bool((low.isfinite() & high.isfinite()).item()):
                 return name
     return None
+
+
+def _check_sizes(folder: Path, weights: Mapping[str, Tensor], saved: _Folder) -> None:
+    for name, width in (("W_enc", saved.d_in), ("W_dec", saved.d_out)):
+        if name not in weights:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is missing")
+        have, want = list(weights[name].shape), [saved.features, width]
+        if have != want:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is {have}, config.json says {want}")
 
 
 def weights_digest(folder: Path) -> str:

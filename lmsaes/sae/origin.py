@@ -24,13 +24,13 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     model: str
     dataset: str
     context_size: int
-    prepend_bos: bool | None = None  # None in folders from before it was recorded
-    weights: Weights | None = None  # of the model: as published, or processed
     cache_rows: int | None = (
         None  # that the cache held; fewer than asked for while it is incomplete
     )
     rows: int | None = None  # of these, the ones that the run drew from
     rows_not_finite: int | None = None  # and those left out because they are not finite
+    prepend_bos: bool | None = None  # None in folders from before it was recorded
+    weights: Weights | None = None  # of the model: as published, or processed
     tokens: int
     steps: int
     batch_size: int

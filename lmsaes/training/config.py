@@ -96,6 +96,7 @@ class TrainConfig(StageConfig, frozen=True):
             "Seed of the order of rows, and of an SAE's weights where its table gives none.",
             _RUN,
             ge=0,
+            lt=2**63,
         ),
     ] = 0
     seeds: Annotated[
@@ -105,6 +106,7 @@ class TrainConfig(StageConfig, frozen=True):
             " seed, seed + 1, ….",
             _RUN,
             gt=0,
+            le=1000,
         ),
     ] = 1
     device: Annotated[

@@ -156,7 +156,7 @@ def _loader(
         memory=config.shuffle_buffer,
         seed=config.seed,
         device=resolve_device(config.device),
-        pool_device=config.pool_device,
+        pool_device=config.pool_device and resolve_device(config.pool_device),
         drop_special=config.drop_special,
         skip_positions=config.skip_positions,
         max_norm=config.max_norm,
