@@ -47,7 +47,7 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-stress: $(READY) ## caches killed at many random moments
+stress: $(READY) ## caches, runs and analyses killed before every change of the disk and at random moments
 	$(BIN)/python -m pytest -m stress
 
 # The libraries that lmsaes reads and writes, in an environment of their own: they want other

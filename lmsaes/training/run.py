@@ -108,9 +108,11 @@ def train(
                 if begun is None:
                     remove_checkpoints(run)
                     remove_members(run)
+                    (run / TRAIN_CONFIG).unlink(missing_ok=True)
                     now.write(run)
-                    write_config(run / TRAIN_CONFIG, config)
                     begun = now
+                if not (run / TRAIN_CONFIG).is_file():
+                    write_config(run / TRAIN_CONFIG, config)
                 for sae in waiting:
                     clear_diverged(run, sae.name)  # with other settings
                 there |= {result.name: result for result in sweep.train(checkpoint, memory)}
