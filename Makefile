@@ -47,7 +47,7 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-stress: $(READY) ## caches killed at many random moments; many odd inputs
+stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
 	$(BIN)/python -m pytest -m stress
 	LMSAES_FUZZ=1000 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 

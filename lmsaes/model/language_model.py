@@ -17,6 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import ConfigError, ModelError, first_line
 from lmsaes.model._compat import (
     boot_quietly,
@@ -290,6 +291,7 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    name = expand_home(name)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")

@@ -5,7 +5,6 @@ from .autoencoder import SAE, StepOutput
 from .batchtopk import BatchTopK
 from .config import (
     CONFIGS,
-    RENAMED,
     AnyConfig,
     BatchTopKConfig,
     GatedConfig,
@@ -18,8 +17,8 @@ from .config import (
     SAEConfig,
     TopKConfig,
     TopKFamilyConfig,
-    todays_names,
 )
+from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
 from .io import first_not_finite, weights_digest
