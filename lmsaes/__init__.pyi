@@ -2,6 +2,7 @@ from .analysis import analyze
 from .cache import ActivationCache
 from .capture import cache_activations
 from .database import Database
+from .evaluation import evaluate
 from .loader import ShuffledLoader
 from .model import LanguageModel
 from .sae import (
@@ -35,5 +36,6 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "evaluate",
     "train",
 ]
