@@ -28,6 +28,15 @@ app = lazy_app(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
+        "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
+        "import": Command(
+            "lmsaes.cli.import_:import_",
+            "Read an SAE of another library, from a folder or the Hugging Face hub.",
+        ),
+        "export": Command(
+            "lmsaes.cli.export:export",
+            "Write an SAE, or all of a run, in the layout of another library.",
+        ),
         "demo": Command(
             "lmsaes.cli.demo:demo",
             "Cache, train, evaluate, analyze and serve on a small model, printing each command.",
@@ -50,17 +59,24 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
 }
+# a user who sets one of these has chosen how idle threads wait
+_OPENMP_WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
 
 @app.callback()
-def quiet_libraries() -> None:
-    """Has other libraries keep their progress bars, advice and warnings to themselves.
+def settle_process() -> None:
+    """Has other libraries keep their progress bars, advice and warnings to themselves, and idle
+    threads sleep.
 
     It is the commands' business, since it holds for the whole process; what the user has set in
     the environment stays.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # Threads without work would spin on the cores that another run needs, or this run's own next
+    # operation. OpenMP reads it once, when torch is loaded: no command has imported it by now.
+    if not _OPENMP_WAITING & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if not sys.warnoptions:
         # torch's sparse products are tested here; that it calls them beta helps nobody at a prompt
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -7,6 +7,7 @@ specification; where it and this file differ, this file is wrong.
 import hashlib
 import json
 import re
+import shlex
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -45,7 +46,7 @@ class HookRecord(Record):
     variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
-    d_model: int = Field(gt=0)
+    d_model: int = Field(gt=0, lt=2**31)
     heads: int | None = None
     """Attention heads whose vectors follow each other in a row; None where it is one vector."""
     dtype: StorageDtype
@@ -98,9 +99,9 @@ class Manifest(BaseModel):
     adding: dict[str, HookRecord] = Field(default_factory=dict[str, HookRecord])
     shard_size: int | None = None
     block_size: int | None = None
-    shard_contexts: int = Field(gt=0)
-    block_contexts: int = Field(gt=0)
-    contexts_requested: int = Field(gt=0)
+    shard_contexts: int = Field(gt=0, lt=2**63)
+    block_contexts: int = Field(gt=0, lt=2**63)
+    contexts_requested: int = Field(gt=0, lt=2**63)
     complete: bool = False
     text_exhausted: bool = False
     shards_sha256: str | None = None
@@ -185,7 +186,7 @@ def read_manifest(folder: Location) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise CacheError(
             f"'{folder}' is not an activation cache: it has no {MANIFEST}",
-            "make one with: lmsaes cache --out " + str(folder),
+            f"make one with: lmsaes cache --out {shlex.quote(str(folder))}",
         ) from None
     except OSError as error:
         raise CacheError(f"can't read {path}: {error.strerror}") from None

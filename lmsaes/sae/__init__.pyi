@@ -23,7 +23,7 @@ from .config import (
 from .folders import find_saes, sae_name
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import read_evaluation, weights_digest, write_evaluation
+from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
@@ -65,6 +65,7 @@ __all__ = [
     "TopKConfig",
     "TopKFamilyConfig",
     "find_saes",
+    "first_not_finite",
     "normalize_rows",
     "read_evaluation",
     "row_norms",

@@ -94,7 +94,7 @@ def measure(folder: Path) -> None:
     content = {
         "sae_lens": version("sae_lens"),
         "transformer_lens": version("transformer_lens"),
-        **{key: group for key, group in found.items()},
+        **found,
         "alive": sum(density > 0 for density in densities) / len(densities),
     }
     GOLDEN.write_text(json.dumps(content, indent=1) + "\n")
