@@ -106,6 +106,19 @@ def partners(
     return found_of
 
 
+def partners_of_others(
+    found: JointCounts, firings: np.ndarray, other_firings: np.ndarray, count: int
+) -> np.ndarray:
+    """Pairs of features of two SAEs: the `count` of largest Jaccard of each feature of the first,
+    int64 [pairs, 2]. firings, other_firings: of all features of either.
+    """
+    union = firings[found.features] + other_firings[found.partners] - found.counts
+    order = np.lexsort((found.partners, -wilson_lower(found.counts, union), found.features))
+    ranks = ranks_within(found.features[order] - found.first, found.stop - found.first)
+    chosen = order[ranks < count]
+    return np.stack([found.features[chosen], found.partners[chosen]], 1)
+
+
 def wilson_lower(hits: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """The lower end of the 95 % interval of a share (Wilson 1927), float64."""
     share, z2 = hits / trials, _Z**2
