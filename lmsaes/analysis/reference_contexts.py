@@ -13,6 +13,9 @@ import numpy as np
 from lmsaes.analysis.context_choice import stable_order
 from lmsaes.analysis.sampling import lowest_contexts
 from lmsaes.analysis.segments import Segments
+from lmsaes.cache import ActivationCache
+
+_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,14 @@ class ReferenceContexts:
         ranks = self.ranks(np.arange(first, first + len(tokens)))
         inside = ranks >= 0
         self.tokens[ranks[inside]] = np.where(valid[inside], tokens[inside], -1)
+
+    def read(self, cache: ActivationCache) -> None:
+        """Keeps the tokens of all of its contexts."""
+        for first in range(0, cache.contexts, _AT_ONCE):
+            stop = min(first + _AT_ONCE, cache.contexts)
+            if np.searchsorted(self._ascending, first) < np.searchsorted(self._ascending, stop):
+                tokens = cache.tokens(first, stop)
+                self.see(first, tokens.numpy(), cache.valid_positions(tokens).numpy())
 
     def index(self) -> TokenIndex:
         """Where each token stands in the sample."""

@@ -19,7 +19,8 @@ from safetensors.numpy import save_file
 from lmsaes.analysis.context_choice import ranks_within, stable_order
 from lmsaes.atomic import replacing
 
-_BUFFER = 1 << 22
+BUFFER = 1 << 22
+"""Firings that are sorted and added up at once."""
 _PAIRS_AT_ONCE = 1 << 22
 
 
@@ -57,7 +58,7 @@ class Pairs:
 class TokenPairs:
     """Counts of pairs, as runs in a folder whose files' names begin with `name`."""
 
-    def __init__(self, folder: Path, name: str, features: int, buffer: int = _BUFFER) -> None:
+    def __init__(self, folder: Path, name: str, features: int, buffer: int = BUFFER) -> None:
         self.features = features
         self.runs: list[Path] = []
         self._folder, self._name = folder, name

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from lmsaes.analysis.segments import Segments
-from lmsaes.analysis.token_pairs import BestOfTokens, Pairs, TokenPairs
+from lmsaes.analysis.token_pairs import BUFFER, BestOfTokens, Pairs, TokenPairs
 
 _FIRES_ON, _BEFORE, _PER_TOKEN = 32, 16, 32
 
@@ -57,11 +57,15 @@ class Occurrences:
 class TokenStatistics:
     """The tokens of one SAE's features."""
 
-    def __init__(self, folder: Path, features: int, buffer: int | None = None) -> None:
-        """folder: where runs of counts may lie, until the analysis is stored."""
-        more = {} if buffer is None else {"buffer": buffer}
-        self.fires_on = TokenPairs(folder, "fires-on", features, **more)
-        self.before = TokenPairs(folder, "before", features, **more)
+    def __init__(
+        self, folder: Path, features: int, part: str = "all", buffer: int = BUFFER
+    ) -> None:
+        """folder: where runs of counts lie until the analysis is stored.
+
+        part: what their files' names begin with. buffer: firings that make a run.
+        """
+        self.fires_on = TokenPairs(folder, f"{part}-fires-on", features, buffer)
+        self.before = TokenPairs(folder, f"{part}-before", features, buffer)
 
     def add(self, segments: Segments, tokens: np.ndarray, first: int) -> None:
         """Counts a batch's firings, whose token ids are [contexts, context_size] from context

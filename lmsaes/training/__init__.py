@@ -4,7 +4,7 @@ config.py ──► run.py ──► ShuffledLoader ──► normalization.py �
                                                                       └─► trainer.py
 run_folder.py, checkpoint.py, metrics.py: what is kept                      ▲
 initialization.py: where an SAE starts       schedules.py, optimizers.py, resampling.py
-allocator.py, interrupts.py, resources.py: the process
+allocator.py, resources.py: the process
 """
 
 import lazy_loader

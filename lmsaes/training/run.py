@@ -21,14 +21,13 @@ from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
 from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
-from lmsaes.parallel import resolve_device
+from lmsaes.parallel import interruptible, resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
 from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import load_checkpoint, remove_checkpoints, save_checkpoint
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.initialization import new_sae, sample_rows
-from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.resources import check_memory, memory_needed

@@ -43,7 +43,7 @@ def test_counts_equal_counting(
     tmp_path_factory, contexts, size, features, chunk, buffer, at_once, seed
 ):
     tokens, valid, activations = drawn(contexts, size, features, seed)
-    found = TokenStatistics(tmp_path_factory.mktemp("runs"), features, buffer)
+    found = TokenStatistics(tmp_path_factory.mktemp("runs"), features, buffer=buffer)
     occurrences = Occurrences(VOCABULARY)
     for first in range(0, contexts, chunk):
         stop = min(first + chunk, contexts)
