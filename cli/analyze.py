@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lmsaes.analysis import AnalyzeConfig
+from lmsaes.cli.db import number
 from lmsaes.cli.messages import say_next
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
@@ -52,9 +53,9 @@ def _print_records(records: "list[SAERecord]") -> None:
         table.add_row(
             record.name,
             str(stop - start),
-            f"{record.fvu:.3f}",
-            f"{record.l0:.1f}",
-            f"{100 * record.dead_fraction:.1f} %",
+            number(record.fvu, ".3f"),
+            number(record.l0, ".1f"),
+            number(record.dead_fraction, ".1%"),
         )
     Console().print(table)
 

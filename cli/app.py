@@ -24,6 +24,7 @@ app = lazy_app(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
+        "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
         "demo": Command(
             "lmsaes.cli.demo:demo",
             "Cache, train, analyze and serve on a small model, printing each command.",
