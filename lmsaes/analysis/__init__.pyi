@@ -1,7 +1,8 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .config import AnalyzeConfig
-from .run import analyze, find_saes
+from .jobs import find_saes
+from .run import analyze
 
 __all__ = [
     "AnalyzeConfig",

@@ -49,7 +49,6 @@ class Samples:
     reference: ReferenceContexts
     row_contexts: int  # reference contexts whose rows are kept for co-firing and twins
     token_limit: int | None  # the highest hash of a context whose tokens are counted
-    vocabulary: int  # token ids are below
 
     def counts_tokens(self, contexts: np.ndarray, seed: int) -> np.ndarray:
         """Whether the tokens of each context are counted, bool."""
@@ -82,7 +81,7 @@ class Findings:
             features, context_size, depth.top, depth.per_interval, depth.seed
         )
         self.tokens = TokenStatistics(folder, features, part)
-        self.occurrences = Occurrences(samples.vocabulary)
+        self.occurrences = Occurrences()
         self.firing = FiringContexts(samples.reference, features)
         self.sampler = RowSampler(samples.reference, samples.row_contexts, features)
         self._error = np.zeros((1, DIGITS), np.int64)
@@ -178,8 +177,7 @@ class Findings:
         self.rows += other.rows
         self._error += other._error
         self.statistics.merge(other.statistics)
-        self.occurrences.own += other.occurrences.own
-        self.occurrences.before += other.occurrences.before
+        self.occurrences.merge(other.occurrences.own, other.occurrences.before)
         self.firing.take_over(*other.firing.pairs())
         self.sampler.take_over(*other.sampler.firings())
         self.tokens.write()

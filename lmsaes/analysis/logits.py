@@ -82,12 +82,6 @@ def logit_effects(
         )
 
 
-def logit_weights(directions: Tensor, unembedding: Tensor, count: int) -> Iterator[LogitWeights]:
-    """(promoted, suppressed) tokens of each direction, as `LogitEffects.of` gives them."""
-    for block in logit_effects(directions, unembedding, count):
-        yield from map(block.of, range(len(block.moments)))
-
-
 def _moments(weights: Tensor) -> np.ndarray:
     # row by row, so that a row stays in the processor's cache; sums in float64 lose nothing
     found = np.empty((len(weights), 4))

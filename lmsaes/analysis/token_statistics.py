@@ -41,17 +41,22 @@ class PrecededBy:
 class Occurrences:
     """How often each token stands at a valid position, and before one, in the contexts seen."""
 
-    def __init__(self, vocabulary: int) -> None:
-        self.own, self.before = (np.zeros(vocabulary, np.int64) for _ in range(2))
+    def __init__(self) -> None:
+        self.own, self.before = (np.zeros(0, np.int64) for _ in range(2))
 
     def add(self, tokens: np.ndarray, valid: np.ndarray) -> None:
         """Counts whole contexts: token ids and which positions are valid, [n, context_size].
 
         A context's first position is never valid.
         """
-        size = len(self.own)
-        self.own += np.bincount(tokens[valid], minlength=size)
-        self.before += np.bincount(tokens[:, :-1][valid[:, 1:]], minlength=size)
+        self.merge(
+            np.bincount(tokens[valid].reshape(-1)),
+            np.bincount(tokens[:, :-1][valid[:, 1:]].reshape(-1)),
+        )
+
+    def merge(self, own: np.ndarray, before: np.ndarray) -> None:
+        """Adds counts by token id, int64."""
+        self.own, self.before = _added(self.own, own), _added(self.before, before)
 
 
 class TokenStatistics:
@@ -139,3 +144,10 @@ def preceded_by(pairs: Pairs, occurrences: Occurrences, count: int = _BEFORE) ->
 def firing_features(vocabulary: int) -> BestOfTokens:
     """To be filled with every range's pairs: the features that fire most on each token."""
     return BestOfTokens(vocabulary, _PER_TOKEN)
+
+
+def _added(one: np.ndarray, two: np.ndarray) -> np.ndarray:
+    longer, shorter = (one, two) if len(one) >= len(two) else (two, one)
+    total = longer.astype(np.int64)
+    total[: len(shorter)] += shorter
+    return total

@@ -1,6 +1,16 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .client import Database
+from .details import (
+    FeatureDetails,
+    GroupFacts,
+    HookFacts,
+    LogitFacts,
+    RowsRecord,
+    Table,
+    TokenRecord,
+    TwinFacts,
+)
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .records import (
@@ -9,6 +19,7 @@ from .records import (
     SAERecord,
     SampleRecord,
     check_name,
+    content_hash,
     is_made_from,
     is_name,
 )
@@ -19,12 +30,21 @@ __all__ = [
     "Database",
     "Draft",
     "EmbeddedServer",
+    "FeatureDetails",
     "FeatureRecord",
+    "GroupFacts",
+    "HookFacts",
+    "LogitFacts",
+    "RowsRecord",
     "SAERecord",
     "SampleRecord",
+    "Table",
+    "TokenRecord",
+    "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
     "check_name",
+    "content_hash",
     "default_folder",
     "is_made_from",
     "is_name",

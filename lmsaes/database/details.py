@@ -76,6 +76,58 @@ class FeatureDetails:
     hooks: Sequence[HookFacts] = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class TokenRecord:
+    """Which features a token belongs to: the inverse of what the features' documents say."""
+
+    token: int
+    fires: Table  # feature, sum: of the activation on the token; largest first
+    promotes: Table  # feature, weight: in its logit; largest first
+
+
+@dataclass(frozen=True, slots=True)
+class RowsRecord:
+    """All firings of some consecutive features on the sampled rows of their analysis."""
+
+    first: int  # the first of the features, counted from the analysis' first
+    rows: int  # valid rows in the sample
+    counts: np.ndarray  # int32 [features], firings of each
+    scales: np.ndarray  # float32 [features], powers of two
+    places: np.ndarray  # int32 [firings]: rank of the context · context_size + position
+    values: np.ndarray  # float16 [firings], in units of the feature's scale
+
+
+def token_document(record: TokenRecord) -> dict[str, Any]:
+    """As a document, under the token's id. Raises DatabaseError for values that are not finite."""
+    return {
+        "_id": record.token,
+        "fires": pack_table(record.fires),
+        "promotes": pack_table(record.promotes),
+    }
+
+
+def token_record(document: Mapping[str, Any]) -> TokenRecord:
+    """What such a document holds."""
+    fires, promotes = unpack_table(document["fires"]), unpack_table(document["promotes"])
+    return TokenRecord(document["_id"], fires, promotes)
+
+
+def rows_document(record: RowsRecord) -> dict[str, Any]:
+    """As a document, under the first feature. Raises DatabaseError for values not finite."""
+    return {
+        "_id": record.first,
+        "rows": record.rows,
+        "features": pack_table({"counts": record.counts, "scales": record.scales}),
+        "firings": pack_table({"places": record.places, "values": record.values}),
+    }
+
+
+def rows_record(document: Mapping[str, Any]) -> RowsRecord:
+    """What such a document holds."""
+    features, firings = unpack_table(document["features"]), unpack_table(document["firings"])
+    return RowsRecord(document["_id"], document["rows"], **features, **firings)
+
+
 def pack_table(table: Table) -> dict[str, Any]:
     """A table as a document: names and little-endian dtypes of its columns, and all their bytes.
 
@@ -144,14 +196,16 @@ def details_record(document: Mapping[str, Any]) -> FeatureDetails:
         neighbors={by: unpack_table(table) for by, table in document["neighbors"].items()},
         twins=[TwinFacts(*twin) for twin in document["twins"]],
         stability=document["stability"],
-        logits=logits
-        and LogitFacts(
-            *logits["moments"],
-            unpack_table(logits["histogram"])["tokens"].astype(np.int64),
-            *logits["range"],
-        ),
+        logits=logits and _logits(logits),
         hooks=[
             HookFacts(hook, norm, unpack_table(promotes), unpack_table(suppresses))
             for hook, norm, promotes, suppresses in document["hooks"]
         ],
     )
+
+
+def _logits(document: Mapping[str, Any]) -> LogitFacts:
+    mean, std, skewness, kurtosis = document["moments"]
+    lower, upper = document["range"]
+    histogram = unpack_table(document["histogram"])["tokens"].astype(np.int64)
+    return LogitFacts(mean, std, skewness, kurtosis, histogram, lower, upper)

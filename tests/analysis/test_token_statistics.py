@@ -44,7 +44,7 @@ def test_counts_equal_counting(
 ):
     tokens, valid, activations = drawn(contexts, size, features, seed)
     found = TokenStatistics(tmp_path_factory.mktemp("runs"), features, buffer=buffer)
-    occurrences = Occurrences(VOCABULARY)
+    occurrences = Occurrences()
     for first in range(0, contexts, chunk):
         stop = min(first + chunk, contexts)
         found.add(segments_in(activations, first, stop), tokens[first:stop], first)

@@ -1,0 +1,135 @@
+"""The SAEs of an analysis, checked against the cache before anything is read."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lmsaes.analysis.config import AnalyzeConfig
+from lmsaes.analysis.identity import made_from, sae_hash
+from lmsaes.cache import ActivationCache
+from lmsaes.errors import ConfigError, SAEError
+from lmsaes.sae import SAE, Provenance
+
+LOGITS = 10
+"""Tokens that a feature promotes most, and suppresses most, that are stored."""
+
+
+@dataclass
+class Job:
+    """One SAE on its way through the analysis."""
+
+    folder: Path
+    sae: SAE
+    sae_hash: str
+    origin: Provenance
+    made_from: dict[str, Any]
+    features: slice
+    name: str = ""
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """The hooks that it reads."""
+        return self.origin.hooks
+
+    @property
+    def target(self) -> str | None:
+        """The hook that it gives, where that is another one."""
+        return self.origin.target
+
+    @property
+    def count(self) -> int:
+        """How many of its features are analyzed."""
+        return self.features.stop - self.features.start
+
+    @property
+    def whole(self) -> bool:
+        """Whether all of its features are."""
+        return self.count == self.sae.features
+
+
+def find_saes(paths: Sequence[str | Path]) -> list[Path]:
+    """The SAE folders among `paths`, and those inside the runs among them.
+
+    Raises SAEError for a path that is neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if (path / "config.json").is_file() or not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p.parent for p in path.glob("*/config.json"))
+        if not inside:
+            raise SAEError(
+                f"'{path}' holds no finished SAE",
+                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
+            )
+        found.extend(inside)
+    unique = list(dict.fromkeys(p.resolve() for p in found))
+    if not unique:
+        raise SAEError("no SAE was given", "name an SAE folder or a run")
+    return unique
+
+
+def new_job(
+    folder: Path, cache: ActivationCache, config: AnalyzeConfig, device: torch.device
+) -> Job:
+    """The job of one SAE folder. Raises SAEError or ConfigError where it does not fit the cache."""
+    sae = SAE.load(folder, device)
+    origin = sae.provenance
+    if origin is None:
+        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    hooks, target = origin.hooks, origin.target
+    used = (*hooks, *([target] if target else []))
+    for hook in used:
+        cache.check_hook(hook)
+    for what, width, names in (
+        ("reads", sae.d_in, hooks),
+        ("gives", sae.d_out, (target,) if target else hooks),
+    ):
+        there = sum(cache.hooks[n].d_model for n in names)
+        if there != width:
+            raise SAEError(
+                f"{folder} {what} vectors of {width}, and {', '.join(names)} of {cache.path} has "
+                f"{there}",
+                "give the cache of the model it was trained on",
+            )
+    here = cache.manifest.model.name
+    if origin.model != here and origin.cache_identity != cache.identity and not config.any_model:
+        raise SAEError(
+            f"{folder} was trained on {origin.model}, and {cache.path} is of {here}",
+            "give the cache of that model, or insist with --any-model",
+        )
+    wanted = _range(config.feature_slice, sae.features)
+    own = sae_hash(folder, sae)
+    settings = {
+        "top": config.top,
+        "samples": config.samples,
+        "seed": config.seed,
+        "sample_rows": config.sample_rows,
+        "token_rows": config.token_rows,
+        "features": [wanted.start, wanted.stop],
+        "logits": LOGITS,
+    }
+    return Job(
+        folder=folder,
+        sae=sae,
+        sae_hash=own,
+        origin=origin,
+        made_from=made_from(own, cache, used, settings),
+        features=wanted,
+    )
+
+
+def _range(features: slice | None, count: int) -> slice:
+    start, stop, step = (features or slice(None)).indices(count)
+    if step != 1 or stop <= start:
+        raise ConfigError(
+            f"there are no features {features and features.start}:{features and features.stop} "
+            f"among {count}",
+            "give a range such as --features 0:512",
+        )
+    return slice(start, stop)
