@@ -103,7 +103,7 @@ def _analyze(
             database.gc()
             _announce(todo, cache, database, device)
         _check_memory(todo)
-        samples = _samples(cache, config)
+        samples = pass_samples(cache, config)
         scratch = _scratch_folders(todo, database, config)
         scanned = [_scanned(job, cache, config, samples, scratch[job.name], ranks) for job in todo]
         share = -(-cache.rows // ranks.size)
@@ -175,7 +175,8 @@ def _check_memory(jobs: list[Job]) -> None:
         )
 
 
-def _samples(cache: ActivationCache, config: AnalyzeConfig) -> Samples:
+def pass_samples(cache: ActivationCache, config: AnalyzeConfig) -> Samples:
+    """The samples of contexts that the settings ask for."""
     counted, limit = max(1, config.token_rows // cache.context_size), None
     if counted < cache.contexts:
         last = lowest_contexts(cache.contexts, counted, config.seed)[-1:]
