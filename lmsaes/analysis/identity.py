@@ -116,7 +116,7 @@ def plain_name(folder: Path) -> str:
 def _candidates(folder: Path) -> Iterator[str]:
     """Names for an SAE folder, the plainest first; the last is its alone."""
     above = [each.name for each in folder.parents if each.name]
-    for count in range(1, len(above) + 1):
+    for count in range(1, max(len(above), 1) + 1):
         yield _usable([*reversed(above[:count]), folder.name])
     yield _with_digest(_usable([*reversed(above[:1]), folder.name]), str(folder))
 

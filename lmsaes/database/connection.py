@@ -8,8 +8,8 @@ pymongo's exceptions into one line.
 """
 
 import os
-import re
 import threading
+import warnings
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -30,6 +30,7 @@ from pymongo.errors import (
     ServerSelectionTimeoutError,
 )
 
+from lmsaes.addresses import shown_address, without_secrets
 from lmsaes.database.embedded import EmbeddedServer
 from lmsaes.database.records import Document
 from lmsaes.errors import ConfigError, DatabaseError, first_line
@@ -40,6 +41,9 @@ _BATCH = 1000
 # Unless the address has an option of this name, which MongoClient would let these override.
 _TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "connectTimeoutMS": 3000}
 _DUPLICATE_KEY = 11000
+_UNREADABLE = (
+    "write signs such as : / ? # @ % in its password or options as %3A %2F %3F %23 %40 %25"
+)
 
 Key = TypeVar("Key", int, str)
 
@@ -150,18 +154,26 @@ class Connection:
                 raise InvalidURI("it doesn't begin with mongodb://")
             chosen = uri.partition("?")[2].lower()
             timeouts = {key: ms for key, ms in _TIMEOUTS.items() if key.lower() not in chosen}
-            self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
+            with warnings.catch_warnings(action="ignore"):  # they repeat what they take for options
+                self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
             self._mongo = self._client.get_default_database(DEFAULT_DATABASE)
-        except (InvalidURI, ConfigurationError, ValueError) as error:
-            shown = _without_credentials(uri).partition("?")[0]
+        except (InvalidURI, ConfigurationError, ValueError, TypeError, OSError) as error:
             raise DatabaseError(
-                f"'{shown}' is not a database address: {error}",
+                f"'{shown_address(uri)}' is not a database address: "
+                + without_secrets(first_line(error), uri, _UNREADABLE),
                 "it looks like mongodb://localhost:27017",
             ) from None
         if self._embedded is None:
-            # Options may hold secrets too (a session token, the password of a key file).
-            scheme, _, place = _without_credentials(uri.partition("?")[0]).partition("://")
-            self.uri = f"{scheme}://{place.partition('/')[0]}/{self._mongo.name}"
+            self.uri = f"{self._hosts(uri)}/{self._mongo.name}"
+
+    def _hosts(self, uri: str) -> str:
+        """Scheme and hosts of an address that could be read."""
+        scheme, _, place = shown_address(uri).partition("://")
+        hosts = place.partition("/")[0]
+        if not hosts.strip("…"):  # signs in it that could be of a password, but were of no user
+            seeds = self._client.topology_description.server_descriptions()
+            hosts = ",".join(sorted(f"{host}:{port}" for host, port in seeds))
+        return f"{scheme}://{hosts}"
 
     def _find_again(self, server: EmbeddedServer) -> None:
         if not self._lost and server.is_current():
@@ -176,8 +188,3 @@ class Connection:
     def _leave(self) -> None:
         if self._embedded is not None:
             self._embedded.close()
-
-
-def _without_credentials(uri: str) -> str:
-    """Leaves out all before the last @: a password that isn't escaped may hold / and @ itself."""
-    return re.sub("//.*@", "//", uri)
