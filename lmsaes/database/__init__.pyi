@@ -13,6 +13,7 @@ from .details import (
 )
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
+from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
     FeatureRecord,
@@ -46,6 +47,7 @@ __all__ = [
     "check_name",
     "content_hash",
     "default_folder",
+    "feature_page",
     "is_made_from",
     "is_name",
 ]
