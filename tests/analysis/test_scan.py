@@ -1,5 +1,6 @@
 """The pass over a made-up cache, with real SAEs."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +154,22 @@ def test_an_interrupted_pass_goes_on_to_the_same_bits(cache, whole, tmp_path, mo
     assert sum(done) == cache.rows
     for each in again:
         assert same(each, whole[each.name])
+
+
+def test_ctrl_c_saves_what_is_done(cache, whole, tmp_path):
+    (begun,) = scanned(cache, tmp_path, ("topk",))
+
+    def interrupt(_: int) -> None:
+        if begun.findings.next == 10:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        scan([begun], cache, CPU, interrupt)
+    (again,) = scanned(cache, tmp_path, ("topk",))
+    assert again.findings.load()
+    assert again.findings.next == 10
+    scan([again], cache, CPU, lambda _: None)
+    assert same(again, whole["topk"])
 
 
 def test_a_checkpoint_that_is_damaged_or_lacks_a_run_is_not_taken_up(cache, tmp_path):
