@@ -162,7 +162,7 @@ class Work:
         folder = self.folder / "scratch" / job.name
         folder.mkdir(parents=True, exist_ok=True)
         findings = Findings(job.count, self.cache.context_size, Depth(), self.samples, folder)
-        return ScannedSAE(job.name, job.sae, job.hooks, job.target, job.features, findings)
+        return ScannedSAE(job.folder, job.sae, job.hooks, job.target, job.features, findings)
 
     def store(self, pages: Pages) -> tuple[float, float]:
         """(seconds, KiB of documents) per feature."""

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:\d*)?")
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^\s/]\S*")
 # their paths may have an @, and their hosts no password
 _PATHS = {"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "hf", "file", "memory"}
 _HIDDEN = "…"
@@ -30,11 +30,14 @@ def shown_address(address: str) -> str:
     there is an @ in it.
     """
     scheme, separator, rest = address.partition("://")
+    if not separator:  # a path, or the path that an address has become: s3:/bucket/x
+        scheme, separator, rest = address.partition(":/")
     if not separator:
         return _HIDDEN if "@" in address else address
     if not _SCHEME.fullmatch(scheme):
         return _HIDDEN
-    hidden = f"{scheme}://{_HIDDEN}"
+    start = f"{scheme}{separator}"
+    hidden = f"{start}{_HIDDEN}"
     place, _, options = rest.partition("?")
     if "@" in options:  # a password with a ? in it, or an option with an @
         return hidden
@@ -47,7 +50,7 @@ def shown_address(address: str) -> str:
     hosts = place.partition("/")[0].split(",")
     if not _is_container(scheme, host) and not all(map(_HOST.fullmatch, hosts)):
         return hidden
-    return f"{scheme}://{place}"
+    return f"{start}{place}"
 
 
 def _is_path_sign(scheme: str, host: str) -> bool:

@@ -22,6 +22,7 @@ from lmsaes.analysis.segments import Segments, join, position_type
 
 INTERVALS = 5
 """Fifths of a feature's maximum."""
+_TOP = 15  # 2^15 is half of float16's range
 _LEAST_BUFFER = 1 << 18
 
 
@@ -270,15 +271,16 @@ def _empty(context_size: int) -> Segments:
 
 
 def _halved(segments: Segments) -> Segments:
-    """Values as float16 in units of the segment's power of two, so that small and large ones keep
-    their digits."""
-    scale = segments.per_entry(-exponents_of(segments.peaks))
+    """Values as float16 in units of a power of two, by which the segment's peak comes to lie just
+    below float16's end: a billion times smaller ones keep all of its digits.
+    """
+    scale = segments.per_entry(_TOP - exponents_of(segments.peaks))
     halves = np.ldexp(segments.values, scale).astype(np.float16)
     return segments.with_entries(segments.positions, halves)
 
 
 def _sample(segments: Segments, available: int) -> ContextSample:
-    scale = segments.per_entry(exponents_of(segments.peaks))
+    scale = segments.per_entry(exponents_of(segments.peaks) - _TOP)
     values = np.ldexp(segments.values.astype(np.float32), scale)
     contexts = segments.contexts.astype(np.int64)
     return ContextSample(contexts, segments.lengths, segments.positions, values, available)

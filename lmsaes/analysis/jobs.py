@@ -10,9 +10,11 @@ import torch
 
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, sae_hash
+from lmsaes.analysis.not_finite import check_encoder
+from lmsaes.analysis.origin import Origin, check_made_alike, origin_of
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.sae import SAE, Provenance
+from lmsaes.sae import SAE
 
 LOGITS = 10
 """Tokens that a feature promotes most, and suppresses most, that are stored."""
@@ -25,7 +27,7 @@ class Job:
     folder: Path
     sae: SAE
     sae_hash: str
-    origin: Provenance
+    origin: Origin
     made_from: dict[str, Any]
     features: slice
     name: str = ""
@@ -79,9 +81,8 @@ def new_job(
 ) -> Job:
     """The job of one SAE folder. Raises SAEError or ConfigError where it does not fit the cache."""
     sae = SAE.load(folder, device)
-    origin = sae.provenance
-    if origin is None:
-        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    check_encoder(folder, sae)
+    origin = origin_of(sae, folder)
     hooks, target = origin.hooks, origin.target
     used = (*hooks, *([target] if target else []))
     for hook in used:
@@ -97,12 +98,8 @@ def new_job(
                 f"{there}",
                 "give the cache of the model it was trained on",
             )
-    here = cache.manifest.model.name
-    if origin.model != here and origin.cache_identity != cache.identity and not config.any_model:
-        raise SAEError(
-            f"{folder} was trained on {origin.model}, and {cache.path} is of {here}",
-            "give the cache of that model, or insist with --any-model",
-        )
+    if not config.any_model:
+        check_made_alike(origin, folder, cache)
     wanted = _range(config.feature_slice, sae.features)
     own = sae_hash(folder, sae)
     settings = {

@@ -208,7 +208,7 @@ def _scanned(
     findings = Findings(job.count, cache.context_size, depth, samples, folder, part)
     if findings.load() and rank is None:
         _log.info("analyze: %s goes on after %d contexts", job.name, findings.next)
-    return ScannedSAE(job.name, job.sae, job.hooks, job.target, job.features, findings)
+    return ScannedSAE(job.folder, job.sae, job.hooks, job.target, job.features, findings)
 
 
 def _gather(

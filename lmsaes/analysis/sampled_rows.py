@@ -106,7 +106,8 @@ class RowSampler:
     def finish(self, maximum: np.ndarray) -> SampledRows:
         """The sample, when all contexts have been taken. maximum: [features], of activations."""
         features, places, values = self.firings()
-        scales = np.ldexp(np.float32(1), np.frexp(maximum)[1]).astype(np.float32)
+        exponents = np.maximum(np.frexp(maximum)[1] - 15, -126)  # the maximum fits, with room
+        scales = np.ldexp(np.float32(1), exponents).astype(np.float32)
         valid = (self.reference.tokens[: self.contexts] >= 0).sum()
         bounds = np.searchsorted(features, np.arange(self.features + 1))
         halves = (values / scales[features]).astype(np.float16)

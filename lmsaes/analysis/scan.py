@@ -15,15 +15,16 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from lmsaes.analysis.findings import Findings
+from lmsaes.analysis.not_finite import check_activations, check_error
 from lmsaes.analysis.segments import Segments, segments_of
-from lmsaes.cache import ActivationCache
-from lmsaes.errors import SAEError
+from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.parallel import OneRank, Ranks, interruptible, threads_that_compute, widest_float
 from lmsaes.sae import SAE
 
@@ -37,7 +38,7 @@ _SECONDS_BETWEEN_CHECKPOINTS = 300.0
 class ScannedSAE:
     """An SAE and what the pass finds of it."""
 
-    name: str  # for errors
+    folder: Path  # for errors
     sae: SAE
     hooks: tuple[str, ...]
     target: str | None
@@ -121,9 +122,13 @@ def _batches(
 ) -> Iterator[_Batch]:
     """Batches from these contexts on, in order, made by threads that are ahead."""
 
+    hooks = {hook for each in saes for hook in _hooks_of(each)}
+    # as training does, rows that are not finite are left out
+    holed = {hook for hook in hooks if cache.shards_not_finite(hook)}
+
     def make(start: int) -> _Batch:
         with torch.inference_mode():
-            return _encoded(saes, cache, device, start)
+            return _encoded(saes, cache, device, start, holed)
 
     cores = torch.get_num_threads()
     # each product on one core, where that keeps all cores busy: threads lose little by waiting
@@ -143,7 +148,11 @@ def _batches(
 
 
 def _encoded(
-    saes: Sequence[ScannedSAE], cache: ActivationCache, device: torch.device, start: int
+    saes: Sequence[ScannedSAE],
+    cache: ActivationCache,
+    device: torch.device,
+    start: int,
+    holed: set[str],
 ) -> _Batch:
     stop = min(start + batch_contexts(cache.context_size), cache.contexts)
     tokens = cache.tokens(start, stop)
@@ -153,6 +162,8 @@ def _encoded(
         hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
         for hook in hooks
     }
+    for hook in holed:
+        valid &= finite_rows(rows[hook]).reshape(valid.shape).cpu()
     found = [
         [_encode(each, rows, valid, start, part) for part in _parts(each, stop - start, valid)]
         for each in saes
@@ -171,14 +182,12 @@ def _encode(
     chosen = _filled(valid.flatten()[at, None], contexts * size)[:, 0].to(x.device)
     encoded = each.sae.encode(x, None if each.whole else each.features)
     encoded = encoded.where(chosen[encoded.row_ids()])
-    if not bool(encoded.values.isfinite().all()):
-        bad = int(encoded.indices[~encoded.values.isfinite()][0]) + each.features.start
-        raise SAEError(f"'{each.name}' has activations that are not finite: feature {bad}")
+    check_activations(each.folder, encoded, each.features.start)
     error = 0.0
     if each.whole:
         y = x if each.target is None else _filled(rows[each.target][at], contexts * size)
         missed = (y - each.sae.decode(encoded, x)).square().sum(1)[chosen]
-        error = float(missed.to(widest_float(x.device)).sum())
+        error = check_error(each.folder, float(missed.to(widest_float(x.device)).sum()))
     here = min(contexts, len(valid) - first)
     segments = segments_of(encoded, start + first, size)
     return _Encoded(start + first, start + first + here, segments, error)

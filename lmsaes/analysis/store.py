@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from lmsaes.analysis.findings import Findings
 from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.other_saes import add_twins, rows_records
 from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
@@ -19,7 +19,6 @@ from lmsaes.database import Database, Draft, SAERecord, SampleRecord
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
 from lmsaes.progress import Phase, ProgressReporter
-from lmsaes.sae import Metrics
 from lmsaes.text import token_strings
 
 _Stored = TypeVar("_Stored")
@@ -126,9 +125,8 @@ def _runs(numbers: list[int]) -> Iterator[list[int]]:
 def _record(
     job: Job, pages: Pages, draft: Draft, cache: ActivationCache, vocabulary: str
 ) -> SAERecord:
-    sae, origin = job.sae, job.origin
-    rows = pages.findings.rows
-    measured = _measured(job, pages, cache) if job.whole else origin.metrics
+    sae, origin = job.sae, job.sae.provenance
+    fvu, l0, dead = measured(job, pages.findings, cache)
     return SAERecord(
         name=job.name,
         analysis=draft.analysis,
@@ -145,12 +143,15 @@ def _record(
         cache_path=str(cache.path.resolve()),
         dataset=cache.manifest.text.dataset,
         context_size=cache.context_size,
-        tokens_analyzed=rows,
-        tokens_trained=origin.tokens,
-        l0=measured.l0,
-        fvu=measured.fvu,
-        dead_fraction=measured.dead_fraction,
-        config=sae.config.model_dump(mode="json", exclude_none=True),
+        tokens_analyzed=pages.findings.rows,
+        tokens_trained=None if origin is None else origin.tokens,
+        l0=l0,
+        fvu=fvu,
+        dead_fraction=dead,
+        # of an imported SAE what is known alone: the defaults are none of its settings
+        config=sae.config.model_dump(
+            mode="json", exclude_none=True, exclude_unset=sae.imported is not None
+        ),
         run=job.folder.parent.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vocabulary=vocabulary,
@@ -159,23 +160,19 @@ def _record(
     )
 
 
-def _measured(job: Job, pages: Pages, cache: ActivationCache) -> Metrics:
-    """FVU, L0 and dead features over the whole cache."""
-    findings = pages.findings
+def measured(
+    job: Job, findings: Findings, cache: ActivationCache
+) -> tuple[float | None, float | None, float | None]:
+    """FVU, L0 and dead fraction over the whole cache; of a range of features, those of training."""
+    origin = job.sae.provenance
+    if not job.whole:
+        trained = origin.metrics if origin is not None else None
+        return (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None, None, None)
     firings = torch.from_numpy(findings.statistics.firings)
     sums = ReconstructionSums(torch.device("cpu"))
-    sums.add(_scalar(findings.squared_error), firings, findings.rows)
-    fvu = sums.fvu(_variance(job, cache))
-    return Metrics(
-        fvu=job.origin.metrics.fvu if fvu is None else fvu,
-        l0=sums.l0 or 0.0,
-        dead_fraction=never_fired_fraction(firings),
-        rows=findings.rows,
-    )
-
-
-def _scalar(value: float) -> Tensor:
-    return torch.tensor(value, dtype=torch.float64)
+    error = torch.tensor(findings.squared_error, dtype=torch.float64)
+    sums.add(error, firings, findings.rows)
+    return sums.fvu(_variance(job, cache)), sums.l0, never_fired_fraction(firings)
 
 
 def _variance(job: Job, cache: ActivationCache) -> float:

@@ -46,7 +46,7 @@ class HookRecord(Record):
     variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
-    d_model: int = Field(gt=0)
+    d_model: int = Field(gt=0, lt=2**31)
     heads: int | None = None
     """Attention heads whose vectors follow each other in a row; None where it is one vector."""
     dtype: StorageDtype
@@ -99,9 +99,9 @@ class Manifest(BaseModel):
     adding: dict[str, HookRecord] = Field(default_factory=dict[str, HookRecord])
     shard_size: int | None = None
     block_size: int | None = None
-    shard_contexts: int = Field(gt=0)
-    block_contexts: int = Field(gt=0)
-    contexts_requested: int = Field(gt=0)
+    shard_contexts: int = Field(gt=0, lt=2**63)
+    block_contexts: int = Field(gt=0, lt=2**63)
+    contexts_requested: int = Field(gt=0, lt=2**63)
     complete: bool = False
     text_exhausted: bool = False
     shards_sha256: str | None = None

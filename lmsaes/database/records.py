@@ -99,7 +99,7 @@ class SAERecord(BaseModel):
     dataset: Text
     context_size: int
     tokens_analyzed: int
-    tokens_trained: int
+    tokens_trained: int | None  # None where it isn't known: of imported SAEs
     l0: Measured  # mean number of active features per token
     fvu: Measured  # fraction of the activations' variance that is left unexplained
     dead_fraction: Measured

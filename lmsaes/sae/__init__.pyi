@@ -22,7 +22,7 @@ from .config import (
 )
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import weights_digest
+from .io import first_not_finite, weights_digest
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
@@ -63,6 +63,7 @@ __all__ = [
     "TopK",
     "TopKConfig",
     "TopKFamilyConfig",
+    "first_not_finite",
     "normalize_rows",
     "row_norms",
     "todays_names",

@@ -22,7 +22,7 @@ FEATURES_PER_DIMENSION = 16.0
 """The default expansion."""
 
 
-class SAEConfig(BaseModel, frozen=True, extra="forbid", defer_build=True):
+class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """One SAE to train: its shape and how it learns. Saved beside the weights it led to."""
 
     # Of the default learning rate; measured per architecture (docs/notes/experiments.md).
@@ -162,7 +162,7 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", defer_build=True):
         Count | None,
         Field(gt=0, description="Rows whose gradients are computed at once (default: the batch)."),
     ] = None
-    seed: Annotated[int, Field(ge=0, description="Seed of the initial weights.")] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="Seed of the initial weights.")] = 0
 
     @model_validator(mode="before")
     @classmethod

@@ -44,9 +44,9 @@ def chunks(contexts: int, size: int) -> list[tuple[int, int]]:
 def shows(sample: ContextSample, contexts: list[int], activations: np.ndarray) -> bool:
     """Whether a sample is of these contexts, with a feature's activations [contexts, size]."""
     assert sample.contexts.tolist() == contexts
-    scale = np.float32(2.0 ** -np.ceil(np.log2(max(activations.max(), 1e-30))))
-    dense = sample.dense(activations.shape[1])
-    return np.allclose(dense * scale, activations[contexts] * scale, rtol=2**-11, atol=2**-24)
+    dense, expected = sample.dense(activations.shape[1]), activations[contexts]
+    tiny = 2**-39 * expected.max(1, initial=0, keepdims=True)
+    return bool((np.abs(dense - expected) <= 2**-11 * expected + tiny).all())
 
 
 @given(**cases, chunk=st.integers(1, 9), levels=st.sampled_from([0, 2]))
@@ -144,3 +144,11 @@ def test_a_batch_without_firings_changes_nothing():
     assert found.firings.tolist() == [0, 0]
     assert found.strongest(1).contexts.tolist() == []
     assert found.intervals(0) == []
+
+
+@pytest.mark.parametrize("size", [1e-30, 2e-5, 1e5, 1e30])
+def test_activations_of_any_size_have_the_digits_of_float16(size):
+    activations = np.random.default_rng(0).uniform(1e-6, 1, (12, 8, 1)).astype(np.float32)
+    activations *= np.float32(size)
+    sample = mine(activations, chunks(12, 3)).strongest(0)
+    np.testing.assert_allclose(sample.dense(8), activations[sample.contexts, :, 0], rtol=2**-11)

@@ -63,7 +63,7 @@ def scanned(
         findings = Findings(
             sae.features, SIZE, Depth(top=4, per_interval=3), samples, folder / name, part
         )
-        found.append(ScannedSAE(name, sae, ("a",), target, slice(0, sae.features), findings))
+        found.append(ScannedSAE(Path(name), sae, ("a",), target, slice(0, sae.features), findings))
     return found
 
 
@@ -95,7 +95,7 @@ def whole(cache, tmp_path):
     (tmp_path / "whole").mkdir()
     found = scanned(cache, tmp_path / "whole")
     scan(found, cache, CPU, lambda _: None)
-    return {each.name: each for each in found}
+    return {each.folder.name: each for each in found}
 
 
 def test_the_pass_counts_what_the_saes_give(cache, whole):
@@ -130,10 +130,10 @@ def test_processes_that_share_the_cache_have_the_bits_of_one(cache, whole, tmp_p
         parts.append(part)
     for one, two in zip(*parts, strict=True):
         two.findings.save()
-        again = scanned(cache, tmp_path, (one.name,), "rank-1")[0]
+        again = scanned(cache, tmp_path, (one.folder.name,), "rank-1")[0]
         assert again.findings.load()
         one.findings.merge(again.findings)
-        assert same(one, whole[one.name])
+        assert same(one, whole[one.folder.name])
 
 
 def test_an_interrupted_pass_goes_on_to_the_same_bits(cache, whole, tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_an_interrupted_pass_goes_on_to_the_same_bits(cache, whole, tmp_path, mo
     scan(again, cache, CPU, done.append)
     assert sum(done) == cache.rows
     for each in again:
-        assert same(each, whole[each.name])
+        assert same(each, whole[each.folder.name])
 
 
 def test_ctrl_c_saves_what_is_done(cache, whole, tmp_path):
@@ -194,7 +194,7 @@ def test_only_some_contexts_tokens_are_counted_where_there_are_too_many(cache, t
     samples = Samples(reference, 5, limit)
     findings = Findings(24, SIZE, Depth(), samples, tmp_path / "topk")
     scan(
-        [ScannedSAE("topk", each.sae, ("a",), None, slice(0, 24), findings)],
+        [ScannedSAE(Path("topk"), each.sae, ("a",), None, slice(0, 24), findings)],
         cache,
         CPU,
         lambda _: None,
@@ -208,5 +208,5 @@ def test_activations_that_are_not_finite_are_refused_by_feature(cache, tmp_path)
     each = scanned(cache, tmp_path, ("relu",))[0]
     with torch.no_grad():
         each.sae.b_enc[7] = torch.inf
-    with pytest.raises(SAEError, match="'relu' has activations that are not finite: feature 7"):
+    with pytest.raises(SAEError, match="relu has activations that are not finite: feature 7"):
         scan([each], cache, CPU, lambda _: None)
