@@ -1,7 +1,7 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .hooks import HookShape
-from .intervene import Edit, Entry, PatchedForward, replaced_at
+from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Weights",
     "check_dtype",
     "load_tokenizer",
+    "patched_forward",
     "replaced_at",
     "resolve_device",
 ]
