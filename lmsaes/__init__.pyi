@@ -16,6 +16,7 @@ from .sae import (
     SparseRows,
     TopKConfig,
 )
+from .steering import Edit, steer
 from .training import train
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ActivationCache",
     "BatchTopKConfig",
     "Database",
+    "Edit",
     "GatedConfig",
     "HierarchicalTopKConfig",
     "JumpReLUConfig",
@@ -35,5 +37,6 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "steer",
     "train",
 ]

@@ -43,7 +43,7 @@ class LanguageModel:
         self._sites: dict[str, HookSite] = {}
         self._mounted: DirectForward | None = None
         # By hooks, the passes that intervene.py has prepared and tried.
-        self.patched: "dict[frozenset[str], PatchedForward]" = {}
+        self.patched: dict[frozenset[str], PatchedForward] = {}
 
     @staticmethod
     def load(

@@ -2,7 +2,7 @@
 
 from .datasets import TextSource, load_mixture, reopen
 from .packing import Contexts, ContextStream
-from .tokenizer import TokenizerFacts, token_strings, tokenizer_facts
+from .tokenizer import TokenizerFacts, strings_of, token_strings, tokenizer_facts
 
 __all__ = [
     "ContextStream",
@@ -11,6 +11,7 @@ __all__ = [
     "TokenizerFacts",
     "load_mixture",
     "reopen",
+    "strings_of",
     "token_strings",
     "tokenizer_facts",
 ]
