@@ -16,7 +16,7 @@ from .sae import (
     SparseRows,
     TopKConfig,
 )
-from .steering import Edit, steer
+from .steering import Edit, encode_text, steer
 from .training import train
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "encode_text",
     "steer",
     "train",
 ]

@@ -29,7 +29,7 @@ from .origin import Imported, Metrics, Provenance
 from .p_annealing import PAnnealing
 from .relu import ReLU
 from .row_norm import normalize_rows
-from .sparse.ops import row_norms
+from .sparse.ops import products_at, row_norms
 from .sparse.rows import SparseRows
 from .topk import TopK
 
@@ -64,6 +64,7 @@ __all__ = [
     "TopKConfig",
     "TopKFamilyConfig",
     "normalize_rows",
+    "products_at",
     "row_norms",
     "todays_names",
     "weights_digest",

@@ -3,23 +3,32 @@
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
+from .own_text import EncodedText, encode_text
+from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features
 from .tokens import TokenizedText, check_length, tokenize
 
 __all__ = [
+    "AnalyzedFeatures",
     "Completion",
     "Edit",
+    "EncodedText",
     "FeatureEdits",
     "Finished",
     "GrowingText",
     "HooksOf",
     "NewToken",
+    "RankBy",
+    "RankedFeature",
+    "Ranking",
     "Sampling",
     "Steered",
     "TokenizedText",
     "When",
     "check_fits",
     "check_length",
+    "encode_text",
     "hooks_of",
+    "rank_features",
     "steer",
     "stream",
     "tokenize",
