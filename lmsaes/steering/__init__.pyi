@@ -2,6 +2,7 @@
 
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
+from .effects import OutputScore, loss_effect, output_scores
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
 from .own_text import EncodedText, encode_text
 from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features
@@ -17,6 +18,7 @@ __all__ = [
     "GrowingText",
     "HooksOf",
     "NewToken",
+    "OutputScore",
     "RankBy",
     "RankedFeature",
     "Ranking",
@@ -28,6 +30,8 @@ __all__ = [
     "check_length",
     "encode_text",
     "hooks_of",
+    "loss_effect",
+    "output_scores",
     "rank_features",
     "steer",
     "stream",
