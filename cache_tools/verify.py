@@ -1,5 +1,6 @@
 """Whether a cache is what its manifest says, and how to make it so again."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -112,8 +113,8 @@ def _refuse_format_1(folder: Location, manifest: Manifest, broken: dict[int, str
     sound = min(broken) * manifest.shard_contexts
     raise CacheError(
         f"{folder} is of format 1, which is not repaired; its shard {min(broken)} is broken",
-        f"what is before it makes a cache: lmsaes tools slice {folder} --contexts 0:{sound} "
-        "--out NEW"
+        f"what is before it makes a cache: lmsaes tools slice {shlex.quote(str(folder))} "
+        f"--contexts 0:{sound:d} --out NEW"
         if sound
         else "nothing of it is left: make it again with lmsaes cache --overwrite",
     )

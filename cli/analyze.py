@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
 from lmsaes.cli.messages import say_next
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
@@ -63,8 +64,7 @@ def _say_where(db: str | None) -> None:
     """The next command, for the same database, whatever shell it is pasted into."""
     folder = os.environ.get("LMSAES_DB_FOLDER")
     if db is not None:
-        secret = "@" in db  # a password is not repeated
-        say_next("done", "serve", "--db", "URI" if secret else db)
+        say_next("done", "serve", "--db", db if shown_address(db) == db else "URI")
     elif folder and not os.environ.get("LMSAES_DB"):
         say_next("done", "serve", LMSAES_DB_FOLDER=folder)
     else:

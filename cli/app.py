@@ -46,17 +46,24 @@ _QUIET = {
     "TRANSFORMERS_VERBOSITY": "error",
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
 }
+# a user who sets one of these has chosen how idle threads wait
+_OPENMP_WAITING = {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"}
 
 
 @app.callback()
-def quiet_libraries() -> None:
-    """Has other libraries keep their progress bars, advice and warnings to themselves.
+def settle_process() -> None:
+    """Has other libraries keep their progress bars, advice and warnings to themselves, and idle
+    threads sleep.
 
     It is the commands' business, since it holds for the whole process; what the user has set in
     the environment stays.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
+    # Threads without work would spin on the cores that another run needs, or this run's own next
+    # operation. OpenMP reads it once, when torch is loaded: no command has imported it by now.
+    if not _OPENMP_WAITING & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     if not sys.warnoptions:
         # torch's sparse products are tested here; that it calls them beta helps nobody at a prompt
         warnings.filterwarnings("ignore", message="Sparse CSR tensor support is in beta")

@@ -18,7 +18,7 @@ def demo(
     out: Annotated[
         Path, typer.Option(help="Folder for the cache, the SAEs and the database.")
     ] = Path("lmsaes-demo"),
-    port: Annotated[int, typer.Option(help="Port of the viewer.")] = 24577,
+    port: Annotated[int, typer.Option(help="Port of the viewer.", min=1, max=65535)] = 24577,
 ) -> None:
     """Cache, train, analyze and serve on a small model, printing each command."""
     from lmsaes.demo import MODEL, SWEEP, TEXT

@@ -6,15 +6,18 @@
 import importlib
 from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lmsaes.addresses import shown_text
 from lmsaes.cli.messages import in_one_line
 
 _LAST = "Options"  # the section of --help, --debug and what has no other
 _WIDTH = {"max_content_width": 100}
+# typer has it from click, or as its own
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,13 @@ def lazy_app(table: dict[str, Command], help: str) -> typer.Typer:
 
         def list_commands(self, ctx: Any) -> list[str]:
             return list(table)
+
+        def invoke(self, ctx: Any) -> Any:
+            try:
+                return super().invoke(ctx)
+            except _UsageError as error:  # an address in the wrong place may hold a password
+                error.message = shown_text(error.message)
+                raise
 
         def format_commands(self, ctx: Any, formatter: Any) -> None:
             with formatter.section("Commands"):

@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 a failure told in one line, 2 bad usage, 130 interrupted.
 import functools
 import inspect
 import os
+import re
 import shlex
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lmsaes.addresses import shown_text
 from lmsaes.errors import LmsaesError
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
@@ -59,9 +61,16 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _tell(message: str, hint: str | None) -> None:
-    typer.echo("error: " + " ".join(message.split()), err=True)
+    typer.echo("error: " + _one_line(message), err=True)
     if hint:
-        typer.echo("       " + " ".join(hint.split()), err=True)
+        typer.echo("       " + _one_line(hint), err=True)
+
+
+def _one_line(text: str) -> str:
+    """Without line breaks and what else moves a terminal's cursor; other spaces stay, which may be
+    a path's."""
+    plain = re.sub(r"\s*[\r\n]+\s*", " ", shown_text(text).strip())
+    return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", plain)
 
 
 def say_next(done: str, *words: str, **environment: str) -> None:

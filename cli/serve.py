@@ -1,14 +1,18 @@
 """`lmsaes serve`: the viewer and its API on one port."""
 
 import contextlib
+import errno
 import signal
 import socket
 import webbrowser
+from ipaddress import ip_address
 from typing import Annotated
 
 import typer
 
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, first_line
+
+_EVERYWHERE = ("0.0.0.0", "::")
 
 
 def serve(
@@ -21,7 +25,21 @@ def serve(
         ),
     ] = None,
     port: Annotated[int, typer.Option(help="Port of viewer and API.", min=1, max=65535)] = 24577,
-    host: Annotated[str, typer.Option(metavar="TEXT", help="Address to listen on.")] = "127.0.0.1",
+    host: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Address to listen on; everyone who reaches another than this can read all.",
+        ),
+    ] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Further host name that requests may come by, such as a proxy's; may be given"
+            " several times. [default: this machine's own address]",
+        ),
+    ] = None,
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the viewer in a browser.")
     ] = False,
@@ -33,6 +51,7 @@ def serve(
     from lmsaes.server.app import create_app
     from lmsaes.server.viewer import BUILT
 
+    names = [_host_name(name) for name in allow_host or ()]
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with (
@@ -40,10 +59,15 @@ def serve(
         contextlib.suppress(KeyboardInterrupt),
         Database(db) as database,
     ):
-        app = create_app(database=database)
+        app = create_app(database=database, hosts=[*_names(host), *names])
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         typer.echo(f"database  {database.address}, {len(database.saes())} SAEs")
         typer.echo(f"viewer    {address}   (Ctrl-C stops)")
+        if not _is_loopback(listening):
+            typer.echo(
+                f"          whoever reaches this machine at port {port} can read the SAEs, their "
+                "features and the text they fire on: there is no password"
+            )
         if not (BUILT / "index.html").is_file():
             typer.echo(
                 "          not built: `make ui` in the repository builds it; the API is there"
@@ -56,8 +80,29 @@ def serve(
     typer.echo("stopped")
 
 
+def _host_name(name: str) -> str:
+    if not name or any(sign in name for sign in "/:*@ "):
+        raise ConfigError(
+            f"--allow-host '{name}' is not a host name", "give it alone, as --allow-host gpu-3"
+        )
+    return name
+
+
+def _names(host: str) -> list[str]:
+    """What a browser may call the address that the server listens on."""
+    return [host] if host not in _EVERYWHERE else [socket.gethostname()]
+
+
+def _is_loopback(listening: socket.socket) -> bool:
+    return ip_address(listening.getsockname()[0].partition("%")[0]).is_loopback
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A listening socket; port 0 is any free one. Raises ConfigError when it can't be had."""
+    if not host:  # which the system takes for all addresses
+        raise ConfigError(
+            "--host is empty", "leave it out to serve this machine alone, or give --host 0.0.0.0"
+        )
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # With its protocol named, asyncio sends small answers at once; without, each waits 40 ms for
     # the acknowledgement of the one before.
@@ -66,10 +111,12 @@ def listen(host: str, port: int) -> socket.socket:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen()
-    except OSError as error:
+    except (OSError, ValueError, TypeError) as error:  # the last two: no host's name at all
         listening.close()
+        reason = getattr(error, "strerror", None) or first_line(error)
+        taken = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
         raise ConfigError(
-            f"can't listen on {host}:{port}: {(error.strerror or str(error)).lower()}",
-            "choose another with --port",
+            f"can't listen on {host}:{port}: {reason.lower()}",
+            "choose another with --port" if taken else "give an address of this machine as --host",
         ) from None
     return listening

@@ -20,6 +20,7 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
+from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, shown_text
 from lmsaes.atomic import WritesWhole, replace_file
 from lmsaes.errors import ConfigError, nearest
 
@@ -44,7 +45,8 @@ def setting(
 
 
 def _as_text(value: Any) -> Any:
-    return os.fspath(value) if isinstance(value, os.PathLike) else value
+    value = os.fspath(value) if isinstance(value, os.PathLike) else value
+    return check_without_keys(value, KEYS_OF_STORES) if isinstance(value, str) else value
 
 
 def _as_texts(value: Any) -> Any:
@@ -62,7 +64,7 @@ def _as_sequence(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
-"""A name, a URL or a path."""
+"""A name, a URL or a path. An address with a password or key in it is refused."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 """Several of them; one alone may stand without a list."""
 Floats = Annotated[tuple[float, ...], BeforeValidator(_as_sequence)]
@@ -124,7 +126,14 @@ def explain(error: ValidationError, config: type[StageConfig]) -> ConfigError:
     if cause is not None:
         return ConfigError(f"{within}{name}{': ' if name else ''}{cause}")
     what = first["msg"].removeprefix("Input ")
-    return ConfigError(f"{within}{name} {what}, not {reprlib.repr(first['input'])}")
+    given = reprlib.repr(_without_keys(first["input"]))
+    return ConfigError(f"{within}{name} {what}, not {given}")
+
+
+def _without_keys(given: Any) -> Any:
+    if isinstance(given, str):
+        return shown_text(given)
+    return shown_text(str(given)) if isinstance(given, list | tuple | dict | set) else given
 
 
 def unknown_setting(owner: str, name: str, known: Iterable[str]) -> ConfigError:

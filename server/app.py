@@ -5,31 +5,41 @@ uvicorn lmsaes.server.app:app              installed
 lmsaes serve                               the same, with the viewer's address printed
 """
 
-import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.routing import Match, Mount
+from starlette.types import Scope
 
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import LmsaesError
 
 from . import features, saes
 from .dependencies import CurrentStore
+from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
 from .schemas import About, Problem
 from .settings import Settings
 from .store import NotFoundError, ReplacedError, Store
-from .viewer import mount_viewer
+from .viewer import is_api, mount_viewer
 
 
-def create_app(settings: Settings | None = None, database: Database | None = None) -> FastAPI:
-    """The application. A `database` that is given stays the caller's to close."""
+def create_app(
+    settings: Settings | None = None,
+    database: Database | None = None,
+    hosts: Iterable[str] = (),
+) -> FastAPI:
+    """The application. A `database` that is given stays the caller's to close.
+
+    hosts: names that it answers to beside the machine's own address and those in the settings.
+    """
     settings = settings or Settings()
 
     @asynccontextmanager
@@ -54,8 +64,12 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(OneLineStartup)
+    # the last one added is the first to see a request
+    app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
+    app.add_middleware(Methods, allowed=partial(_methods_at, app))
     app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
+    app.add_middleware(KnownHosts, names=[*settings.allow_hosts.split(), *hosts])
+    app.add_middleware(OneLineStartup)
     api = APIRouter(prefix="/api")
     api.get("/about", tags=["about"])(about)
     api.include_router(saes.router)
@@ -67,20 +81,15 @@ def create_app(settings: Settings | None = None, database: Database | None = Non
     return app
 
 
-class OneLineStartup:
-    """ASGI middleware: one line instead of starlette's traceback when the server can't start."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_one_line(message: Message) -> None:
-            error = sys.exception()  # what starlette is handling while it sends this
-            if message["type"] == "lifespan.startup.failed" and isinstance(error, LmsaesError):
-                message["message"] = _with_hint(error)
-            await send(message)
-
-        await self.app(scope, receive, send_one_line)
+def _methods_at(app: FastAPI, scope: Scope) -> set[str]:
+    """The methods of the routes at an address; the viewer is wherever the API is not."""
+    routes = [route for route in app.routes if not isinstance(route, Mount)]
+    found = {
+        method
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
+        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return found if found or is_api(scope["path"]) else {"GET"}
 
 
 def former_address(rest: str, request: Request) -> RedirectResponse:
@@ -107,32 +116,30 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
         detail = f"nothing is at {request.url.path}" if error.status_code == 404 else error.detail
-        return _problem(error.status_code, detail)
+        headers = None if error.headers is None else dict(error.headers)
+        return problem(error.status_code, detail, headers)
+
+    @app.exception_handler(Exception)
+    async def unforeseen(_: Request, error: Exception) -> JSONResponse:
+        # what it was stands in the server's log
+        return problem(500, f"something unforeseen happened: {type(error).__name__}")
 
     @app.exception_handler(NotFoundError)
     async def not_found(_: Request, error: NotFoundError) -> JSONResponse:
-        return _problem(404, str(error))
+        return problem(404, str(error))
 
     @app.exception_handler(ReplacedError)
     async def replaced(_: Request, error: ReplacedError) -> JSONResponse:
-        return _problem(503, "this analysis is being replaced by a newer one: try again")
+        return problem(503, "this analysis is being replaced by a newer one: try again")
 
     @app.exception_handler(LmsaesError)
     async def failed(_: Request, error: LmsaesError) -> JSONResponse:
-        return _problem(503, _with_hint(error))
+        return problem(503, with_hint(error))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
-        return _problem(422, f"{first['loc'][-1]}: {first['msg']}")
-
-
-def _with_hint(error: LmsaesError) -> str:
-    return f"{error} ({error.hint})" if error.hint else str(error)
-
-
-def _problem(status: int, detail: str) -> JSONResponse:
-    return JSONResponse(Problem(detail=detail).model_dump(), status)
+        return problem(422, f"{first['loc'][-1]}: {first['msg']}")
 
 
 app = create_app()

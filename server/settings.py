@@ -23,3 +23,6 @@ class Settings(BaseSettings):
 
     ui_origin: str = "http://localhost:24576"
     """Where the viewer's development server runs; other sites may not read the API."""
+
+    allow_hosts: str = ""
+    """Names that the server answers to beside this machine's own address, with spaces between."""

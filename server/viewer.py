@@ -30,10 +30,12 @@ def mount_viewer(app: FastAPI, folder: Path = BUILT) -> None:
 
 class _Viewer(StaticFiles):
     async def get_response(self, path: str, scope: Scope) -> Response:
+        if is_api(scope["path"]):
+            raise HTTPException(404)
         try:
             response = await super().get_response(path, scope)
         except HTTPException as error:
-            if error.status_code != 404 or path.startswith("api/") or not _accepts_html(scope):
+            if error.status_code != 404 or not _accepts_html(scope):
                 raise
             response = await super().get_response("index.html", scope)
         # The pages need nothing from elsewhere, and may not get it.
@@ -44,6 +46,11 @@ class _Viewer(StaticFiles):
             "public, max-age=31536000, immutable" if bundled else "no-cache"
         )
         return response
+
+
+def is_api(path: str) -> bool:
+    """Whether an address belongs to the API, where the viewer is not."""
+    return path == "/api" or path.startswith("/api/")
 
 
 def _accepts_html(scope: Scope) -> bool:

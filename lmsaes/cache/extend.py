@@ -1,5 +1,6 @@
 """What a command asks of a cache that is there: nothing new, more of it, or another cache."""
 
+import shlex
 from collections.abc import Iterator
 
 from pydantic import BaseModel
@@ -39,7 +40,8 @@ def extended_manifest(
     if found.format_version == 1:
         raise CacheError(
             f"{folder} is a cache of format 1, which is read and not added to",
-            f"make one of format {FORMAT_VERSION} of it: lmsaes tools convert {folder} --out NEW",
+            f"make one of format {FORMAT_VERSION:d} of it: "
+            f"lmsaes tools convert {shlex.quote(str(folder))} --out NEW",
         )
     if found.sources and (new or not _begins_its_text(found)):
         raise CacheError(

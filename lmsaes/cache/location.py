@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
+from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, shown_address
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.parallel import try_lock
 from lmsaes.units import format_bytes
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 Location: TypeAlias = "Path | ObjectPath"
 
 LOCK = ".lock"
+_ADDRESS_WITH_ONE_SLASH = re.compile(r"(s3a?|gs|az|azure|abfss?|https?):/")
 _DISK_MARGIN = 64 << 20  # manifests, statistics and what else the file system wants
 
 
@@ -66,17 +69,26 @@ class FolderLock(Lock):
 def locate(where: "str | Location") -> Location:
     """A folder's path, or the place in an object store that a URL such as s3://bucket/x names.
 
-    Raises ConfigError for a URL of a kind that can't be used.
+    Raises ConfigError for a URL of a kind that can't be used, or one with keys in it.
     """
     if not isinstance(where, str):
         return where
     if "://" not in where:
+        if _ADDRESS_WITH_ONE_SLASH.match(where):  # a folder of that name would show its keys
+            raise ConfigError(
+                f"'{where.partition(':')[0]}:/…' is no address of an object store",
+                "write it with two slashes, as s3://bucket/prefix",
+            )
         return Path(where)
+    try:
+        check_without_keys(where, KEYS_OF_STORES)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
     try:
         from lmsaes.cache.object_store import open_url
     except ImportError:
         raise ConfigError(
-            f"'{where}' is in an object store, and obstore is not installed",
+            f"'{shown_address(where)}' is in an object store, and obstore is not installed",
             "install it with: pip install 'lmsaes[s3]'",
         ) from None
     return open_url(where)

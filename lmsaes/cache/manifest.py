@@ -7,6 +7,7 @@ specification; where it and this file differ, this file is wrong.
 import hashlib
 import json
 import re
+import shlex
 from typing import Any, Literal
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
@@ -185,7 +186,7 @@ def read_manifest(folder: Location) -> Manifest:
     except (FileNotFoundError, NotADirectoryError):
         raise CacheError(
             f"'{folder}' is not an activation cache: it has no {MANIFEST}",
-            "make one with: lmsaes cache --out " + str(folder),
+            f"make one with: lmsaes cache --out {shlex.quote(str(folder))}",
         ) from None
     except OSError as error:
         raise CacheError(f"can't read {path}: {error.strerror}") from None

@@ -20,6 +20,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import from_url
 
+from lmsaes.addresses import shown_address, shown_text
 from lmsaes.cache.location import Lock, taken
 from lmsaes.errors import CacheError, ConfigError, first_line
 
@@ -41,7 +42,8 @@ def open_url(url: str) -> "ObjectPath":
         store = from_url(plain, client_options=options)
     except (exceptions.BaseError, ValueError) as error:
         raise ConfigError(
-            f"'{url}' names no object store: {first_line(error)}", "give s3://bucket/prefix, say"
+            f"'{shown_address(url)}' names no object store: {shown_text(first_line(error))}",
+            "give s3://bucket/prefix, say",
         ) from None
     return ObjectPath(plain, store, "")
 
@@ -244,4 +246,5 @@ def _as_os_errors() -> Generator[None]:
     except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
         raise PermissionError(errno.EACCES, "access is denied") from None
     except exceptions.BaseError as error:
-        raise OSError(errno.EIO, first_line(error)) from None
+        # a request's own URL may be signed
+        raise OSError(errno.EIO, shown_text(first_line(error))) from None

@@ -16,7 +16,7 @@ Writing a document that exists leaves it as it is: the same id is the same conte
 """
 
 import os
-import re
+import warnings
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
@@ -36,6 +36,7 @@ from pymongo.errors import (
 )
 from pymongo.write_concern import WriteConcern
 
+from lmsaes.addresses import shown_address, without_secrets
 from lmsaes.database.embedded import EmbeddedServer
 from lmsaes.database.records import (
     Document,
@@ -63,6 +64,10 @@ _TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "connectTimeoutMS
 _DUPLICATE_KEY = 11000
 _SAES = "dictionaries"  # the name that schema 1 gave the collection
 _KINDS = ("features", "samples", "columns")
+
+_UNREADABLE = (
+    "write signs such as : / ? # @ % in its password or options as %3A %2F %3F %23 %40 %25"
+)
 
 Key = TypeVar("Key", int, str)
 
@@ -270,20 +275,28 @@ class Database:
                 raise InvalidURI("it doesn't begin with mongodb://")
             chosen = uri.partition("?")[2].lower()
             timeouts = {key: ms for key, ms in _TIMEOUTS.items() if key.lower() not in chosen}
-            self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
+            with warnings.catch_warnings(action="ignore"):  # they repeat what they take for options
+                self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
             self._database = self._client.get_default_database(DEFAULT_DATABASE)
-        except (InvalidURI, ConfigurationError, ValueError) as error:
-            shown = _without_credentials(uri).partition("?")[0]
+        except (InvalidURI, ConfigurationError, ValueError, TypeError, OSError) as error:
             raise DatabaseError(
-                f"'{shown}' is not a database address: {error}",
+                f"'{shown_address(uri)}' is not a database address: "
+                + without_secrets(first_line(error), uri, _UNREADABLE),
                 "it looks like mongodb://localhost:27017",
             ) from None
         if self._embedded is None:
-            # Options may hold secrets too (a session token, the password of a key file).
-            scheme, _, place = _without_credentials(uri.partition("?")[0]).partition("://")
-            self._uri = f"{scheme}://{place.partition('/')[0]}/{self._database.name}"
+            self._uri = f"{self._hosts(uri)}/{self._database.name}"
         with self._errors():
             self._client.admin.command("ping")
+
+    def _hosts(self, uri: str) -> str:
+        """Scheme and hosts of an address that could be read."""
+        scheme, _, place = shown_address(uri).partition("://")
+        hosts = place.partition("/")[0]
+        if not hosts.strip("…"):  # signs in it that could be of a password, but were of no user
+            seeds = self._client.topology_description.server_descriptions()
+            hosts = ",".join(sorted(f"{host}:{port}" for host, port in seeds))
+        return f"{scheme}://{hosts}"
 
     def _leave(self) -> None:
         if self._embedded is not None:
@@ -334,8 +347,3 @@ class Database:
 
 def _collection(kind: str, name: str, analysis: str) -> str:
     return f"{kind}/{check_name(name)}/{check_id(analysis)}"
-
-
-def _without_credentials(uri: str) -> str:
-    """Leaves out all before the last @: a password that isn't escaped may hold / and @ itself."""
-    return re.sub("//.*@", "//", uri)
