@@ -2,6 +2,7 @@ from .analysis import analyze
 from .cache import ActivationCache
 from .capture import cache_activations
 from .database import Database
+from .evaluation import evaluate
 from .loader import ShuffledLoader
 from .model import LanguageModel
 from .sae import (
@@ -38,6 +39,7 @@ __all__ = [
     "analyze",
     "cache_activations",
     "encode_text",
+    "evaluate",
     "steer",
     "train",
 ]

@@ -7,8 +7,6 @@ language model ─► unembedding, token strings ──────────�
 import hashlib
 import json
 import logging
-import re
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.top_contexts import FeatureStatistics
@@ -27,11 +24,16 @@ from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
+from lmsaes.evaluation import (
+    ReconstructionSums,
+    check_fit,
+    load_cache_model,
+    never_fired_fraction,
+)
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, Metrics
+from lmsaes.sae import SAE, Metrics, find_saes, sae_name
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -119,29 +121,6 @@ class _Job:
         return self.count == self.sae.features
 
 
-def find_saes(paths: Sequence[str | Path]) -> list[Path]:
-    """The SAE folders among `paths`, and those inside the runs among them.
-
-    Raises SAEError for a path that is neither.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if (path / "config.json").is_file() or not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(p.parent for p in path.glob("*/config.json"))
-        if not inside:
-            raise SAEError(
-                f"'{path}' holds no finished SAE",
-                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
-            )
-        found.extend(inside)
-    unique = list(dict.fromkeys(p.resolve() for p in found))
-    if not unique:
-        raise SAEError("no SAE was given", "name an SAE folder or a run")
-    return unique
-
-
 def _job(
     folder: Path,
     cache: ActivationCache,
@@ -152,35 +131,15 @@ def _job(
     any_model: bool,
 ) -> _Job:
     sae = SAE.load(folder, device)
-    origin = sae.provenance
-    if origin is None:
+    if sae.provenance is None:
         raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
-    hooks, target = origin.hooks, origin.target
-    for hook in (*hooks, *([target] if target else [])):
-        cache.check_hook(hook)
-    for what, width, names in (
-        ("reads", sae.d_in, hooks),
-        ("gives", sae.d_out, (target,) if target else hooks),
-    ):
-        there = sum(cache.hooks[n].d_model for n in names)
-        if there != width:
-            raise SAEError(
-                f"{folder} {what} vectors of {width}, and {', '.join(names)} of {cache.path} has "
-                f"{there}",
-                "give the cache of the model it was trained on",
-            )
-    here = cache.manifest.model.name
-    if origin.model != here and origin.cache_identity != cache.identity and not any_model:
-        raise SAEError(
-            f"{folder} was trained on {origin.model}, and {cache.path} is of {here}",
-            "give the cache of that model, or insist with --any-model",
-        )
+    hooks, target = check_fit(folder, sae, cache, any_model)
     wanted = _range(features, sae.features)
     sae_hash = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:16]
     facts = [_VERSION, sae_hash, cache.identity, cache.contexts, top, wanted.start, wanted.stop]
     return _Job(
         folder=folder,
-        name=name or re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{folder.parent.name}:{folder.name}"),
+        name=name or sae_name(folder),
         id=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
         sae=sae,
         sae_hash=sae_hash,

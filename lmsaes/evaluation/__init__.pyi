@@ -1,5 +1,24 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .cache_model import load_cache_model
+from .comparison import COMPARED
+from .config import EvalConfig
+from .fit import check_fit
 from .reconstruction import ReconstructionSums, dead_fraction, never_fired_fraction
+from .records import Comparison, Evaluation, Evaluations, Figures
+from .run import evaluate
 
-__all__ = ["ReconstructionSums", "dead_fraction", "never_fired_fraction"]
+__all__ = [
+    "COMPARED",
+    "Comparison",
+    "EvalConfig",
+    "Evaluation",
+    "Evaluations",
+    "Figures",
+    "ReconstructionSums",
+    "check_fit",
+    "dead_fraction",
+    "evaluate",
+    "load_cache_model",
+    "never_fired_fraction",
+]

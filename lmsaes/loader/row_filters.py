@@ -19,12 +19,14 @@ class RowFilters:
 
     special: special tokens and each context's first position. positions: positions of every
     context, from 0; negative ones count from its end. max_norm: rows whose norm, in any of the
-    hooks, is more than so many times the hook's mean norm.
+    hooks, is more than so many times the hook's mean norm. contexts: keep the cache's first so many
+    alone.
     """
 
     special: bool = False
     positions: tuple[int, ...] = ()
     max_norm: float | None = None
+    contexts: int | None = None
 
     def check(self, context_size: int) -> None:
         """Raises ConfigError for filters that can't be meant."""
@@ -48,7 +50,8 @@ class RowMask:
     def __init__(self, cache: ActivationCache, hooks: Sequence[str], filters: RowFilters) -> None:
         """Reads all token ids where special ones are left out, and all rows for `max_norm`."""
         filters.check(cache.context_size)
-        self.blocks = cache.blocks()
+        kept = cache.contexts if filters.contexts is None else filters.contexts
+        self.blocks = [block for block in cache.blocks() if block.first < kept]
         sizes = np.array([block.contexts * cache.context_size for block in self.blocks])
         self._masks: list[np.ndarray] | None = None
         self.counts = sizes.astype(np.int64)
@@ -80,6 +83,8 @@ def _masks(
         if valid is not None:
             mask &= valid
         mask[:, list(filters.positions)] = False
+        if filters.contexts is not None:
+            mask[max(0, filters.contexts - block.first) :] = False
         for hook, limit in limits.items():
             if limit is not None:
                 rows = cache.activations(hook, block.first, block.first + block.contexts)

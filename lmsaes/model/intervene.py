@@ -27,7 +27,7 @@ from lmsaes.model.forward import (
     edit_site,
     find_sites,
 )
-from lmsaes.model.language_model import LanguageModel
+from lmsaes.model.language_model import LanguageModel, check_dtype
 
 Edit = Callable[[Tensor], Tensor]
 """What becomes of a hook's activations [contexts, positions, width]; the same shape comes back."""
@@ -60,6 +60,7 @@ class PatchedForward:
         lm.find_hooks(hooks)
         lm.mount(None)
         self.lm, self.device = lm, lm.device
+        self._dtype = check_dtype(lm.record.dtype)
         wrapped: list[nn.Module] = list(getattr(lm.bridge, "blocks", ()))
         points = hook_points(lm.bridge)
         inputs = [f"blocks.{i}.hook_in" for i in range(len(wrapped))]
@@ -219,7 +220,7 @@ class PatchedForward:
     @contextmanager
     def _entered(self, entry: Entry) -> Generator[None]:
         """Has the model begin at a block: those below give `entry.stream` without running."""
-        stream = entry.stream
+        stream = entry.stream.to(self.device, self._dtype)
         last = entry.block == len(self._blocks)
         at = HookSite(self._blocks[-1 if last else entry.block], output=last)
         below = range(entry.block if self._skips else 0)
@@ -228,7 +229,7 @@ class PatchedForward:
             rest = self._outputs.get(index)
             return lambda *_, **__: stream if rest is None else (stream, *rest)
 
-        handle = edit_site(at, lambda value: stream.to(value.dtype))
+        handle = edit_site(at, lambda _: stream)
         try:
             for index in below:
                 # not setattr: the bridge's components hand that on to the module they wrap
@@ -254,7 +255,7 @@ def patched_forward(lm: LanguageModel, hooks: Sequence[str]) -> PatchedForward:
 def replaced_at(where: Tensor, values: Tensor) -> Edit:
     """The edit that puts `values` [contexts, positions, width] at the positions `where`, bool
     [contexts, positions]; the others keep their activations."""
-    return lambda old: torch.where(where[..., None], values.to(old.dtype), old)
+    return lambda old: torch.where(where[..., None], values.to(old), old)
 
 
 def _boundary(point: tuple[nn.Module, str] | None, blocks: Sequence[nn.Module]) -> int | None:

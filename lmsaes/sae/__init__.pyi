@@ -20,9 +20,10 @@ from .config import (
     TopKFamilyConfig,
     todays_names,
 )
+from .folders import find_saes, sae_name
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import weights_digest
+from .io import read_evaluation, weights_digest, write_evaluation
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
@@ -63,9 +64,13 @@ __all__ = [
     "TopK",
     "TopKConfig",
     "TopKFamilyConfig",
+    "find_saes",
     "normalize_rows",
     "products_at",
+    "read_evaluation",
     "row_norms",
+    "sae_name",
     "todays_names",
     "weights_digest",
+    "write_evaluation",
 ]

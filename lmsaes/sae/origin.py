@@ -24,6 +24,7 @@ class Provenance(BaseModel, extra="forbid"):
     model: str
     dataset: str
     context_size: int
+    contexts: int | None = None  # how many of the cache's first contexts rows were drawn from
     tokens: int
     steps: int
     batch_size: int

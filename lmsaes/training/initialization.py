@@ -20,18 +20,22 @@ _ACTIVE_VARIANCE, _ACTIVE_DIMENSIONS = 0.99, 1 / 4
 _WEISZFELD_STEPS = 64
 
 
-def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool) -> Tensor:
+def sample_rows(
+    cache: ActivationCache, hooks: Sequence[str], drop_special: bool, contexts: int | None = None
+) -> Tensor:
     """Rows of the hooks side by side, float32 [n, d], the same on every call.
 
-    Raises ConfigError where the cache has no row to give.
+    contexts: of the cache's first so many alone. Raises ConfigError where the cache has no row to
+    give.
     """
     d = sum(cache.hooks[hook].d_model for hook in hooks)
     wanted = min(max(_ROWS, _ROWS_PER_DIMENSION * d), _NUMBERS // d)
     length = -(-wanted // (_STRETCHES * cache.context_size))  # contexts of a stretch
-    if cache.contexts <= length * _STRETCHES:
-        starts, length = [0], cache.contexts
+    contexts = contexts or cache.contexts
+    if contexts <= length * _STRETCHES:
+        starts, length = [0], contexts
     else:
-        last = cache.contexts - length
+        last = contexts - length
         starts = [last * index // (_STRETCHES - 1) for index in range(_STRETCHES)]
     parts: list[Tensor] = []
     for start in starts:

@@ -20,7 +20,7 @@ from torch import Tensor
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
-from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
+from lmsaes.loader import ShuffledLoader
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import NormalizationKind, Provenance, SAEConfig
@@ -31,7 +31,7 @@ from lmsaes.training.initialization import new_sae, sample_rows
 from lmsaes.training.interrupts import interruptible
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
-from lmsaes.training.resources import check_memory, memory_needed
+from lmsaes.training.resources import check_memory, check_shuffle, memory_needed
 from lmsaes.training.run_folder import (
     LOCK_FILE,
     TrainedSAE,
@@ -89,6 +89,7 @@ def train(
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,
         "cache_rows": cache.rows,
+        "contexts": config.contexts_of(cache.contexts),
         "tokens": config.tokens,
         "batch_size": config.batch_size,
         "seed": config.seed,
@@ -118,11 +119,12 @@ def train(
             drop_special=config.drop_special,
             skip_positions=config.skip_positions,
             max_norm=config.max_norm,
+            contexts=asked["contexts"],
             pool_rows=None if begun is None else begun.pool_rows,
         )
         with closing(loader):
             if begun is None and not config.allow_poor_shuffle:
-                _check_shuffle(loader)
+                check_shuffle(loader)
             run_settings = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
             work = _Run(
                 cache, saes, run_settings, run, loader, config.checkpoint_every, config.wandb
@@ -193,7 +195,8 @@ class _Run:
         return self.normalizations[key]
 
     def _sample(self, hooks: tuple[str, ...]) -> Tensor:
-        return sample_rows(self.cache, hooks, self.settings.drop_special)
+        settings = self.settings
+        return sample_rows(self.cache, hooks, settings.drop_special, settings.contexts)
 
     def train(self) -> list[TrainedSAE]:
         with (
@@ -330,6 +333,7 @@ class _Run:
                 model=self.cache.manifest.model.name,
                 dataset=self.cache.manifest.text.dataset,
                 context_size=self.cache.context_size,
+                contexts=self.settings.contexts or self.cache.contexts,
                 tokens=self.tokens,
                 steps=self.steps,
                 batch_size=self.settings.batch_size,
@@ -425,18 +429,6 @@ def _check_names(configs: Sequence[SAEConfig]) -> None:
             raise ConfigError(f"two SAEs are called '{label}'", "give each its own name")
         if Path(label).name != label or label in _TAKEN:
             raise ConfigError(f"'{label}' can't be a folder's name", "choose another name")
-
-
-def _check_shuffle(loader: ShuffledLoader) -> None:
-    """Raises ConfigError when the pool is so small that the order of the text would show."""
-    if loader.shuffles_well:
-        return
-    raise ConfigError(
-        f"this shuffle memory mixes rows of {loader.pool_blocks:.0f} blocks at a time, and the"
-        f" order of the text would show; {ENOUGH_BLOCKS} are enough",
-        f"give --shuffle-buffer {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
-        " --allow-poor-shuffle",
-    )
 
 
 def _steps(tokens: int, rows: int, batches: int, settings: RunSettings) -> int:
