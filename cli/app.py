@@ -24,6 +24,10 @@ app = lazy_app(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
         ),
+        "steer": Command(
+            "lmsaes.cli.steer:steer",
+            "Complete a prompt with a feature edited, beside the model's own completion.",
+        ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",

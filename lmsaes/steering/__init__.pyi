@@ -1,8 +1,10 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .config import SteerConfig
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
 from .effects import OutputScore, loss_effect, output_scores
+from .find_model import find_model
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
 from .own_text import EncodedText, encode_text
 from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features
@@ -23,12 +25,14 @@ __all__ = [
     "RankedFeature",
     "Ranking",
     "Sampling",
+    "SteerConfig",
     "Steered",
     "TokenizedText",
     "When",
     "check_fits",
     "check_length",
     "encode_text",
+    "find_model",
     "hooks_of",
     "loss_effect",
     "output_scores",

@@ -13,7 +13,7 @@ from lmsaes.cli.app import app
 HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr", "pymongo",
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
-    (), ("cache",), ("train",), ("analyze",), ("serve",), ("demo",), ("tools",),
+    (), ("cache",), ("train",), ("analyze",), ("steer",), ("serve",), ("demo",), ("tools",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
 ]  # fmt: skip
