@@ -7,6 +7,7 @@ import typer
 
 from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
+from lmsaes.cli.db import number
 from lmsaes.cli.messages import say_next
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
@@ -53,9 +54,9 @@ def _print_records(records: "list[SAERecord]") -> None:
         table.add_row(
             record.name,
             str(stop - start),
-            f"{record.fvu:.3f}",
-            f"{record.l0:.1f}",
-            f"{100 * record.dead_fraction:.1f} %",
+            number(record.fvu, ".3f"),
+            number(record.l0, ".1f"),
+            number(record.dead_fraction, ".1%"),
         )
     Console().print(table)
 

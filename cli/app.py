@@ -28,10 +28,15 @@ app = lazy_app(
             "lmsaes.cli.steer:steer",
             "Complete a prompt with a feature edited, beside the model's own completion.",
         ),
+        "explain": Command(
+            "lmsaes.cli.explain:explain",
+            "Say what features stand for: set, show, export and import explanations.",
+        ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
+        "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
         "demo": Command(
             "lmsaes.cli.demo:demo",
             "Cache, train, evaluate, analyze and serve on a small model, printing each command.",

@@ -62,6 +62,8 @@ def serve(
         app = create_app(database=database, hosts=[*_names(host), *names])
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         typer.echo(f"database  {database.address}, {len(database.saes())} SAEs")
+        for each in database.unreadable():
+            typer.echo(f"          {each.name} can't be read: {each.problem} ({each.hint})")
         typer.echo(f"viewer    {address}   (Ctrl-C stops)")
         if not _is_loopback(listening):
             typer.echo(

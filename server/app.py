@@ -73,6 +73,7 @@ def create_app(
     api = APIRouter(prefix="/api")
     api.get("/about", tags=["about"])(about)
     api.include_router(saes.router)
+    api.include_router(saes.unreadable_router)
     api.include_router(features.router)
     app.include_router(api)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)

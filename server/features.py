@@ -46,8 +46,8 @@ def features(
     """A page of the table of features, each with its strongest example."""
     chosen = store.features(record).select(filter, sort, order)
     indices = [int(index) for index in chosen[offset : offset + limit]]
-    found = store.database.features(record.name, record.analysis, indices)
-    samples = store.database.samples(record.name, record.analysis, indices)
+    found = store.database.features(record.analysis, indices)
+    samples = store.database.samples(record.analysis, indices)
     if found.keys() != set(indices):
         raise ReplacedError
     best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
@@ -87,7 +87,7 @@ def contexts(
         raise NotFoundError(
             f"no group '{group}' of contexts: groups are {', '.join(record.groups)}"
         )
-    sample = store.database.samples(record.name, record.analysis, [index], group).get(index)
+    sample = store.database.samples(record.analysis, [index], group).get(index)
     if sample is None:  # a dead feature has none
         return ContextPage(group=group, total=0, offset=offset, contexts=[])
     ids = [int(context) for context in sample.contexts[offset : offset + limit]]
@@ -106,7 +106,7 @@ def contexts(
 def _feature(store: Store, record: SAERecord, index: int) -> Feature:
     columns = store.features(record)
     columns.check(index)
-    found = store.database.features(record.name, record.analysis, [index]).get(index)
+    found = store.database.features(record.analysis, [index]).get(index)
     if found is None:
         raise ReplacedError
     return Feature(
@@ -186,5 +186,5 @@ def _weights(
 
 
 def _rounded(activations: np.ndarray) -> list[float]:
-    """Four decimals are more than float16 holds."""
-    return activations.astype(np.float64).round(4).tolist()
+    """Six digits are more than float16 holds."""
+    return [float(f"{value:.6g}") for value in activations.tolist()]

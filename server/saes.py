@@ -7,16 +7,26 @@ from fastapi import APIRouter
 from lmsaes.database import SAERecord
 
 from .dependencies import CurrentSAE, CurrentStore
-from .schemas import SAE, DensityClassCounts, DensityHistogram, SAESummary
+from .schemas import SAE, DensityClassCounts, DensityHistogram, SAESummary, UnreadableSAE
 from .store import DENSE_FROM
 
 router = APIRouter(prefix="/saes", tags=["saes"])
+unreadable_router = APIRouter(prefix="/unreadable", tags=["saes"])
 
 
 @router.get("")
 def saes(store: CurrentStore) -> list[SAESummary]:
     """All SAEs, by name."""
     return [SAESummary.model_validate(_shared_fields(record)) for record in store.database.saes()]
+
+
+@unreadable_router.get("")
+def unreadable(store: CurrentStore) -> list[UnreadableSAE]:
+    """The SAEs whose records this version can't read, by name."""
+    return [
+        UnreadableSAE(name=each.name, problem=each.problem, hint=each.hint)
+        for each in store.database.unreadable()
+    ]
 
 
 @router.get("/{name}")

@@ -61,6 +61,14 @@ class SAESummary(BaseModel):
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
 
 
+class UnreadableSAE(BaseModel):
+    """An SAE whose record this version can't read."""
+
+    name: str
+    problem: Annotated[str, Field(description="Another schema, or what is damaged")]
+    hint: Annotated[str, Field(description="What to do about it")]
+
+
 class DensityHistogram(BaseModel):
     """Features by the logarithm of their density; dead ones are counted apart."""
 

@@ -6,7 +6,7 @@ from threading import Lock
 
 import numpy as np
 
-from lmsaes.database import Database, SAERecord
+from lmsaes.database import Database, SAERecord, UnreadableError
 from lmsaes.errors import nearest
 
 from .schemas import DensityClass, Filter, Order, Sort
@@ -103,8 +103,12 @@ class Store:
         self._contexts_lock = Lock()
 
     def sae(self, name: str) -> SAERecord:
-        """The SAE as it is now. Raises NotFoundError that names those that exist."""
-        record = self.database.sae(name)
+        """The SAE as it is now. Raises NotFoundError that names those that exist, or says why
+        its record can't be read."""
+        try:
+            record = self.database.sae(name)
+        except UnreadableError as error:
+            raise NotFoundError(f"{error} ({error.hint})") from None
         if record is None:
             names = [record.name for record in self.database.saes()]
             if not names:
@@ -118,7 +122,7 @@ class Store:
         """The columns of the SAE's analysis, read again when another was published."""
         kept = self._features.get(record.name)
         if kept is None or kept.record.analysis != record.analysis:
-            columns = self.database.columns(record.name, record.analysis)
+            columns = self.database.columns(record.analysis)
             if not {"firings", "density", "maximum", "mean"} <= columns.keys():
                 raise ReplacedError
             kept = self._features[record.name] = Features(record, columns)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,11 +19,19 @@ import torch
 from torch import Tensor
 
 from lmsaes.analysis.config import AnalyzeConfig
+from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.top_contexts import FeatureStatistics
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
-from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import (
+    Database,
+    Draft,
+    FeatureRecord,
+    SAERecord,
+    SampleRecord,
+    is_made_from,
+)
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.evaluation import (
     ReconstructionSums,
@@ -33,14 +42,13 @@ from lmsaes.evaluation import (
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, Metrics, find_saes, sae_name
+from lmsaes.sae import SAE, Metrics, find_saes
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
 _Stored = TypeVar("_Stored", FeatureRecord, SampleRecord)
 
 _log = logging.getLogger("lmsaes")
-_VERSION = 1  # of what an analysis computes: a new one makes old analyses stale
 _ROWS_PER_CHUNK = 4096
 _VALUES_PER_CHUNK = 1 << 26  # an encoder may hold all of a chunk's activations at once
 _LOGITS = 10
@@ -63,7 +71,7 @@ def analyze(
     The settings are those of `AnalyzeConfig`, listed below. Special tokens and first positions are
     left out, as in training. An analysis that is in the database already is left as it is. Raises
     SAEError or ConfigError when an SAE does not fit the cache, ModelError when the model can't be
-    loaded, DatabaseError when the database fails.
+    loaded, DatabaseError when the database fails or another process analyzes under the same name.
 
     saes: SAE folders, or runs that hold some
     cache: the opened cache to look through
@@ -73,27 +81,49 @@ def analyze(
     config = AnalyzeConfig.of(
         {"saes": saes, "cache": str(cache.path), "features": features, **settings}
     )
-    top, name, any_model = config.top, config.name, config.any_model
     folders = find_saes(config.saes)
-    if name is not None and len(folders) != 1:
+    if config.name is not None and len(folders) != 1:
         raise ConfigError(f"a name for {len(folders)} SAEs is one too few", "analyze one at a time")
     where = resolve_device(config.device)
     wanted = config.feature_slice
-    jobs = [_job(f, cache, wanted, top, name, where, any_model) for f in folders]
-    _check_names(jobs, database)
+    jobs = [_job(f, cache, wanted, config.top, where, config.any_model) for f in folders]
+    _name(jobs, database, config.name)
+    todo = _not_current(jobs, database)
+    if todo:
+        lm = load_cache_model(cache, config.model)
+        with ExitStack() as drafts:
+            for job in todo:
+                job.draft = drafts.enter_context(
+                    database.draft(job.name, cache.identity, job.made_from)
+                )
+            todo = _not_current(todo, database)  # another process may just have finished them
+            database.gc()
+            _announce(todo, cache, database, where)
+            with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
+                _read_cache(todo, cache, where, bar)
+                _store(todo, cache, database, lm, bar)
     finished = {r.name: r for r in database.saes()}
-    todo = [j for j in jobs if finished.get(j.name) is None or finished[j.name].analysis != j.id]
+    return [finished[job.name] for job in jobs]
+
+
+def _name(jobs: "list[_Job]", database: Database, name: str | None) -> None:
+    """Gives each SAE its name in the database, and says which where that is not `run:sae`."""
+    hashes = {job.folder: job.sae_hash for job in jobs}
+    names = name_saes(hashes, {r.name: r for r in database.saes()}, name)
+    for job in jobs:
+        job.name = names[job.folder]
+        if name is None and job.name != plain_name(job.folder):
+            _log.info("analyze: %s is called %s in the database", job.folder, job.name)
+
+
+def _not_current(jobs: "list[_Job]", database: Database) -> "list[_Job]":
+    """The SAEs whose analysis in the database is missing, or made from something else."""
+    analyses = {record.name: record.analysis for record in database.saes()}
+    todo = [job for job in jobs if not is_made_from(analyses.get(job.name, ""), job.made_from)]
     for job in jobs:
         if job not in todo:
             _log.info("analyze: %s is in the database already: nothing to do", job.name)
-    if todo:
-        lm = load_cache_model(cache, config.model)
-        _announce(todo, cache, database, where)
-        with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
-            _read_cache(todo, cache, where, bar)
-            _store(todo, cache, database, lm, bar)
-        finished = {r.name: r for r in database.saes()}
-    return [finished[job.name] for job in jobs]
+    return todo
 
 
 @dataclass
@@ -101,16 +131,16 @@ class _Job:
     """One SAE on its way through the analysis."""
 
     folder: Path
-    name: str
-    id: str
     sae: SAE
     sae_hash: str
+    made_from: dict[str, Any]
     hooks: tuple[str, ...]
     target: str | None
     features: slice
     statistics: FeatureStatistics
     reconstruction: ReconstructionSums
-    record: SAERecord | None = field(default=None)
+    name: str = field(default="")
+    draft: Draft | None = field(default=None)
 
     @property
     def count(self) -> int:
@@ -126,7 +156,6 @@ def _job(
     cache: ActivationCache,
     features: slice | None,
     top: int,
-    name: str | None,
     device: torch.device,
     any_model: bool,
 ) -> _Job:
@@ -134,15 +163,15 @@ def _job(
     if sae.provenance is None:
         raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
     hooks, target = check_fit(folder, sae, cache, any_model)
+    used = (*hooks, *([target] if target else []))
     wanted = _range(features, sae.features)
-    sae_hash = hashlib.sha256((folder / "weights.safetensors").read_bytes()).hexdigest()[:16]
-    facts = [_VERSION, sae_hash, cache.identity, cache.contexts, top, wanted.start, wanted.stop]
+    own = sae_hash(folder, sae)
+    settings = {"top": top, "features": [wanted.start, wanted.stop], "logits": _LOGITS}
     return _Job(
         folder=folder,
-        name=name or sae_name(folder),
-        id=hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16],
         sae=sae,
-        sae_hash=sae_hash,
+        sae_hash=own,
+        made_from=made_from(own, cache, used, settings),
         hooks=hooks,
         target=target,
         features=wanted,
@@ -162,22 +191,6 @@ def _range(features: slice | None, count: int) -> slice:
     return slice(start, stop)
 
 
-def _check_names(jobs: list[_Job], database: Database) -> None:
-    """A name may stand for one SAE only: another one's analysis is not replaced unasked."""
-    names = [job.name for job in jobs]
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ConfigError(
-            f"two SAEs would both be called '{twice[0]}'", "analyze them apart, --name"
-        )
-    for job in jobs:
-        there = database.sae(job.name)
-        if there and there.sae_hash != job.sae_hash and Path(there.sae_path) != job.folder:
-            raise ConfigError(
-                f"'{job.name}' is in the database as another SAE's name ({there.sae_path})",
-                "rename its run's folder, or analyze it alone with another --name",
-            )
-
-
 def _announce(
     jobs: list[_Job], cache: ActivationCache, database: Database, device: torch.device
 ) -> None:
@@ -195,7 +208,7 @@ def _announce(
         format_count(cache.rows),
         cache.path,
         device,
-        database.address,
+        database.place,
     )
 
 
@@ -264,10 +277,11 @@ def _store(
         bar.advance(len(ids))
     bar.next_phase()
     for job in jobs:
-        database.discard(job.name, job.id)
+        draft = job.draft
+        assert draft is not None
         weights = _logit_weights(job, unembedding)
-        database.put_features(job.name, job.id, _counted(_features(job, weights), bar))
-        database.put_samples(job.name, job.id, _counted(_samples(job), bar))
+        draft.put_features(_counted(_features(job, weights), bar))
+        draft.put_samples(_counted(_samples(job), bar))
         statistics = job.statistics
         columns = {
             "firings": statistics.firings,
@@ -275,15 +289,13 @@ def _store(
             "maximum": statistics.maximum,
             "mean": statistics.sums / statistics.firings.clamp(min=1),
         }
-        database.put_columns(
-            job.name,
-            job.id,
+        draft.put_columns(
             {
                 key: column.cpu().numpy().astype(np.int64 if key == "firings" else np.float32)
                 for key, column in columns.items()
-            },
+            }
         )
-        database.publish(_record(job, cache, vocabulary))
+        draft.publish(_record(job, draft, cache, vocabulary))
 
 
 def _runs(numbers: list[int]) -> Iterator[list[int]]:
@@ -347,7 +359,7 @@ def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Sto
         bar.advance(1)
 
 
-def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
+def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) -> SAERecord:
     sae, origin = job.sae, job.sae.provenance
     assert origin is not None
     measured = origin.metrics
@@ -362,7 +374,8 @@ def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
         )
     return SAERecord(
         name=job.name,
-        analysis=job.id,
+        analysis=draft.analysis,
+        made_from=draft.made_from,
         sae_path=str(job.folder),
         sae_hash=job.sae_hash,
         architecture=sae.config.architecture,
@@ -370,6 +383,7 @@ def _record(job: _Job, cache: ActivationCache, vocabulary: str) -> SAERecord:
         d_model=sae.d_in,
         model=cache.manifest.model.name,
         hook=", ".join(job.hooks),
+        target=job.target,
         cache=cache.identity,
         cache_path=str(cache.path.resolve()),
         dataset=cache.manifest.text.dataset,

@@ -1,10 +1,15 @@
 """The database of features, in MongoDB. `docs/database.md` lists collections and fields.
 
 analysis ──► client.py ──► server
-             Database: the only one that speaks to MongoDB
-               ├── records.py    SAEs, features and contexts as documents
-               └── embedded.py ──► embedded_keeper.py ──► SecantusDB
-                   where no address is given; the keeper is a process of its own
+             Database
+               ├── draft.py       an analysis while it is written, with its lease (leases.py)
+               ├── saes.py        records of SAEs, each read for itself
+               ├── records.py     SAEs, features and contexts as documents
+               ├── explanations.py  what is said of features, which outlives analyses
+               ├── garbage.py     dropping what nobody needs any more
+               └── connection.py ──► MongoDB, or
+                     embedded.py ──► embedded_keeper.py ──► SecantusDB
+                     where no address is given; the keeper is a process of its own
 """
 
 import lazy_loader

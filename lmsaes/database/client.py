@@ -1,82 +1,55 @@
-"""A connection to the MongoDB database of features: what analyses write and readers fetch.
+"""The database of features: what analyses write and readers fetch.
 
-    with Database() as database:                 # no address: the embedded server
-        database.discard(name, analysis)         # what an interrupted run may have left
-        database.put_features(name, analysis, records)
-        database.put_samples(name, analysis, records)
-        database.put_contexts(cache, ids, tokens)
-        database.put_columns(name, analysis, {"density": …, "maximum": …, "mean": …, "firings": …})
+    with Database() as database:                     # no address: the embedded server
         database.put_vocabulary(key, tokens)
-        database.publish(record)                 # from here on readers see it
+        database.put_contexts(cache, ids, tokens)
+        with database.draft(name, cache, made_from) as draft:
+            draft.put_features(records)
+            draft.put_samples(records)
+            draft.put_columns({"density": …, "maximum": …, "mean": …, "firings": …})
+            draft.publish(record)                    # from here on readers see it
 
 Documents are fetched by `_id`, never sorted or scanned; whatever needs an order over all features
-is a column. An analysis has collections of its own, so that replacing it drops three collections.
+is a column. An analysis has collections of its own, so that replacing it drops them.
 Writing a document that exists leaves it as it is: the same id is the same content.
 `docs/database.md` lists collections and fields.
 """
 
-import os
-import warnings
-from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
-from pymongo import MongoClient
-from pymongo.errors import (
-    BulkWriteError,
-    ConfigurationError,
-    InvalidURI,
-    OperationFailure,
-    PyMongoError,
-    ServerSelectionTimeoutError,
-)
-from pymongo.write_concern import WriteConcern
 
-from lmsaes.addresses import shown_address, without_secrets
-from lmsaes.database.embedded import EmbeddedServer
+from lmsaes.database import saes
+from lmsaes.database.connection import Connection
+from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.explanations import Explanations
+from lmsaes.database.garbage import collect_garbage
+from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
-    Document,
     FeatureRecord,
     SAERecord,
     SampleRecord,
-    check_id,
+    check_hash,
     check_name,
-    feature_document,
     feature_record,
     pack,
-    sae_record,
-    sample_document,
     sample_record,
     unpack,
 )
-from lmsaes.errors import ConfigError, DatabaseError, first_line
+from lmsaes.database.saes import UnreadableRecord
+from lmsaes.errors import ConfigError, DatabaseError, nearest
 
-DEFAULT_DATABASE = "lmsaes"
-
-_BATCH = 1000
 _TOKENS_PER_DOCUMENT = 65_536
-# Unless the address has an option of this name, which MongoClient would let these override.
-_TIMEOUTS: dict[str, Any] = {"serverSelectionTimeoutMS": 3000, "connectTimeoutMS": 3000}
-_DUPLICATE_KEY = 11000
-_SAES = "dictionaries"  # the name that schema 1 gave the collection
-_KINDS = ("features", "samples", "columns")
-
-_UNREADABLE = (
-    "write signs such as : / ? # @ % in its password or options as %3A %2F %3F %23 %40 %25"
-)
-
-Key = TypeVar("Key", int, str)
 
 
 class Database:
     """A connection to the features' database.
 
     Use it as a context manager, or call `close`: the embedded server stops when its last user has
-    left.
+    left. An embedded server that is killed or started again meanwhile is found again.
     """
 
     def __init__(self, uri: str | None = None, folder: Path | None = None) -> None:
@@ -90,38 +63,33 @@ class Database:
 
         Raises ConfigError when both are given, DatabaseError when nothing answers in that time.
         """
-        if uri and folder:
-            raise ConfigError("a database has either an address or a folder", "leave one out")
-        uri = uri or (os.environ.get("LMSAES_DB") if folder is None else None)
-        self._embedded = None if uri else EmbeddedServer(folder)
-        self._uri: str | None = None
-        try:
-            self._connect(uri or (self._embedded.uri if self._embedded else ""))
-        except BaseException:
-            self._leave()
-            raise
+        self._connection = Connection(uri, folder)
+        self._leases = Leases(self._connection)
 
     @property
     def uri(self) -> str | None:
         """`mongodb://host:port/name` without credentials and options; None where embedded."""
-        return self._uri
+        return self._connection.uri
 
     @property
     def folder(self) -> Path | None:
         """Where the embedded server keeps its data; None for a deployment at an address."""
-        return self._embedded.folder if self._embedded else None
+        return self._connection.folder
 
     @property
     def address(self) -> str:
         """Where the data are, for people: `host:port/name` without credentials, or the folder."""
-        if self._embedded:
-            return f"embedded in {self._embedded.folder}"
-        return (self._uri or "").partition("://")[2]
+        return self._connection.address
+
+    @property
+    def place(self) -> str:
+        """The same for a sentence: "the embedded database in FOLDER", "the database at …"."""
+        return self._connection.place
 
     def close(self) -> None:
         """Closes the connection and leaves the embedded server. Closing twice is allowed."""
-        self._client.close()
-        self._leave()
+        self._leases.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -138,7 +106,7 @@ class Database:
 
     def put_vocabulary(self, key: str, tokens: Sequence[str]) -> None:
         """Display strings by token id, under a key that stands for them (their hash)."""
-        check_id(key)
+        check_hash(key)
         starts = range(0, max(len(tokens), 1), _TOKENS_PER_DOCUMENT)
         documents = (
             {
@@ -148,202 +116,136 @@ class Database:
             }
             for part, start in enumerate(starts)
         )
-        self._insert("vocabularies", documents)
+        self._connection.insert("vocabularies", documents)
 
     def put_contexts(self, cache: str, ids: np.ndarray, tokens: np.ndarray) -> None:
         """Token ids [n, context_size] of the contexts `ids` [n] of a cache."""
-        check_id(cache)
         documents = (
             {"_id": int(context), "tokens": pack(row.astype("<i4"))}
             for context, row in zip(ids, tokens, strict=True)
         )
-        self._insert(f"contexts/{cache}", documents)
+        self._connection.insert(f"contexts_{check_hash(cache)}", documents)
 
-    def put_features(self, name: str, analysis: str, records: Iterable[FeatureRecord]) -> None:
-        """The features of an analysis, as many as the iterable yields; it is read as a stream."""
-        self._insert(_collection("features", name, analysis), map(feature_document, records))
+    def draft(self, name: str, cache: str, made_from: Mapping[str, Any]) -> Draft:
+        """Begins an analysis of the SAE `name` over `cache`, of everything that it is made from.
 
-    def put_samples(self, name: str, analysis: str, records: Iterable[SampleRecord]) -> None:
-        """Groups of contexts of an analysis' features; the iterable is read as a stream."""
-        self._insert(_collection("samples", name, analysis), map(sample_document, records))
-
-    def put_columns(self, name: str, analysis: str, columns: Mapping[str, np.ndarray]) -> None:
-        """One value per analyzed feature and column, in the features' order: each array [features].
-
-        The viewer needs `firings`, `density`, `maximum` and `mean`.
+        Raises ConfigError for an impossible name; DatabaseError while another process writes under
+        it, and where a newer lmsaes has written a record that this one can't read.
         """
-        documents = ({"_id": key, "values": pack(array)} for key, array in columns.items())
-        self._insert(_collection("columns", name, analysis), documents)
-
-    def publish(self, record: SAERecord) -> None:
-        """Makes an analysis the visible one of its SAE by one write, then drops the former one."""
-        with self._errors():
-            saes = self._database[_SAES]
-            former = saes.find_one({"_id": record.name})
-            superseded = set[str]()
-            if former is not None:
-                # Kept in the document until they are dropped, should this process die in between.
-                superseded = {former["analysis"], *former["superseded"]} - {record.analysis}
-            document = {"_id": record.name, **record.model_dump(mode="json", exclude={"name"})}
-            document["superseded"] = sorted(superseded)
-            # Journaled: with this write all before it is on the disk, so that what a reader has
-            # seen survives the server's death.
-            saes.with_options(write_concern=WriteConcern(j=True)).replace_one(
-                {"_id": record.name}, document, upsert=True
-            )
-            if superseded:
-                for analysis in superseded:
-                    self._drop(record.name, analysis)
-                saes.update_one({"_id": record.name}, {"$set": {"superseded": []}})
-
-    def discard(self, name: str, analysis: str) -> None:
-        """Removes an analysis that was not published: a run that was interrupted.
-
-        Raises DatabaseError when it is the published one.
-        """
-        current = self.sae(name)
-        if current is not None and current.analysis == analysis:
-            raise DatabaseError(f"analysis {analysis} of '{name}' is published, so it stays")
-        with self._errors():
-            self._drop(name, analysis)
+        check_name(name)
+        there = saes.read_one(self._connection, name)
+        if isinstance(there, UnreadableRecord) and there.is_newer:
+            raise there.error()
+        return Draft(self._connection, self._leases, name, cache, made_from)
 
     # What readers fetch
 
     def saes(self) -> list[SAERecord]:
-        """The SAEs in the database, by name."""
-        with self._errors():
-            documents = list(self._database[_SAES].find())
-        return sorted(map(sae_record, documents), key=lambda record: record.name)
+        """The SAEs in the database, by name, but for those that `unreadable` lists."""
+        return saes.read_all(self._connection)[0]
+
+    def unreadable(self) -> list[UnreadableRecord]:
+        """The records that this version can't read: of another schema, or damaged."""
+        return saes.read_all(self._connection)[1]
 
     def dictionaries(self) -> list[SAERecord]:
         """The former name of `saes`."""
         return self.saes()
 
     def sae(self, name: str) -> SAERecord | None:
-        """One SAE, or None when the database has no such name."""
-        with self._errors():
-            document = self._database[_SAES].find_one({"_id": name})
-        return None if document is None else sae_record(document)
+        """One SAE, or None when the database has no such name.
+
+        Raises DatabaseError that says what to do where its record can't be read.
+        """
+        found = saes.read_one(self._connection, name)
+        if isinstance(found, UnreadableRecord):
+            raise found.error()
+        return found
 
     def columns(
-        self,
-        name: str,
-        analysis: str,
-        keys: Sequence[str] = ("firings", "density", "maximum", "mean"),
+        self, analysis: str, keys: Sequence[str] = tuple(sorted(NEEDED_COLUMNS))
     ) -> dict[str, np.ndarray]:
         """Columns [features] by name, read-only; those that are not there are left out."""
-        documents = self._fetch(_collection("columns", name, analysis), list(keys))
+        documents = self._connection.fetch(f"columns_{analysis}", keys)
         return {key: unpack(document["values"]) for key, document in documents.items()}
 
-    def features(
-        self, name: str, analysis: str, indices: Sequence[int]
-    ) -> dict[int, FeatureRecord]:
+    def features(self, analysis: str, indices: Sequence[int]) -> dict[int, FeatureRecord]:
         """Features by index; those that are not there are left out."""
-        documents = self._fetch(_collection("features", name, analysis), list(indices))
+        documents = self._connection.fetch(f"features_{analysis}", indices)
         return {index: feature_record(document) for index, document in documents.items()}
 
     def samples(
-        self, name: str, analysis: str, indices: Sequence[int], group: str = "top"
+        self, analysis: str, indices: Sequence[int], group: str = "top"
     ) -> dict[int, SampleRecord]:
         """One group of contexts of each feature by index; those that are not there are left out."""
         keys = {f"{index}/{group}": index for index in indices}
-        documents = self._fetch(_collection("samples", name, analysis), list(keys))
+        documents = self._connection.fetch(f"samples_{analysis}", list(keys))
         return {keys[key]: sample_record(document) for key, document in documents.items()}
 
     def contexts(self, cache: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Token ids, int32 [context_size], by context id."""
-        documents = self._fetch(f"contexts/{check_id(cache)}", list(ids))
+        documents = self._connection.fetch(f"contexts_{cache}", ids)
         return {context: unpack(document["tokens"]) for context, document in documents.items()}
 
     def vocabulary(self, key: str) -> list[str]:
         """Display strings by token id. Raises DatabaseError when the key isn't there."""
-        first = self._fetch("vocabularies", [f"{key}/0"]).get(f"{key}/0")
+        first = self._connection.fetch("vocabularies", [f"{key}/0"]).get(f"{key}/0")
         if first is None:
             raise DatabaseError(f"the database has no vocabulary '{key}'", "analyze the SAE again")
         tokens: list[str] = first["tokens"]
         keys = [f"{key}/{part}" for part in range(1, first["parts"])]
-        rest = self._fetch("vocabularies", keys)
+        rest = self._connection.fetch("vocabularies", keys)
         for part in keys:
             tokens.extend(rest[part]["tokens"])
         return tokens
 
-    # How it is done
+    @property
+    def explanations(self) -> Explanations:
+        """What people and models say of features, kept by the SAEs' hashes."""
+        return Explanations(self._connection)
 
-    def _connect(self, uri: str) -> None:
-        try:
-            if not uri.startswith(("mongodb://", "mongodb+srv://")):
-                raise InvalidURI("it doesn't begin with mongodb://")
-            chosen = uri.partition("?")[2].lower()
-            timeouts = {key: ms for key, ms in _TIMEOUTS.items() if key.lower() not in chosen}
-            with warnings.catch_warnings(action="ignore"):  # they repeat what they take for options
-                self._client: MongoClient[Document] = MongoClient(uri, appname="lmsaes", **timeouts)
-            self._database = self._client.get_default_database(DEFAULT_DATABASE)
-        except (InvalidURI, ConfigurationError, ValueError, TypeError, OSError) as error:
-            raise DatabaseError(
-                f"'{shown_address(uri)}' is not a database address: "
-                + without_secrets(first_line(error), uri, _UNREADABLE),
-                "it looks like mongodb://localhost:27017",
-            ) from None
-        if self._embedded is None:
-            self._uri = f"{self._hosts(uri)}/{self._database.name}"
-        with self._errors():
-            self._client.admin.command("ping")
+    # Upkeep
 
-    def _hosts(self, uri: str) -> str:
-        """Scheme and hosts of an address that could be read."""
-        scheme, _, place = shown_address(uri).partition("://")
-        hosts = place.partition("/")[0]
-        if not hosts.strip("…"):  # signs in it that could be of a password, but were of no user
-            seeds = self._client.topology_description.server_descriptions()
-            hosts = ",".join(sorted(f"{host}:{port}" for host, port in seeds))
-        return f"{scheme}://{hosts}"
+    def rename(self, old: str, new: str) -> None:
+        """Gives an SAE another name; readers find it under one of the two at any moment.
 
-    def _leave(self) -> None:
-        if self._embedded is not None:
-            self._embedded.close()
+        Raises ConfigError where there is no `old`, or `new` is taken or impossible; DatabaseError
+        while another process writes under one of them.
+        """
+        check_name(new)
+        with self._leases.holding(old, new):
+            record = self.sae(old)
+            if record is None:
+                raise self._unknown(old)
+            if saes.read_one(self._connection, new) is not None:
+                raise ConfigError(f"'{new}' is in the database already", "choose another name")
+            renamed = record.model_copy(update={"name": new})
+            with self._connection.database() as mongo:
+                mongo[saes.SAES].insert_one(saes.record_document(renamed))
+                mongo[saes.SAES].delete_one({"_id": old})
 
-    @contextmanager
-    def _errors(self) -> Generator[None]:
-        """Turns what pymongo raises into one line that says which database."""
-        where = f"the database at {self.address}"
-        if self._embedded:
-            where = f"the embedded database in {self._embedded.folder}"
-        try:
-            yield
-        except ServerSelectionTimeoutError:
-            if self._embedded:
-                log = self._embedded.folder / "server.log"
-                raise DatabaseError(f"{where} does not answer", f"see {log}") from None
-            raise DatabaseError(
-                f"no database answers at {self.address}",
-                "start it, or leave --db out to use the embedded one",
-            ) from None
-        except OperationFailure as error:
-            reason = (error.details or {}).get("errmsg") or str(error)
-            raise DatabaseError(f"{where} refuses: {reason}") from error
-        except PyMongoError as error:
-            raise DatabaseError(f"{where} fails: {first_line(error)}") from error
+    def remove(self, name: str) -> None:
+        """Removes an SAE, readable or not, and what only it needed.
 
-    def _insert(self, collection: str, documents: Iterable[Document]) -> None:
-        remaining = iter(documents)
-        with self._errors():
-            while batch := list(islice(remaining, _BATCH)):
-                try:
-                    self._database[collection].insert_many(batch, ordered=False)
-                except BulkWriteError as error:
-                    failures = error.details["writeErrors"]
-                    if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
-                        raise
+        Raises ConfigError where there is none; DatabaseError while another process writes it.
+        """
+        with self._leases.holding(name):
+            if name not in {str(each["_id"]) for each in saes.documents(self._connection)}:
+                raise self._unknown(name)
+            saes.delete(self._connection, [name])
+        self.gc()
 
-    def _fetch(self, collection: str, keys: list[Key]) -> dict[Key, Document]:
-        with self._errors():
-            found = list(self._database[collection].find({"_id": {"$in": keys}}))
-        return {document["_id"]: document for document in found}
+    def gc(self) -> list[str]:
+        """Drops what interrupted, replaced and removed analyses left; returns the collections.
 
-    def _drop(self, name: str, analysis: str) -> None:
-        for kind in _KINDS:
-            self._database.drop_collection(_collection(kind, name, analysis))
+        Every start of an analysis does so too.
+        """
+        return collect_garbage(self._connection, self._leases)
 
-
-def _collection(kind: str, name: str, analysis: str) -> str:
-    return f"{kind}/{check_name(name)}/{check_id(analysis)}"
+    def _unknown(self, name: str) -> ConfigError:
+        names = [record.name for record in self.saes()]
+        likest = nearest(name, names) or names[:3]
+        return ConfigError(
+            f"no SAE '{name}' in {self.place}",
+            f"there are {', '.join(likest)}" if likest else None,
+        )

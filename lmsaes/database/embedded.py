@@ -60,19 +60,34 @@ class EmbeddedServer:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             users = (self.folder / "users.lock").open("a")
         except OSError as error:
-            raise DatabaseError(
-                f"the embedded database's folder {self.folder} can't be used: {error.strerror}",
-                "choose another with LMSAES_DB_FOLDER",
-            ) from None
+            raise self._unusable(error) from None
         self._users: IO[str] | None = users
+        try:
+            self.join()
+        except BaseException:
+            users.close()
+            raise
+
+    def join(self) -> None:
+        """Joins the folder's server, which is started where none runs: `uri` is its address.
+
+        Again, it finds the server that took the place of one that was killed. Raises DatabaseError.
+        """
+        users = self._users
+        if users is None:
+            raise DatabaseError(f"the embedded database in {self.folder} was closed")
         try:
             with self._start_lock():
                 # Taken at once, unless a keeper without users is about to stop its server.
                 self._wait(lambda: _try_lock(users, fcntl.LOCK_SH), _SECONDS_TO_STOP, "stop")
-                self.uri = f"mongodb://127.0.0.1:{self._port()}"
-        except BaseException:
-            users.close()
-            raise
+                self._port = self._find_port()
+        except OSError as error:
+            raise self._unusable(error) from None
+        self.uri = f"mongodb://127.0.0.1:{self._port}"
+
+    def is_current(self) -> bool:
+        """Whether the server that runs is, by its record, still the one that `join` found."""
+        return self._record() == self._port
 
     def close(self) -> None:
         """Leaves the server; the last user waits until it has stopped. Closing twice is allowed."""
@@ -97,7 +112,14 @@ class EmbeddedServer:
     ) -> None:
         self.close()
 
-    def _port(self) -> int:
+    def _find_port(self) -> int:
+        if self._server_lives():
+            # It answers already, or another user's keeper is just starting it or giving up.
+            self._wait(
+                lambda: self._record() is not None or not self._server_lives(),
+                _SECONDS_TO_START,
+                "start",
+            )
         if not self._server_lives():
             # A record without a living server is what a power cut or SIGKILL leaves behind.
             (self.folder / "server.json").unlink(missing_ok=True)
@@ -114,13 +136,6 @@ class EmbeddedServer:
                 _SECONDS_TO_START,
                 "start",
             )
-        else:
-            # It answers already, or another user's keeper is just starting or giving up.
-            self._wait(
-                lambda: self._record() is not None or not self._server_lives(),
-                _SECONDS_TO_START,
-                "start",
-            )
         port = self._record()
         if port is None:
             raise self._failure("start")
@@ -129,7 +144,7 @@ class EmbeddedServer:
     def _record(self) -> int | None:
         try:
             return int(json.loads((self.folder / "server.json").read_text())["port"])
-        except FileNotFoundError:
+        except (OSError, ValueError, KeyError, TypeError):
             return None
 
     def _server_lives(self) -> bool:
@@ -155,6 +170,12 @@ class EmbeddedServer:
             if time.monotonic() > deadline:
                 raise self._failure(what)
             time.sleep(0.01)
+
+    def _unusable(self, error: OSError) -> DatabaseError:
+        return DatabaseError(
+            f"the embedded database's folder {self.folder} can't be used: {error.strerror}",
+            "choose another with LMSAES_DB_FOLDER",
+        )
 
     def _failure(self, what: str) -> DatabaseError:
         return DatabaseError(

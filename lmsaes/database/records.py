@@ -3,31 +3,46 @@
 Arrays are little-endian bytes beside their dtype and shape; `docs/database.md` lists all fields.
 """
 
+import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
+from secrets import token_hex
 from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationError,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from lmsaes.errors import ConfigError, DatabaseError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 _zstd = Zstd(level=3)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}"
-_ID = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_HASH = r"[0-9a-f]{16}"
+_ANALYSIS = rf"{_HASH}_[0-9a-f]{{8}}"
 Name = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
-Id = Annotated[str, StringConstraints(pattern=f"^{_ID}$")]
+Hash = Annotated[str, StringConstraints(pattern=f"^{_HASH}$")]
+AnalysisId = Annotated[str, StringConstraints(pattern=f"^{_ANALYSIS}$")]
+"""Hash of what the analysis is made from, and a random part: two runs never share collections."""
+
+
+def _finite_or_none(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def _printable(value: Any) -> Any:
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+Text = Annotated[str, BeforeValidator(_printable)]
+"""Text that may come from a file's name: bytes that are no text in it become question marks."""
+
+Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
+"""A number, or None where nothing was measured: NaN and infinity don't enter the database."""
 
 Document = dict[str, Any]
 
@@ -55,7 +70,7 @@ class SampleRecord:
     group: str  # "top"
     contexts: np.ndarray  # int64 [n], context ids in the cache
     positions: np.ndarray  # int32 [n], where in its context the activation is largest
-    activations: np.ndarray  # float16 [n, context_size], token by token
+    activations: np.ndarray  # float32 [n, context_size], token by token
 
 
 class SAERecord(BaseModel):
@@ -64,41 +79,58 @@ class SAERecord(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: Name  # `run:sae`, unique in the database
-    analysis: Id
-    sae_path: str
+    analysis: AnalysisId
+    made_from: dict[str, Any]  # everything that the analysis depends on: `content_hash` of it
+    sae_path: Text
     sae_hash: str
     architecture: str
     features: int
     d_model: int
-    model: str
+    model: Text
     hook: str
-    cache: Id
-    cache_path: str
-    dataset: str
+    target: str | None = None  # the hook whose activations a transcoder gives
+    cache: Hash  # `Manifest.identity`
+    cache_path: Text
+    dataset: Text
     context_size: int
-    tokens_analyzed: int = Field(
-        validation_alias=AliasChoices("tokens_analyzed", "tokens_analysed")  # as it once was called
-    )
+    tokens_analyzed: int
     tokens_trained: int
-    l0: float  # mean number of active features per token
-    fvu: float  # fraction of the activations' variance that is left unexplained
-    dead_fraction: float
-    ce_recovered: float | None = None
+    l0: Measured  # mean number of active features per token
+    fvu: Measured  # fraction of the activations' variance that is left unexplained
+    dead_fraction: Measured
+    ce_recovered: Measured = None
     config: dict[str, Any]
-    run: str
+    run: Text
     created: str  # ISO 8601
-    vocabulary: Id
+    vocabulary: Hash
     feature_range: tuple[int, int]  # start and stop of the features analyzed; columns hold these
     groups: tuple[str, ...] = ("top",)
     schema_version: int = SCHEMA_VERSION
 
 
-def check_name(name: str) -> str:
-    """The name, if an SAE may have it: letters, digits and `._:-`, fit for an address.
+def content_hash(made_from: Mapping[str, Any]) -> str:
+    """A short hash of what an analysis is made from: equal facts give equal analyses."""
+    return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
-    Raises ConfigError.
-    """
-    if re.fullmatch(_NAME, name) is None:
+
+def new_analysis_id(made_from: Mapping[str, Any]) -> str:
+    """The id of a new analysis of these facts."""
+    return f"{content_hash(made_from)}_{token_hex(4)}"
+
+
+def is_made_from(analysis: str, made_from: Mapping[str, Any]) -> bool:
+    """Whether an analysis' id says that it is of these facts."""
+    return analysis.partition("_")[0] == content_hash(made_from)
+
+
+def is_name(name: str) -> bool:
+    """Whether an SAE may be called so: letters, digits and `._:-`, fit for an address."""
+    return re.fullmatch(_NAME, name) is not None
+
+
+def check_name(name: str) -> str:
+    """The name, if an SAE may be called so. Raises ConfigError."""
+    if not is_name(name):
         raise ConfigError(
             f"'{name}' can't name an SAE in the database",
             "use at most 120 letters, digits and . _ - : (a letter or digit first)",
@@ -106,13 +138,13 @@ def check_name(name: str) -> str:
     return name
 
 
-def check_id(text: str) -> str:
-    """The text, if it can be the id of an analysis, a cache or a vocabulary. Raises ConfigError."""
-    if re.fullmatch(_ID, text) is None:
-        raise ConfigError(
-            f"'{text}' can't be an id in the database",
-            "use at most 64 letters, digits and . _ - (a letter or digit first)",
-        )
+def check_hash(text: str) -> str:
+    """The text, if it can be the id of a cache or a vocabulary: 16 hexadecimal digits.
+
+    Raises ConfigError.
+    """
+    if re.fullmatch(_HASH, text) is None:
+        raise ConfigError(f"'{text}' can't be an id in the database", "use 16 hexadecimal digits")
     return text
 
 
@@ -129,7 +161,11 @@ def unpack(document: Document) -> np.ndarray:
 
 
 def feature_document(record: FeatureRecord) -> Document:
-    """The document of a feature, under its index."""
+    """The document of a feature, under its index. Raises DatabaseError for NaN and infinity."""
+    numbers = (record.density, record.maximum, record.mean, record.histogram_max)
+    weights = [weight for _, weight in (*record.promotes, *record.suppresses)]
+    if not all(map(isfinite, (*numbers, *weights))):
+        raise DatabaseError(f"feature {record.index} has numbers that are not finite")
     return {
         "_id": int(record.index),
         "firings": int(record.firings),
@@ -171,8 +207,18 @@ def _unpack_weights(document: Document) -> list[tuple[int, float]]:
 
 
 def sample_document(record: SampleRecord) -> Document:
-    """The document of a feature's contexts, under `index/group`."""
-    activations = pack(record.activations.astype("<f2"))
+    """The document of a feature's contexts, under `index/group`.
+
+    Raises DatabaseError for activations that are not finite.
+    """
+    values = np.asarray(record.activations, dtype=np.float32)
+    largest = float(np.abs(values).max(initial=0.0))
+    if not isfinite(largest):
+        raise DatabaseError(f"feature {record.index} has activations that are not finite")
+    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
+    # end, and what is a billion times smaller still has all of float16's digits.
+    scale = 2.0 ** (np.frexp(largest)[1] - 15) if largest else 1.0
+    activations = pack((values / np.float32(scale)).astype("<f2"))
     # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
     # A feature that never fired has none, and zstd has no frame for nothing.
     activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
@@ -180,7 +226,7 @@ def sample_document(record: SampleRecord) -> Document:
         "_id": f"{int(record.index)}/{record.group}",
         "contexts": pack(record.contexts.astype("<i8")),
         "positions": pack(record.positions.astype("<i4")),
-        "activations": {**activations, "codec": "zstd"},
+        "activations": {**activations, "codec": "zstd", "scale": scale},
     }
 
 
@@ -189,30 +235,11 @@ def sample_record(document: Document) -> SampleRecord:
     index, _, group = document["_id"].partition("/")
     activations = document["activations"]
     data = _zstd.decode(activations["data"]) if activations["data"] else b""
+    values = unpack({**activations, "data": data}).astype(np.float32)
     return SampleRecord(
         index=int(index),
         group=group,
         contexts=unpack(document["contexts"]),
         positions=unpack(document["positions"]),
-        activations=unpack({**activations, "data": data}),
+        activations=values * np.float32(activations["scale"]),
     )
-
-
-def sae_record(document: Document) -> SAERecord:
-    """The SAE that a document holds. Raises DatabaseError: another schema, or damaged."""
-    fields = {key: value for key, value in document.items() if key not in ("_id", "superseded")}
-    if fields.get("schema_version") != SCHEMA_VERSION:
-        raise DatabaseError(
-            f"'{document['_id']}' was written with schema {fields.get('schema_version')}, "
-            f"this lmsaes reads {SCHEMA_VERSION}",
-            "analyze the SAE again with this version",
-        )
-    try:
-        return SAERecord(name=document["_id"], **fields)
-    except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(map(str, problem["loc"]))
-        raise DatabaseError(
-            f"the record of '{document['_id']}' is damaged: {place}: {problem['msg']}",
-            "analyze the SAE again",
-        ) from None

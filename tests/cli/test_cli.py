@@ -219,7 +219,7 @@ def test_the_database_holds_what_a_brute_force_search_finds(cache, analyzed):
             sae = SAE.load(record.sae_path)
             activations = sae.encode(x.flatten(0, 1), dense=True).reshape(*x.shape[:2], -1)
             activations = activations * valid[:, :, None]
-            columns = database.columns(record.name, record.analysis)
+            columns = database.columns(record.analysis)
             firings = (activations > 0).sum((0, 1))
             assert columns["firings"].tolist() == firings.tolist()
             assert torch.allclose(
@@ -232,7 +232,7 @@ def test_the_database_holds_what_a_brute_force_search_finds(cache, analyzed):
             assert record.fvu == pytest.approx(float(error / total), rel=1e-3)
             some = [int(i) for i in firings.argsort(descending=True)[:40:4]]
             for index in some:
-                sample = database.samples(record.name, record.analysis, [index])[index]
+                sample = database.samples(record.analysis, [index])[index]
                 peaks = activations[:, :, index].amax(1)
                 best = sorted(range(len(peaks)), key=lambda c: (-float(peaks[c]), c))[:5]
                 found = peaks[torch.tensor(sample.contexts)]
@@ -251,9 +251,9 @@ def test_analysing_twice_gives_the_same_documents(cache, analyzed):
             return {
                 r.name: (
                     r,
-                    {k: v.tobytes() for k, v in database.columns(r.name, r.analysis).items()},
-                    repr(database.features(r.name, r.analysis, range(50))),
-                    repr(database.samples(r.name, r.analysis, range(50))),
+                    {k: v.tobytes() for k, v in database.columns(r.analysis).items()},
+                    repr(database.features(r.analysis, range(50))),
+                    repr(database.samples(r.analysis, range(50))),
                 )
                 for r in database.saes()
             }
@@ -273,14 +273,11 @@ def test_a_range_of_features_gives_their_documents_alone(cache, analyzed):
         whole, part = database.sae("run:topk-8"), database.sae("part")
         assert part.feature_range == (30, 40)
         assert (part.fvu, part.l0) == pytest.approx((whole.fvu, whole.l0), rel=0.3)
-        columns = database.columns(whole.name, whole.analysis)["firings"]
-        assert (
-            database.columns(part.name, part.analysis)["firings"].tolist()
-            == columns[30:40].tolist()
-        )
+        columns = database.columns(whole.analysis)["firings"]
+        assert database.columns(part.analysis)["firings"].tolist() == columns[30:40].tolist()
         indices = list(range(30, 40))
-        alone = database.features(part.name, part.analysis, indices)
-        together = database.features(whole.name, whole.analysis, indices)
+        alone = database.features(part.analysis, indices)
+        together = database.features(whole.analysis, indices)
         for index in indices:
             one, other = alone[index], together[index]
             assert (one.firings, one.histogram.tolist()) == (
@@ -298,7 +295,7 @@ def test_promoted_tokens_are_the_unembeddings_best(analyzed, language_model):
     with Database() as database:
         record = database.sae("run:topk-8")
         sae = SAE.load(record.sae_path)
-        feature = database.features(record.name, record.analysis, [3])[3]
+        feature = database.features(record.analysis, [3])[3]
         logits = sae.W_dec[3] @ weights
         assert [t for t, _ in feature.promotes] == logits.topk(10).indices.tolist()
         assert [t for t, _ in feature.suppresses] == (-logits).topk(10).indices.tolist()

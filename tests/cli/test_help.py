@@ -13,9 +13,11 @@ from lmsaes.cli.app import app
 HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr", "pymongo",
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
-    (), ("cache",), ("train",), ("analyze",), ("steer",), ("serve",), ("demo",), ("tools",),
+    (), ("cache",), ("train",), ("eval",), ("analyze",), ("steer",), ("explain",), ("serve",),
+    ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
+    *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),
 ]  # fmt: skip
 named = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "lmsaes")
 

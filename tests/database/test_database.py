@@ -3,20 +3,23 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import bson
 import numpy as np
 import pytest
 from pymongo import MongoClient
-from pymongo.collection import Collection
 
-from lmsaes.database import Database, EmbeddedServer, SAERecord, SampleRecord, client
+from lmsaes.database import Database, EmbeddedServer, SampleRecord, connection, is_made_from
+from lmsaes.database.garbage import KINDS
+from lmsaes.database.records import sample_document, sample_record
 from lmsaes.errors import ConfigError, DatabaseError
 from tests.support import made_up_analysis as made_up
 
@@ -52,9 +55,7 @@ def everything(uri: str) -> dict[str, list[object]]:
 
 
 def test_everything_that_was_written_is_read_back(database: Database) -> None:
-    record = made_up.sae()
-    made_up.write(database, record)
-    database.publish(record)
+    record = made_up.publish(database)
 
     assert database.dictionaries() == [record]  # by its former name
     assert database.saes() == [record]
@@ -63,12 +64,12 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
     assert database.vocabulary(made_up.VOCABULARY) == made_up.TOKENS
 
     written = made_up.columns()
-    for key, column in database.columns(record.name, record.analysis).items():
+    for key, column in database.columns(record.analysis).items():
         np.testing.assert_array_equal(column, written[key])
         assert column.dtype == written[key].dtype
 
-    features = database.features(record.name, record.analysis, [5, 119, 7])
-    samples = database.samples(record.name, record.analysis, [5, 119, 7])
+    features = database.features(record.analysis, [5, 119, 7])
+    samples = database.samples(record.analysis, [5, 119, 7])
     assert set(features) == {5, 119, 7}
     assert set(samples) == {5, 119}  # 7 is dead
     for index, feature in features.items():
@@ -83,7 +84,7 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
         expected = made_up.sample(index)
         for name in ("contexts", "positions", "activations"):
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name))
-            assert getattr(sample, name).dtype == getattr(expected, name).dtype
+        assert sample.activations.dtype == np.float32
 
     contexts = database.contexts(made_up.CACHE, [3, 59, 1000])
     assert set(contexts) == {3, 59}
@@ -91,126 +92,178 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
 
 
 def test_the_same_analysis_twice_is_the_same_documents(database: Database, uri: str) -> None:
-    record = made_up.sae()
-    for _ in range(2):
-        made_up.write(database, record)
-        database.publish(record)
-    once = everything(uri)
-    made_up.write(database, record)
-    database.publish(record)
-    assert everything(uri) == once
+    def contents(analysis: str) -> list[object]:
+        return [
+            documents
+            for name, documents in everything(uri).items()
+            if name not in ("saes", "leases") and analysis in name
+        ]
+
+    first = contents(made_up.publish(database).analysis)
+    second = contents(made_up.publish(database).analysis)
+    assert len(first) == 3
+    assert first == second
 
 
 def test_an_analysis_is_visible_only_when_published(database: Database) -> None:
-    made_up.write(database, made_up.sae())
-    assert database.saes() == []
-    database.publish(made_up.sae())
-    second = made_up.sae(analysis="second")
-    made_up.write(database, second, seed=1)
-    assert [record.analysis for record in database.saes()] == ["first"]
-    database.publish(second)
-    assert [record.analysis for record in database.saes()] == ["second"]
+    with database.draft("demo:topk", made_up.CACHE, made_up.MADE_FROM) as draft:
+        made_up.write(database, draft)
+        assert database.saes() == []
+        first = made_up.sae(analysis=draft.analysis)
+        draft.publish(first)
+        assert database.saes() == [first]
+    with database.draft("demo:topk", made_up.CACHE, made_up.MADE_FROM) as draft:
+        made_up.write(database, draft, seed=1)
+        assert database.saes() == [first]
+    assert database.saes() == [first]  # the second was given up
 
 
 def test_publishing_drops_the_former_analysis_and_nothing_else(
     database: Database, uri: str
 ) -> None:
-    neighbor = made_up.sae("demo:topk.b")
-    for record in (neighbor, made_up.sae()):
-        made_up.write(database, record)
-        database.publish(record)
-    second = made_up.sae(analysis="second")
-    made_up.write(database, second, seed=1)
-    database.publish(second)
-
-    kinds = ("columns", "features", "samples")
-    assert set(everything(uri)) == {
-        *("contexts/cache-1", "dictionaries", "vocabularies"),
-        *(f"{kind}/demo:topk/second" for kind in kinds),
-        *(f"{kind}/demo:topk.b/first" for kind in kinds),
+    neighbor = made_up.publish(database, "demo:topk.b")
+    made_up.publish(database)
+    second = made_up.publish(database, seed=1)
+    assert set(everything(uri)) - {"leases"} == {
+        *(f"contexts_{made_up.CACHE}", "saes", "vocabularies"),
+        *(f"{kind}_{record.analysis}" for kind in KINDS for record in (neighbor, second)),
     }
 
 
-def test_what_a_crash_between_publishing_and_dropping_leaves_is_dropped_next_time(
-    database: Database, uri: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for analysis in ("first", "second", "third"):
-        record = made_up.sae(analysis=analysis)
-        made_up.write(database, record)
-        with monkeypatch.context() as patch:
-            if analysis == "second":
-                patch.setattr(
-                    Database, "_drop", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
-                )
-                with pytest.raises(KeyboardInterrupt):
-                    database.publish(record)
-            else:
-                database.publish(record)
-    left = {name for name in everything(uri) if name.startswith("features/")}
-    assert left == {"features/demo:topk/third"}
+def test_names_of_collections_are_plain_words(database: Database, uri: str) -> None:
+    """Other servers that speak the protocol refuse names with a slash or a colon."""
+    made_up.publish(database, "a.b_c-d:e")
+    assert [name for name in everything(uri) if not re.fullmatch("[A-Za-z0-9_]+", name)] == []
 
 
-def test_a_half_written_analysis_is_discarded_and_written_again(
-    database: Database, uri: str
-) -> None:
-    record = made_up.sae()
-    # What a run left that was killed: half of the features, with other contents.
-    database.put_features(record.name, record.analysis, map(made_up.feature, range(60), [9] * 60))
-    database.discard(record.name, record.analysis)
-    made_up.write(database, record)
-    database.publish(record)
-    assert database.features(record.name, record.analysis, [5])[5].firings == (
-        made_up.feature(5).firings
+def test_two_analyses_of_the_same_never_share_collections(database: Database) -> None:
+    with (
+        database.draft("one", made_up.CACHE, made_up.MADE_FROM) as one,
+        database.draft("two", made_up.CACHE, made_up.MADE_FROM) as two,
+    ):
+        assert one.analysis != two.analysis
+        assert is_made_from(one.analysis, made_up.MADE_FROM)
+        assert not is_made_from(one.analysis, {"sae": "other"})
+
+
+@pytest.mark.parametrize("lost", ["features", "samples", "columns", "contexts", "vocabulary"])
+def test_less_than_was_written_is_not_published(database: Database, uri: str, lost: str) -> None:
+    with (
+        MongoClient[dict[str, object]](uri) as client,
+        database.draft("demo:topk", made_up.CACHE, made_up.MADE_FROM) as draft,
+    ):
+        made_up.write(database, draft)
+        mongo = client.get_default_database()
+        if lost == "vocabulary":
+            mongo["vocabularies"].delete_many({})
+        else:
+            whose = made_up.CACHE if lost == "contexts" else draft.analysis
+            mongo[f"{lost}_{whose}"].delete_one({})
+        with pytest.raises(DatabaseError, match=f"'demo:topk' is not published: .*{lost}"):
+            draft.publish(made_up.sae(analysis=draft.analysis))
+    assert database.saes() == []
+
+
+def test_columns_of_another_length_are_not_published(database: Database) -> None:
+    with database.draft("demo:topk", made_up.CACHE, made_up.MADE_FROM) as draft:
+        made_up.write(database, draft)
+        draft.put_columns({"twin": np.zeros(3, np.float32)})
+        with pytest.raises(DatabaseError, match="column twin is not whole"):
+            draft.publish(made_up.sae(analysis=draft.analysis))
+
+
+def test_what_is_not_finite_is_refused_by_sae_and_feature(database: Database) -> None:
+    for put, record in (
+        ("put_features", replace(made_up.feature(5), maximum=float("inf"))),
+        ("put_features", replace(made_up.feature(5), promotes=[(1, float("nan"))])),
+        ("put_samples", replace(made_up.sample(5), activations=np.full((2, 3), np.nan))),
+    ):
+        with database.draft("demo:topk", made_up.CACHE, made_up.MADE_FROM) as draft:  # noqa: SIM117
+            with pytest.raises(DatabaseError, match=r"'demo:topk': feature 5 .* not finite"):
+                getattr(draft, put)([record])
+
+
+@pytest.mark.parametrize("size", [1e-38, 2e-5, 1.0, 65504.0, 1e6, 1e30])
+def test_activations_of_any_size_keep_the_digits_of_float16(size: float) -> None:
+    values = (np.random.default_rng(0).lognormal(0, 2, (4, 32)) * size).astype(np.float32)
+    values[0, :5] = 0
+    record = replace(made_up.sample(5), activations=values)
+    read = sample_record(sample_document(record)).activations
+    np.testing.assert_allclose(read, values, rtol=2**-11, atol=0)
+
+
+def test_garbage_is_what_no_record_and_no_living_lease_names(database: Database, uri: str) -> None:
+    published = made_up.publish(database)
+    with MongoClient[dict[str, object]](uri) as client:
+        mongo = client.get_default_database()
+        left = ["features_" + "1" * 16 + "_" + "2" * 8, "samples_" + "1" * 16 + "_" + "2" * 8,
+                "contexts_" + "3" * 16, "features/old:topk/" + "4" * 16]  # fmt: skip
+        somebodys = ["features_2024", "samples", "contexts_of_mine", "notes"]
+        for name in (*left, *somebodys):
+            mongo[name].insert_one({"_id": 1})
+        with database.draft("other", "5" * 16, made_up.MADE_FROM) as draft:
+            database.put_contexts("5" * 16, np.arange(2), np.zeros((2, 4), np.int32))
+            draft.put_features([made_up.feature(5)])
+            assert database.gc() == sorted(left)
+            there = mongo.list_collection_names()
+            assert {f"features_{draft.analysis}", "contexts_" + "5" * 16, *somebodys} <= {*there}
+        assert database.gc() == ["contexts_" + "5" * 16]
+    assert database.saes() == [published]
+    assert len(database.features(published.analysis, range(made_up.FEATURES))) == made_up.FEATURES
+    assert database.vocabulary(made_up.VOCABULARY) == made_up.TOKENS
+
+
+def test_the_start_of_an_analysis_that_dies_leaves_nothing_for_long(tmp_path: Path) -> None:
+    dies = (
+        "import os, sys; from pathlib import Path; from lmsaes.database import Database\n"
+        "from tests.support import made_up_analysis as made_up\n"
+        "database = Database(folder=Path(sys.argv[1]))\n"
+        "draft = database.draft('demo:topk', made_up.CACHE, made_up.MADE_FROM)\n"
+        "made_up.write(database, draft)\n"
+        "os._exit(9)"
     )
-    with pytest.raises(DatabaseError, match="published"):
-        database.discard(record.name, record.analysis)
-    assert len(everything(uri)[f"features/{record.name}/first"]) == made_up.FEATURES
+    with Database(folder=tmp_path) as database:
+        assert subprocess.run([sys.executable, "-c", dies, tmp_path], check=False).returncode == 9
+        # its lease is dead with it, on the same machine at once
+        assert len(database.gc()) == 4
+        assert made_up.publish(database) == database.sae("demo:topk")
 
 
 def test_contexts_that_exist_are_left_alone(database: Database) -> None:
     tokens = made_up.context_tokens()
-    database.put_contexts("cache", np.arange(10), tokens[:10])
-    database.put_contexts("cache", np.arange(5, 15), tokens[5:15])
-    assert len(database.contexts("cache", list(range(20)))) == 15
+    database.put_contexts(made_up.CACHE, np.arange(10), tokens[:10])
+    database.put_contexts(made_up.CACHE, np.arange(5, 15), tokens[5:15])
+    assert len(database.contexts(made_up.CACHE, list(range(20)))) == 15
 
 
 def test_ids_beyond_32_bits_are_kept(database: Database) -> None:
     far = 2**40 + 3
-    database.put_contexts("cache", np.array([far]), np.array([[1, 2, 200_000]]))
-    np.testing.assert_array_equal(database.contexts("cache", [far])[far], [1, 2, 200_000])
+    database.put_contexts(made_up.CACHE, np.array([far]), np.array([[1, 2, 200_000]]))
+    np.testing.assert_array_equal(database.contexts(made_up.CACHE, [far])[far], [1, 2, 200_000])
     record = SampleRecord(
         index=4,
         group="top",
         contexts=np.array([far]),
         positions=np.array([2], dtype=np.int32),
-        activations=np.array([[0, 0, 1.5]], dtype=np.float16),
+        activations=np.array([[0, 0, 1.5]], dtype=np.float32),
     )
-    database.put_samples("demo:wide", "first", [record])
-    assert database.samples("demo:wide", "first", [4])[4].contexts.tolist() == [far]
+    assert sample_record(sample_document(record)).contexts.tolist() == [far]
 
 
 def test_a_large_vocabulary_is_kept_in_several_documents(database: Database, uri: str) -> None:
     tokens = [f" token {i}" for i in range(150_000)]
-    database.put_vocabulary("large", tokens)
+    database.put_vocabulary("e" * 16, tokens)
     assert len(everything(uri)["vocabularies"]) == 3
-    assert database.vocabulary("large") == tokens
+    assert database.vocabulary("e" * 16) == tokens
 
 
-def test_the_stored_size_of_a_feature_is_small(database: Database, uri: str) -> None:
+def test_the_stored_size_of_a_feature_is_small() -> None:
     """40 contexts of 128 tokens, of which a typical feature is active on a few percent."""
     random = np.random.default_rng(0)
     active = random.random((40, 128)) < 0.05
-    values = np.where(active, random.gamma(2, 3, (40, 128)), 0).astype(np.float16)
-    database.put_samples(
-        "demo:size",
-        "first",
-        [SampleRecord(0, "top", np.arange(40), np.zeros(40, dtype=np.int32), values)],
-    )
-    with MongoClient[dict[str, object]](uri) as client:
-        (stats,) = client.get_default_database()["samples/demo:size/first"].aggregate(
-            [{"$project": {"size": {"$bsonSize": "$$ROOT"}}}]
-        )
-    assert stats["size"] < 2048
+    values = np.where(active, random.gamma(2, 3, (40, 128)), 0)
+    record = SampleRecord(0, "top", np.arange(40), np.zeros(40, dtype=np.int32), values)
+    assert len(bson.encode(sample_document(record))) < 2048
 
 
 def test_two_processes_share_the_embedded_database(tmp_path: Path) -> None:
@@ -221,21 +274,21 @@ def test_two_processes_share_the_embedded_database(tmp_path: Path) -> None:
         "    print(database.sae('demo:topk').analysis)"
     )
     with Database(folder=tmp_path) as database:
-        database.publish(made_up.sae())
+        record = made_up.publish(database)
         answer = subprocess.run(
             [sys.executable, "-c", reader, str(tmp_path)],
             capture_output=True,
             text=True,
             check=True,
         )
-        assert answer.stdout == "first\n"
+        assert answer.stdout == f"{record.analysis}\n"
         assert database.sae("demo:topk") is not None
 
 
 @pytest.mark.parametrize("name", ["", "../up", "a b", "a/b", ".hidden", "ä", "a" * 121, "a\n"])
 def test_names_that_do_not_fit_an_address_are_refused(database: Database, name: str) -> None:
     with pytest.raises(ConfigError, match="can't name an SAE"):
-        database.put_features(name, "first", [])
+        database.draft(name, made_up.CACHE, made_up.MADE_FROM)
     with pytest.raises(ValueError, match="name"):
         made_up.sae(name)
 
@@ -263,15 +316,13 @@ def test_a_wrong_address_is_one_line(uri: str, message: str) -> None:
 
 
 def test_a_published_analysis_survives_a_killed_server(tmp_path: Path) -> None:
-    record = made_up.sae()
     with Database(folder=tmp_path) as database:
-        made_up.write(database, record)
-        database.publish(record)
+        record = made_up.publish(database)
         kill_server(tmp_path)
     with Database(folder=tmp_path) as database:
         assert database.saes() == [record]
         indices = range(made_up.FEATURES)
-        assert len(database.features(record.name, record.analysis, indices)) == made_up.FEATURES
+        assert len(database.features(record.analysis, indices)) == made_up.FEATURES
         assert len(database.contexts(made_up.CACHE, range(made_up.CONTEXTS))) == made_up.CONTEXTS
 
 
@@ -282,22 +333,50 @@ def test_a_server_that_goes_away_is_one_line(tmp_path: Path) -> None:
         database.saes()
 
 
-def test_an_embedded_server_that_goes_away_is_one_line_that_names_its_log(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(client._TIMEOUTS, "serverSelectionTimeoutMS", 100)
+def test_an_embedded_server_that_was_killed_is_found_again(tmp_path: Path) -> None:
     with Database(folder=tmp_path) as database:
+        record = made_up.publish(database)
         kill_server(tmp_path)
         while (tmp_path / "server.json").exists():  # its keeper saw it end
             time.sleep(0.01)
-        with pytest.raises(DatabaseError, match="embedded database in") as raised:
+        assert database.saes() == [record]
+
+
+def test_an_embedded_server_that_just_died_is_one_line_and_then_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its record is still there, as it is when its keeper was killed too."""
+    monkeypatch.setitem(connection._TIMEOUTS, "serverSelectionTimeoutMS", 100)
+    with Database(folder=tmp_path) as database:
+        record = made_up.publish(database)
+        stale = (tmp_path / "server.json").read_text()
+        kill_server(tmp_path)
+        while (tmp_path / "server.json").exists():
+            time.sleep(0.01)
+        (tmp_path / "server.json").write_text(stale)
+        with pytest.raises(
+            DatabaseError, match=r"embedded database in .* does not answer"
+        ) as raised:
             database.saes()
         assert "\n" not in str(raised.value)
+        assert database.saes() == [record]
+
+
+def test_a_folder_that_was_deleted_under_its_users_is_one_line(tmp_path: Path) -> None:
+    with Database(folder=tmp_path / "db") as database:
+        kill_server(tmp_path / "db")
+        while (tmp_path / "db/server.json").exists():
+            time.sleep(0.01)
+        shutil.rmtree(tmp_path / "db")
+        (tmp_path / "db").write_text("a file where the folder was")
+        with pytest.raises(DatabaseError, match="can't be used"):
+            database.saes()
+        (tmp_path / "db").unlink()
 
 
 def test_the_timeouts_of_an_address_are_its_own(uri: str) -> None:
     with Database(f"{uri}?serverselectiontimeoutms=7000") as database:
-        options = database._client.options
+        options = database._connection._client.options
         assert options.server_selection_timeout == 7
         assert options.pool_options.connect_timeout == 3
 
@@ -321,33 +400,93 @@ def test_an_address_and_a_folder_together_are_refused(tmp_path: Path) -> None:
         Database(f"mongodb://127.0.0.1:1?{SHORT}", folder=tmp_path)
 
 
-def test_a_record_of_another_schema_says_what_to_do(database: Database, uri: str) -> None:
-    with stored_record(database, uri) as (saes, _):
-        saes.update_one({}, {"$set": {"schema_version": 99}})
-        with pytest.raises(DatabaseError, match="schema 99"):
-            database.saes()
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"$set": {"schema_version": 3}}, "schema 3: needs a newer lmsaes"),
+        ({"$set": {"schema_version": 1}}, "schema 1: analyze it again"),
+        ({"$unset": {"schema_version": ""}}, "damaged: it has no schema_version"),
+        ({"$unset": {"hook": ""}}, "damaged: hook: Field required"),
+        ({"$set": {"feature_range": "all"}}, "damaged: feature_range: "),
+    ],
+)
+def test_a_record_that_can_not_be_read_hides_no_other_and_can_be_removed(
+    database: Database, uri: str, change: dict[str, object], problem: str
+) -> None:
+    other = made_up.publish(database, "demo:other")
+    broken = made_up.publish(database)
+    with MongoClient[dict[str, object]](uri) as client:
+        client.get_default_database()["saes"].update_one({"_id": "demo:topk"}, change)
+    assert database.saes() == [other]
+    (unreadable,) = database.unreadable()
+    assert unreadable.name == "demo:topk"
+    assert unreadable.problem.startswith(problem)
+    with pytest.raises(DatabaseError, match=r"'demo:topk' can't be read: ") as raised:
+        database.sae("demo:topk")
+    assert "lmsaes db rm demo:topk" in (raised.value.hint or "")
+    # what it names stays until it is removed
+    assert database.gc() == []
+    database.remove("demo:topk")
+    assert database.unreadable() == []
+    assert [name for name in everything(uri) if broken.analysis in name] == []
+    assert database.saes() == [other]
 
 
-def test_a_damaged_record_says_which_field(database: Database, uri: str) -> None:
-    with stored_record(database, uri) as (saes, _):
-        saes.update_one({}, {"$unset": {"hook": ""}})
-        with pytest.raises(DatabaseError, match="damaged: hook"):
-            database.saes()
+def test_what_a_newer_lmsaes_wrote_is_not_replaced_unasked(database: Database, uri: str) -> None:
+    for version, refused in ((3, True), (1, False)):
+        made_up.publish(database)
+        with MongoClient[dict[str, object]](uri) as client:
+            saes = client.get_default_database()["saes"]
+            saes.update_one({}, {"$set": {"schema_version": version}})
+        if refused:
+            with pytest.raises(DatabaseError, match="needs a newer lmsaes"):
+                made_up.publish(database)
+            database.remove("demo:topk")
+        else:
+            assert made_up.publish(database) == database.sae("demo:topk")
 
 
-def test_records_with_the_former_spelling_are_read(database: Database, uri: str) -> None:
-    with stored_record(database, uri) as (saes, record):
-        saes.update_one({}, {"$rename": {"tokens_analyzed": "tokens_analysed"}})
-        assert "tokens_analysed" in (saes.find_one({}) or {})
-        assert database.saes() == [record]
+def test_records_of_schema_1_are_listed_and_give_way(database: Database, uri: str) -> None:
+    with MongoClient[dict[str, object]](uri) as client:
+        mongo = client.get_default_database()
+        for name in ("demo:topk", "demo:relu"):
+            mongo["dictionaries"].insert_one({"_id": name, "analysis": "4" * 16})
+            mongo[f"features/{name}/{'4' * 16}"].insert_one({"_id": 0})
+    assert database.saes() == []
+    problems = {each.name: each.problem for each in database.unreadable()}
+    assert problems == dict.fromkeys(("demo:relu", "demo:topk"), "schema 1: analyze it again")
+    record = made_up.publish(database)
+    assert database.saes() == [record]
+    assert [each.name for each in database.unreadable()] == ["demo:relu"]
+    database.remove("demo:relu")
+    assert [name for name in everything(uri) if "/" in name] == []
+    assert database.saes() == [record]
 
 
-@contextmanager
-def stored_record(
-    database: Database, uri: str
-) -> Iterator[tuple[Collection[dict[str, object]], SAERecord]]:
-    """The collection of SAEs, as MongoDB holds it, and the one record in it."""
-    record = made_up.sae()
-    database.publish(record)
-    with MongoClient[dict[str, object]](uri) as connection:
-        yield connection.get_default_database()["dictionaries"], record
+def test_an_sae_is_renamed_with_all_that_it_has(database: Database) -> None:
+    record = made_up.publish(database)
+    made_up.publish(database, "other")
+    for old, new, message in (
+        ("demo:topk", "other", "'other' is in the database already"),
+        ("demo:tok", "x", "no SAE 'demo:tok' in "),
+        ("demo:topk", "a b", "can't name an SAE"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            database.rename(old, new)
+    database.rename("demo:topk", "better")
+    assert [each.name for each in database.saes()] == ["better", "other"]
+    assert database.gc() == []
+    assert len(database.features(record.analysis, range(made_up.FEATURES))) == made_up.FEATURES
+
+
+def test_an_unknown_sae_can_not_be_removed(database: Database) -> None:
+    made_up.publish(database)
+    with pytest.raises(ConfigError, match="no SAE 'demo:tok'") as raised:
+        database.remove("demo:tok")
+    assert raised.value.hint == "there are demo:topk"
+
+
+def test_paths_that_are_no_text_are_kept_as_well_as_can_be(database: Database) -> None:
+    record = made_up.publish(database, sae_path=os.fsdecode(b"runs/\xff/topk"))
+    assert database.saes() == [record]
+    assert record.sae_path == "runs/?/topk"

@@ -25,9 +25,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
         EmbeddedServer(tmp_path_factory.mktemp("doors")) as server,
         Database(server.uri) as database,
     ):
-        record = made_up.sae("demo:topk", run="demo")
-        made_up.write(database, record)
-        database.publish(record)
+        made_up.publish(database, run="demo")
         yield database
 
 

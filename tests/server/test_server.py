@@ -16,9 +16,11 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pymongo import MongoClient
 
 from lmsaes.cli.serve import serve
-from lmsaes.database import Database, EmbeddedServer
+from lmsaes.database import Database, EmbeddedServer, connection
+from lmsaes.database.connection import Connection
 from lmsaes.errors import ConfigError
 from lmsaes.server.app import create_app
 from lmsaes.server.viewer import mount_viewer
@@ -37,9 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 def database(server: EmbeddedServer) -> Iterator[Database]:
     with Database(f"{server.uri}/shared") as database:
         for name, run in (("demo:topk", "demo"), ("demo:relu", "demo")):
-            record = made_up.sae(name, run=run)
-            made_up.write(database, record)
-            database.publish(record)
+            made_up.publish(database, name, run=run)
         yield database
 
 
@@ -163,9 +163,9 @@ def test_a_page_costs_a_fixed_number_of_queries(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     queries: list[int] = []
-    fetch = Database._fetch
+    fetch = Connection.fetch
     monkeypatch.setattr(
-        Database, "_fetch", lambda self, where, keys: queries.append(1) or fetch(self, where, keys)
+        Connection, "fetch", lambda self, where, keys: queries.append(1) or fetch(self, where, keys)
     )
     for path, most in (
         ("features/5", 1),
@@ -185,9 +185,7 @@ def test_what_was_not_measured_is_null(server: EmbeddedServer) -> None:
         Database(f"{server.uri}/unmeasured") as database,
         TestClient(create_app(database=database)) as client,
     ):
-        record = made_up.sae(fvu=float("nan"), l0=float("inf"))
-        made_up.write(database, record)
-        database.publish(record)
+        made_up.publish(database, fvu=float("nan"), l0=None)
         for sae in (*get(client, "/api/saes"), get(client, "/api/saes/demo:topk")):
             assert (sae["fvu"], sae["l0"], sae["ce_recovered"]) == (None, None, None)
         assert get(client, f"/api/saes/demo:topk/features/{made_up.DEAD[0]}")["mean"] is None
@@ -199,12 +197,58 @@ def test_a_new_analysis_shows_without_a_restart(server: EmbeddedServer) -> None:
         TestClient(create_app(database=database)) as client,
     ):
         assert get(client, "/api/saes") == []
-        for analysis, seed in (("first", 0), ("second", 1)):
-            record = made_up.sae(analysis=analysis)
-            made_up.write(database, record, seed)
-            database.publish(record)
+        for seed in (0, 1):
+            made_up.publish(database, seed=seed)
             feature = get(client, "/api/saes/demo:topk/features/5")
             assert feature["firings"] == made_up.feature(5, seed).firings
+
+
+def test_a_record_that_can_not_be_read_hides_no_other(server: EmbeddedServer) -> None:
+    with (
+        Database(f"{server.uri}/unreadable") as database,
+        TestClient(create_app(database=database)) as client,
+        MongoClient[dict[str, object]](database.uri) as mongo,
+    ):
+        assert get(client, "/api/unreadable") == []
+        for name in ("demo:newer", "demo:topk"):
+            made_up.publish(database, name)
+        saes = mongo.get_default_database()["saes"]
+        saes.update_one({"_id": "demo:newer"}, {"$set": {"schema_version": 3}})
+        assert [sae["name"] for sae in get(client, "/api/saes")] == ["demo:topk"]
+        assert get(client, "/api/unreadable") == [
+            {
+                "name": "demo:newer",
+                "problem": "schema 3: needs a newer lmsaes",
+                "hint": "update lmsaes, or remove it with: lmsaes db rm demo:newer",
+            }
+        ]
+        answer = client.get("/api/saes/demo:newer/features/5")
+        assert answer.status_code == 404
+        assert "schema 3: needs a newer lmsaes" in answer.json()["detail"]
+
+
+def test_an_embedded_database_that_was_killed_is_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection._TIMEOUTS, "serverSelectionTimeoutMS", 300)
+    with (
+        Database(folder=tmp_path) as database,
+        TestClient(create_app(database=database)) as client,
+    ):
+        made_up.publish(database)
+        before = get(client, "/api/saes/demo:topk/features/5")
+        pid = json.loads((tmp_path / "server.json").read_text())["pid"]
+        os.kill(pid, signal.SIGKILL)
+        answers: list[int] = []
+        while not answers or answers[-1] != 200:
+            answer = client.get("/api/saes/demo:topk/features/5")
+            answers.append(answer.status_code)
+            if answer.status_code != 200:
+                assert answer.status_code == 503
+                assert "does not answer" in answer.json()["detail"]
+                assert "\n" not in answer.json()["detail"]
+        assert len(answers) < 10
+        assert answer.json() == before
 
 
 @pytest.mark.parametrize(

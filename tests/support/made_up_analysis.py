@@ -4,12 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import Database, Draft, FeatureRecord, SAERecord, SampleRecord
 
 FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
 TOKENS_ANALYZED = CONTEXTS * CONTEXT_SIZE
 DEAD, DENSE = (7, 19, 83), (3, 64)
-CACHE, VOCABULARY = "cache-1", "tokenizer-1"
+CACHE, VOCABULARY = "c" * 16, "d" * 16
+MADE_FROM = {"sae": "5f3a"}
 # fmt: off
 WORDS = [
     "the", "of", "and", "in", "to", "a", "was", "for", "on", "by", "with", "from", "at", "that",
@@ -66,10 +67,11 @@ def sample(index: int, seed: int = 0) -> SampleRecord:
     )
 
 
-def sae(name: str = "demo:topk", analysis: str = "first", **changes: object) -> SAERecord:
+def sae(name: str = "demo:topk", **changes: object) -> SAERecord:
     fields = {
         "name": name,
-        "analysis": analysis,
+        "analysis": "a" * 16 + "_" + "b" * 8,
+        "made_from": MADE_FROM,
         "sae_path": "runs/demo/topk",
         "sae_hash": "5f3a",
         "architecture": "topk",
@@ -105,14 +107,24 @@ def columns(seed: int = 0) -> dict[str, np.ndarray]:
     }
 
 
-def write(database: Database, record: SAERecord, seed: int = 0) -> None:
+def publish(
+    database: Database, name: str = "demo:topk", seed: int = 0, **changes: object
+) -> SAERecord:
+    """A whole analysis, whose record differs from `sae` in `changes`."""
+    with database.draft(name, CACHE, MADE_FROM) as draft:
+        write(database, draft, seed)
+        record = sae(name, analysis=draft.analysis, **changes)
+        draft.publish(record)
+    return record
+
+
+def write(database: Database, draft: Draft, seed: int = 0) -> None:
     """Everything but the publishing."""
-    name, analysis = record.name, record.analysis
     database.put_vocabulary(VOCABULARY, TOKENS)
     database.put_contexts(CACHE, np.arange(CONTEXTS), context_tokens())
-    database.put_features(name, analysis, (feature(i, seed) for i in range(FEATURES)))
-    database.put_samples(name, analysis, samples(seed))
-    database.put_columns(name, analysis, columns(seed))
+    draft.put_features(feature(i, seed) for i in range(FEATURES))
+    draft.put_samples(samples(seed))
+    draft.put_columns(columns(seed))
 
 
 def samples(seed: int = 0) -> Iterator[SampleRecord]:

@@ -64,9 +64,7 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
             ("demo:relu", {"architecture": "relu", "l0": 41.2, "fvu": 0.3}),
             ("demo:early", {"hook": EARLY, "l0": unmeasured, "fvu": unmeasured}),
         ):
-            record = made_up.sae(name, **changes)
-            made_up.write(database, record)
-            database.publish(record)
+            made_up.publish(database, name, **changes)
         yield database
 
 

@@ -6,6 +6,7 @@ type Schemas = components["schemas"];
 export type About = Schemas["About"];
 export type SAESummary = Schemas["SAESummary"];
 export type SAE = Schemas["SAE"];
+export type UnreadableSAE = Schemas["UnreadableSAE"];
 export type Feature = Schemas["Feature"];
 export type FeatureRow = Schemas["FeatureRow"];
 export type FeatureTable = Schemas["FeatureTable"];
@@ -54,6 +55,9 @@ async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
 
 export const getAbout = (signal?: AbortSignal) =>
   dataOf(api.GET("/api/about", { signal: signal ?? null }));
+
+export const getUnreadable = (signal?: AbortSignal) =>
+  dataOf(api.GET("/api/unreadable", { signal: signal ?? null }));
 
 export const getSAEs = (signal?: AbortSignal) =>
   dataOf(api.GET("/api/saes", { signal: signal ?? null }));

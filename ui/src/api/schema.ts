@@ -61,6 +61,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/unreadable": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Unreadable
+         * @description The SAEs whose records this version can't read, by name.
+         */
+        get: operations["unreadable"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/features": {
         parameters: {
             query?: never;
@@ -496,6 +516,24 @@ export interface components {
              */
             weight: number;
         };
+        /**
+         * UnreadableSAE
+         * @description An SAE whose record this version can't read.
+         */
+        UnreadableSAE: {
+            /** Name */
+            name: string;
+            /**
+             * Problem
+             * @description Another schema, or what is damaged
+             */
+            problem: string;
+            /**
+             * Hint
+             * @description What to do about it
+             */
+            hint: string;
+        };
     };
     responses: never;
     parameters: never;
@@ -618,6 +656,53 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SAE"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    unreadable: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UnreadableSAE"][];
                 };
             };
             /** @description Not Found */

@@ -4,9 +4,11 @@ import {
   getAbout,
   getSAE,
   getSAEs,
+  getUnreadable,
   type About,
   type SAE,
   type SAESummary,
+  type UnreadableSAE,
 } from "../api/client";
 import { Crumbs } from "../components/Crumbs";
 import { DensityChart } from "../components/DensityChart";
@@ -18,23 +20,31 @@ import { compact, count, day, decimal, fraction, percent, shortName } from "../f
 import { featurePath, homePath, saePath } from "../paths";
 
 export async function loadHome({ request }: LoaderFunctionArgs) {
-  const [about, saes] = await Promise.all([
+  const [about, saes, unreadable] = await Promise.all([
     getAbout(request.signal),
     getSAEs(request.signal),
+    getUnreadable(request.signal),
   ]);
-  return { about, saes };
+  return { about, saes, unreadable };
 }
 
 /** Which SAE: all of the database, by hook, as a plot and as a table. */
 export function HomePage() {
-  const { about, saes } = useLoaderData<typeof loadHome>();
+  const { about, saes, unreadable } = useLoaderData<typeof loadHome>();
   const [parameters] = useSearchParams();
   const groups = groupByHook(saes);
   const group =
     groups.find(
       ({ model, hook }) => model === parameters.get("model") && hook === parameters.get("hook"),
     ) ?? groups[0];
-  if (!group) return <Empty about={about} />;
+  if (!group) {
+    return (
+      <>
+        <Unreadable saes={unreadable} />
+        <Empty about={about} />
+      </>
+    );
+  }
   return (
     <>
       <Crumbs title="" crumbs={[{ label: "all SAEs" }]} />
@@ -57,6 +67,7 @@ export function HomePage() {
         </nav>
       )}
       <Hook key={`${group.model} ${group.hook}`} members={group.members} />
+      <Unreadable saes={unreadable} />
       <KeyHints hints={[]} />
     </>
   );
@@ -145,6 +156,15 @@ function Hook({ members }: { members: SAESummary[] }) {
       </div>
     </>
   );
+}
+
+/** SAEs that the database has and this version can't read; they hide no other. */
+function Unreadable({ saes }: { saes: UnreadableSAE[] }) {
+  return saes.map(({ name, problem, hint }) => (
+    <p key={name} className="quiet" role="note">
+      {name} can't be read: {problem} ({hint})
+    </p>
+  ));
 }
 
 function Empty({ about }: { about: About }) {

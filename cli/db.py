@@ -1,0 +1,125 @@
+"""`lmsaes db`: the SAEs in the database, as objects of their own."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from lmsaes.cli.group import Command, lazy_app
+
+Db = Annotated[
+    str | None,
+    typer.Option(
+        "--db",
+        help="MongoDB address. [default: $LMSAES_DB, or the embedded server]",
+        metavar="URI",
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of an SAE in the database.")]
+_SHOWN = ("name", "model", "hook", "features", "l0", "fvu", "dead_fraction", "created", "sae_path")
+
+db = lazy_app(
+    {
+        "list": Command("lmsaes.cli.db:list_saes", "List the SAEs in the database."),
+        "show": Command("lmsaes.cli.db:show", "Print an SAE's record as JSON."),
+        "rename": Command("lmsaes.cli.db:rename", "Give an SAE another name."),
+        "rm": Command("lmsaes.cli.db:remove", "Remove an SAE's analysis, readable or not."),
+        "gc": Command(
+            "lmsaes.cli.db:collect_garbage",
+            "Drop what interrupted, replaced and removed analyses left.",
+        ),
+    },
+    help="List, rename and remove the SAEs in the database.",
+)
+
+
+def list_saes(
+    db: Db = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """List the SAEs in the database, and the records that can't be read."""
+    from lmsaes.database import Database
+
+    with Database(db) as database:
+        saes, unreadable, place = database.saes(), database.unreadable(), database.place
+    if as_json:
+        listed = [record.model_dump(mode="json", include=set(_SHOWN)) for record in saes]
+        others = [
+            {"name": each.name, "problem": each.problem, "hint": each.hint} for each in unreadable
+        ]
+        typer.echo(json.dumps({"saes": listed, "unreadable": others}))
+        return
+    if not saes and not unreadable:
+        typer.echo(f"there is nothing in {place}")
+    if saes:
+        _print_table(saes)
+    for each in unreadable:
+        typer.echo(f"{each.name} can't be read: {each.problem}\n  {each.hint}")
+
+
+def _print_table(saes: list[Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("SAE", "model", "hook", "features", "L0", "FVU", "analyzed")
+    for record in saes:
+        start, stop = record.feature_range
+        l0, fvu = number(record.l0, ".1f"), number(record.fvu, ".3f")
+        day = record.created.partition("T")[0]
+        table.add_row(record.name, record.model, record.hook, str(stop - start), l0, fvu, day)
+    Console().print(table)
+
+
+def number(value: float | None, form: str) -> str:
+    """A number in a table; what was not measured is a dash."""
+    return "–" if value is None else format(value, form)
+
+
+def show(name: Name, db: Db = None) -> None:
+    """Print an SAE's record as JSON: where it comes from, and what its analysis was made from."""
+    from lmsaes.database import Database
+    from lmsaes.errors import ConfigError
+
+    with Database(db) as database:
+        record = database.sae(name)
+        if record is None:
+            raise ConfigError(f"no SAE '{name}' in {database.place}", "see: lmsaes db list")
+    typer.echo(record.model_dump_json(indent=2))
+
+
+def rename(
+    old: Annotated[str, typer.Argument(metavar="OLD", help="Name of an SAE in the database.")],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="What it is to be called.")],
+    db: Db = None,
+) -> None:
+    """Give an SAE another name."""
+    from lmsaes.database import Database
+
+    with Database(db) as database:
+        database.rename(old, new)
+    typer.echo(f"{old} is called {new} now")
+
+
+def remove(name: Name, db: Db = None) -> None:
+    """Remove an SAE's analysis, readable or not; its folder stays as it is."""
+    from lmsaes.database import Database
+
+    with Database(db) as database:
+        database.remove(name)
+        place = database.place
+    typer.echo(f"removed {name} from {place}")
+
+
+def collect_garbage(db: Db = None) -> None:
+    """Drop what interrupted, replaced and removed analyses left.
+
+    Every start of an analysis does so too.
+    """
+    from lmsaes.database import Database
+
+    with Database(db) as database:
+        dropped = database.gc()
+    for collection in dropped:
+        typer.echo(f"dropped {collection}")
+    if not dropped:
+        typer.echo("nothing to drop")
