@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .analyzed import DatabaseFeatures
 from .config import SteerConfig
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
@@ -13,6 +14,7 @@ from .tokens import TokenizedText, check_length, tokenize
 __all__ = [
     "AnalyzedFeatures",
     "Completion",
+    "DatabaseFeatures",
     "Edit",
     "EncodedText",
     "FeatureEdits",
