@@ -29,7 +29,7 @@ from .origin import Imported, Metrics, Provenance
 from .p_annealing import PAnnealing
 from .relu import ReLU
 from .row_norm import normalize_rows
-from .sparse.ops import row_norms
+from .sparse.ops import products_at, row_norms
 from .sparse.rows import SparseRows
 from .topk import TopK
 
@@ -66,6 +66,7 @@ __all__ = [
     "find_saes",
     "first_not_finite",
     "normalize_rows",
+    "products_at",
     "read_evaluation",
     "row_norms",
     "sae_name",

@@ -121,6 +121,16 @@ class SAE(nn.Module, ABC):
         """The reconstruction of `x` [rows, d_in], a linear skip included; [rows, d_out]."""
         return self.decode(self.encode(x), x)
 
+    def direction_scale(self, x: Tensor) -> Tensor | None:
+        """What decoder rows are multiplied by beside rows `x` [rows, d_in], [rows, d_out].
+
+        Each row's deviation where the SAE was trained with layer norm; None stands for 1.
+        """
+        if not self.row_norm_parts or self.transcodes:
+            return None
+        width = self.d_out // self.row_norm_parts
+        return self._row_norm(x).deviation[..., 0].repeat_interleave(width, 1)
+
     def residual(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """What the reconstruction misses of `target` (of `x` itself if None), [rows, d_out]."""
         return (x if target is None else target) - self(x)
