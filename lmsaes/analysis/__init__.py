@@ -1,7 +1,7 @@
 """Stage three: one read of a cache for many SAEs, and what was found into the database.
 
 config.py ──────► run.py ──► top_contexts.py (per-feature state that doesn't grow with the cache)
-cache_model.py ──┤   └─────► logits.py (tokens that features promote and suppress) ──► database
+                 │   └─────► logits.py (tokens that features promote and suppress) ──► database
 identity.py ─────┘           what it is made from, and the SAE's name
 """
 

@@ -7,7 +7,6 @@ language model ─► unembedding, token strings ──────────�
 import hashlib
 import json
 import logging
-import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,12 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
-from lmsaes.analysis.origin import check_made_alike, origin_of
 from lmsaes.analysis.top_contexts import FeatureStatistics
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.configuration import takes
@@ -36,12 +33,17 @@ from lmsaes.database import (
     SampleRecord,
     is_made_from,
 )
-from lmsaes.errors import ConfigError, SAEError
-from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
+from lmsaes.errors import ConfigError
+from lmsaes.evaluation import (
+    ReconstructionSums,
+    check_fit,
+    load_cache_model,
+    never_fired_fraction,
+)
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, find_saes
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -150,29 +152,6 @@ class _Job:
         return self.count == self.sae.features
 
 
-def find_saes(paths: Sequence[str | Path]) -> list[Path]:
-    """The SAE folders among `paths`, and those inside the runs among them.
-
-    Raises SAEError for a path that is neither.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if (path / "config.json").is_file() or not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(p.parent for p in path.glob("*/config.json"))
-        if not inside:
-            raise SAEError(
-                f"'{path}' holds no finished SAE",
-                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
-            )
-        found.extend(inside)
-    unique = list(dict.fromkeys(p.resolve() for p in found))
-    if not unique:
-        raise SAEError("no SAE was given", "name an SAE folder or a run")
-    return unique
-
-
 def _job(
     folder: Path,
     cache: ActivationCache,
@@ -183,24 +162,8 @@ def _job(
 ) -> _Job:
     sae = SAE.load(folder, device)
     check_encoder(folder, sae)
-    origin = origin_of(sae, folder)
-    hooks, target = origin.hooks, origin.target
+    hooks, target = check_fit(folder, sae, cache, any_model)
     used = (*hooks, *([target] if target else []))
-    for hook in used:
-        cache.check_hook(hook)
-    for what, width, names in (
-        ("reads", sae.d_in, hooks),
-        ("gives", sae.d_out, (target,) if target else hooks),
-    ):
-        there = sum(cache.hooks[n].d_model for n in names)
-        if there != width:
-            raise SAEError(
-                f"{folder} {what} vectors of {width}, and {', '.join(names)} of {cache.path} has "
-                f"{there}",
-                "give the cache of the model it was trained on",
-            )
-    if not any_model:
-        check_made_alike(origin, folder, cache)
     wanted = _range(features, sae.features)
     own = sae_hash(folder, sae)
     settings = {"top": top, "features": [wanted.start, wanted.stop], "logits": _LOGITS}

@@ -76,7 +76,7 @@ class SampleRecord:
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Name  # `run:sae`, unique in the database
     analysis: AnalysisId
@@ -95,10 +95,10 @@ class SAERecord(BaseModel):
     context_size: int
     tokens_analyzed: int
     tokens_trained: int | None  # None where it isn't known: of imported SAEs
-    l0: Measured  # mean number of active features per token
-    fvu: Measured  # fraction of the activations' variance that is left unexplained
-    dead_fraction: Measured
-    ce_recovered: Measured = None
+    l0: float | None  # mean number of active features per token; None: not measured, as for others
+    fvu: float | None  # fraction of the activations' variance that is left unexplained
+    dead_fraction: float | None
+    ce_recovered: float | None = None
     config: dict[str, Any]
     run: Text
     created: str  # ISO 8601

@@ -25,7 +25,7 @@ from lmsaes.model._compat import (
     official_name,
     stand_in_tokenizer,
 )
-from lmsaes.model.forward import DirectForward, HookSite, find_sites
+from lmsaes.model.forward import DirectForward, HookSite, differ_by_rounding, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
 from lmsaes.provenance import ModelRecord, Weights
@@ -181,7 +181,7 @@ class LanguageModel:
                 if compile:
                     direct.compile(sites)
                 found = direct.run(trial.to(self.device), sites)
-                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in sites):
+                if all(differ_by_rounding(_as_rows(found[hook]), expected[hook]) for hook in sites):
                     self._direct, self._sites = direct, sites
                     return True
         except ValueError:
@@ -329,11 +329,3 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
 def _as_rows(value: Tensor) -> Tensor:
     """One vector per token: those of its heads follow each other."""
     return rearrange(value, "contexts positions ... -> contexts positions (...)")
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Whether two ways of computing the same activations differ by rounding alone."""
-    if found.shape != expected.shape:
-        return False
-    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
-    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))

@@ -69,6 +69,7 @@ def train(
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,
         "cache_rows": cache.rows,
+        "contexts": config.contexts_of(cache.contexts),
         "tokens": config.tokens,
         "batch_size": config.batch_size,
         "seed": config.seed,
@@ -163,6 +164,7 @@ def _loader(
         skip_positions=config.skip_positions,
         max_norm=config.max_norm,
         drop_not_finite=True,
+        contexts=config.contexts_of(cache.contexts),
         pool_rows=None if begun is None else begun.pool_rows,
     )
 

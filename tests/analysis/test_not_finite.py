@@ -30,7 +30,7 @@ def folder(cache: ActivationCache, tmp_path: Path) -> Path:
 
 
 def read(folder: Path, cache: ActivationCache) -> _Job:
-    job = _job(folder, cache, None, 5, None, CPU, any_model=True)
+    job = _job(folder, cache, None, 5, CPU, any_model=True)
     with progress("", 1, "", shown=False) as bar:
         _read_cache([job], cache, CPU, bar)
     return job
