@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from lmsaes.errors import ConfigError, DatabaseError
 
@@ -30,19 +30,12 @@ AnalysisId = Annotated[str, StringConstraints(pattern=f"^{_ANALYSIS}$")]
 """Hash of what the analysis is made from, and a random part: two runs never share collections."""
 
 
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is not None and isfinite(value) else None
-
-
 def _printable(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_printable)]
 """Text that may come from a file's name: bytes that are no text in it become question marks."""
-
-Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
-"""A number, or None where nothing was measured: NaN and infinity don't enter the database."""
 
 Document = dict[str, Any]
 

@@ -18,8 +18,8 @@ from .config import (
     TopKConfig,
     TopKFamilyConfig,
 )
-from .former_names import RENAMED, todays_names
 from .folders import find_saes, sae_name
+from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
 from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmsaes.analysis.run import _Job, _job, _read_cache, _record  # pyright: ignore[reportPrivateUsage]
+from lmsaes.analysis.not_finite import check_fvu
+from lmsaes.analysis.run import _Job, _job, _read_cache, _variance  # pyright: ignore[reportPrivateUsage]
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import SAEError
 from lmsaes.progress import progress
@@ -36,6 +37,10 @@ def read(folder: Path, cache: ActivationCache) -> _Job:
     return job
 
 
+def fvu(job: _Job, cache: ActivationCache) -> float | None:
+    return check_fvu(job.folder, job.reconstruction.fvu(_variance(job, cache)))
+
+
 def test_rows_that_are_not_finite_are_left_out(cache: ActivationCache, folder: Path):
     job = read(folder, cache)
     kept = finite("a")
@@ -45,7 +50,7 @@ def test_rows_that_are_not_finite_are_left_out(cache: ActivationCache, folder: P
     assert job.statistics.firings.tolist() == (sae.encode(rows, dense=True) > 0).sum(0).tolist()
     assert job.reconstruction.rows == len(rows)
     missed = sae.residual(rows).square().sum() / (rows - rows.mean(0)).square().sum()
-    assert _record(job, cache, "vocabulary").fvu == pytest.approx(float(missed), rel=1e-4)
+    assert fvu(job, cache) == pytest.approx(float(missed), rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -62,5 +67,5 @@ def test_an_sae_whose_results_are_not_finite_is_refused_by_name(
     getattr(sae, name)[3] = value
     sae.save(folder)
     with pytest.raises(SAEError, match=message) as error:
-        _record(read(folder, cache), cache, "vocabulary")
+        fvu(read(folder, cache), cache)
     assert str(folder) in str(error.value)
