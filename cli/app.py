@@ -24,6 +24,9 @@ app = lazy_app(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
         ),
+        "show": Command(
+            "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
+        ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
