@@ -16,9 +16,16 @@ app = lazy_app(
         "train": Command(
             "lmsaes.cli.train:train", "Train one SAE, or many at once, on cached activations."
         ),
+        "eval": Command(
+            "lmsaes.cli.eval:evaluate",
+            "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
+        ),
         "analyze": Command(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
+        ),
+        "show": Command(
+            "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
         ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
@@ -35,7 +42,7 @@ app = lazy_app(
         ),
         "demo": Command(
             "lmsaes.cli.demo:demo",
-            "Cache, train, analyze and serve on a small model, printing each command.",
+            "Cache, train, evaluate, analyze and serve on a small model, printing each command.",
         ),
         "tools": Command(
             "lmsaes.cli.tools:tools", "Inspect, check, convert or delete an activation cache."

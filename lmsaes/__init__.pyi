@@ -2,6 +2,7 @@ from .analysis import analyze
 from .cache import ActivationCache
 from .capture import cache_activations
 from .database import Database
+from .evaluation import evaluate
 from .interop import export_sae, import_sae
 from .loader import ShuffledLoader
 from .model import LanguageModel
@@ -36,6 +37,7 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "evaluate",
     "export_sae",
     "import_sae",
     "train",

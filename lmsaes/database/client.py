@@ -24,6 +24,7 @@ import numpy as np
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
@@ -180,6 +181,17 @@ class Database:
         keys = {f"{index}/{group}": index for index in indices}
         documents = self._connection.fetch(f"samples_{analysis}", list(keys))
         return {keys[key]: sample_record(document) for key, document in documents.items()}
+
+    def tokens(self, analysis: str, ids: Sequence[int]) -> dict[int, TokenRecord]:
+        """The features of tokens by id; tokens that have none are left out."""
+        documents = self._connection.fetch(f"tokens_{analysis}", ids)
+        return {token: token_record(document) for token, document in documents.items()}
+
+    def rows(self, analysis: str) -> list[RowsRecord]:
+        """All firings on the sampled rows, by feature; empty where none were kept."""
+        with self._connection.database() as mongo:
+            documents = list(mongo[f"rows_{analysis}"].find())
+        return sorted(map(rows_record, documents), key=lambda record: record.first)
 
     def contexts(self, cache: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Token ids, int32 [context_size], by context id."""

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmsaes.analysis import find_saes
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database
@@ -33,7 +32,7 @@ from lmsaes.interop.hooks import module_of_hook
 from lmsaes.interop.hub_export import push
 from lmsaes.interop.published import Reader
 from lmsaes.interop.source import LocalSource
-from lmsaes.sae import SAE, weights_digest
+from lmsaes.sae import SAE, find_saes, weights_digest
 
 _log = logging.getLogger("lmsaes")
 

@@ -17,6 +17,7 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import ConfigError, ModelError, first_line
 from lmsaes.model._compat import (
     boot_quietly,
@@ -24,7 +25,7 @@ from lmsaes.model._compat import (
     official_name,
     stand_in_tokenizer,
 )
-from lmsaes.model.forward import DirectForward, HookSite, find_sites
+from lmsaes.model.forward import DirectForward, HookSite, differ_by_rounding, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
 from lmsaes.provenance import ModelRecord, Weights
@@ -180,7 +181,7 @@ class LanguageModel:
                 if compile:
                     direct.compile(sites)
                 found = direct.run(trial.to(self.device), sites)
-                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in sites):
+                if all(differ_by_rounding(_as_rows(found[hook]), expected[hook]) for hook in sites):
                     self._direct, self._sites = direct, sites
                     return True
         except ValueError:
@@ -290,6 +291,7 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    name = expand_home(name)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")
@@ -327,11 +329,3 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
 def _as_rows(value: Tensor) -> Tensor:
     """One vector per token: those of its heads follow each other."""
     return rearrange(value, "contexts positions ... -> contexts positions (...)")
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Whether two ways of computing the same activations differ by rounding alone."""
-    if found.shape != expected.shape:
-        return False
-    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
-    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
