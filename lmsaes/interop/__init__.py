@@ -3,6 +3,7 @@
     source.py, hub.py ─► saelens  gemma_scope  dictionary_learning  sparsify  circuit_tracer …
     files.py              └─► published.py ─► compare.py (the source's formula) ─► SAE folder
     SAE folder ─► exports.py ─► saelens_export  sparsify  circuit_tracer  hub_export
+    database ─► analyzed.py ─► parquet  neuronpedia  feature_files      cache, SAE ─► delphi
 
 One file per format, which says its layout and its formula.
 """
