@@ -16,12 +16,24 @@ app = lazy_app(
         "train": Command(
             "lmsaes.cli.train:train", "Train one SAE, or many at once, on cached activations."
         ),
+        "eval": Command(
+            "lmsaes.cli.eval:evaluate",
+            "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
+        ),
         "analyze": Command(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
         ),
         "show": Command(
             "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
+        ),
+        "steer": Command(
+            "lmsaes.cli.steer:steer",
+            "Complete a prompt with a feature edited, beside the model's own completion.",
+        ),
+        "explain": Command(
+            "lmsaes.cli.explain:explain",
+            "Say what features stand for: set, show, export and import explanations.",
         ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
@@ -38,7 +50,7 @@ app = lazy_app(
         ),
         "demo": Command(
             "lmsaes.cli.demo:demo",
-            "Cache, train, analyze and serve on a small model, printing each command.",
+            "Cache, train, evaluate, analyze and serve on a small model, printing each command.",
         ),
         "tools": Command(
             "lmsaes.cli.tools:tools", "Inspect, check, convert or delete an activation cache."

@@ -1,7 +1,7 @@
 """Stage three: one read of a cache for many SAEs, and what was found into the database.
 
 config.py, identity.py, jobs.py ─► run.py ─► scan.py: the pass ─► pages.py ─► store.py ─► database
-cache_model.py ────────────────────┘            │                    │
+                                                │                    │
     segments.py: a batch, sorted ◄──────────────┤                    ├─► logits.py, neighbors.py
     findings.py: all that is gathered ◄─────────┘                    ├─► cofiring.py, labels.py
         feature_statistics.py: numbers, contexts                     └─► twins.py, other_saes.py

@@ -63,7 +63,7 @@ class AnalyzeConfig(StageConfig, frozen=True):
         setting("Folder for what is kept while it runs (default: the user's cache folder).", _HOW),
     ] = None
     model: Annotated[
-        str | None,
+        Text | None,
         setting("Where the language model is (default: where the cache says).", _HOW),
     ] = None
     device: Annotated[

@@ -1,7 +1,5 @@
 """The SAEs of an analysis, checked against the cache before anything is read."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +9,9 @@ import torch
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, sae_hash
 from lmsaes.analysis.not_finite import check_encoder
-from lmsaes.analysis.origin import Origin, check_made_alike, origin_of
 from lmsaes.cache import ActivationCache
-from lmsaes.errors import ConfigError, SAEError
+from lmsaes.errors import ConfigError
+from lmsaes.evaluation import Origin, check_fit, origin_of
 from lmsaes.sae import SAE
 
 LOGITS = 10
@@ -53,53 +51,14 @@ class Job:
         return self.count == self.sae.features
 
 
-def find_saes(paths: Sequence[str | Path]) -> list[Path]:
-    """The SAE folders among `paths`, and those inside the runs among them.
-
-    Raises SAEError for a path that is neither.
-    """
-    found: list[Path] = []
-    for path in map(Path, paths):
-        if (path / "config.json").is_file() or not path.is_dir():
-            found.append(path)
-            continue
-        inside = sorted(p.parent for p in path.glob("*/config.json"))
-        if not inside:
-            raise SAEError(
-                f"'{path}' holds no finished SAE",
-                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
-            )
-        found.extend(inside)
-    unique = list(dict.fromkeys(p.resolve() for p in found))
-    if not unique:
-        raise SAEError("no SAE was given", "name an SAE folder or a run")
-    return unique
-
-
 def new_job(
     folder: Path, cache: ActivationCache, config: AnalyzeConfig, device: torch.device
 ) -> Job:
     """The job of one SAE folder. Raises SAEError or ConfigError where it does not fit the cache."""
     sae = SAE.load(folder, device)
     check_encoder(folder, sae)
-    origin = origin_of(sae, folder)
-    hooks, target = origin.hooks, origin.target
+    hooks, target = check_fit(folder, sae, cache, config.any_model)
     used = (*hooks, *([target] if target else []))
-    for hook in used:
-        cache.check_hook(hook)
-    for what, width, names in (
-        ("reads", sae.d_in, hooks),
-        ("gives", sae.d_out, (target,) if target else hooks),
-    ):
-        there = sum(cache.hooks[n].d_model for n in names)
-        if there != width:
-            raise SAEError(
-                f"{folder} {what} vectors of {width}, and {', '.join(names)} of {cache.path} has "
-                f"{there}",
-                "give the cache of the model it was trained on",
-            )
-    if not config.any_model:
-        check_made_alike(origin, folder, cache)
     wanted = _range(config.feature_slice, sae.features)
     own = sae_hash(folder, sae)
     settings = {
@@ -115,7 +74,7 @@ def new_job(
         folder=folder,
         sae=sae,
         sae_hash=own,
-        origin=origin,
+        origin=origin_of(sae, folder),
         made_from=made_from(own, cache, used, settings),
         features=wanted,
     )

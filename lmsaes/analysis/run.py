@@ -14,11 +14,10 @@ from typing import Any
 
 import torch
 
-from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.findings import Depth, Findings, Samples
 from lmsaes.analysis.identity import name_saes, plain_name
-from lmsaes.analysis.jobs import Job, find_saes, new_job
+from lmsaes.analysis.jobs import Job, new_job
 from lmsaes.analysis.pages import new_pages
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.sampling import context_hashes, lowest_contexts
@@ -28,8 +27,10 @@ from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database, Draft, SAERecord, content_hash, is_made_from
 from lmsaes.errors import ConfigError
+from lmsaes.evaluation import load_cache_model
 from lmsaes.parallel import Ranks, free_memory, join_ranks, own_device, resolve_device
 from lmsaes.progress import progress
+from lmsaes.sae import find_saes
 from lmsaes.units import format_bytes, format_count
 
 _log = logging.getLogger("lmsaes")

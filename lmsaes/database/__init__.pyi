@@ -13,6 +13,7 @@ from .details import (
 )
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
+from .explanations import Explanation, Explanations, new_explanation
 from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
@@ -31,6 +32,8 @@ __all__ = [
     "Database",
     "Draft",
     "EmbeddedServer",
+    "Explanation",
+    "Explanations",
     "FeatureDetails",
     "FeatureRecord",
     "GroupFacts",
@@ -50,4 +53,5 @@ __all__ = [
     "feature_page",
     "is_made_from",
     "is_name",
+    "new_explanation",
 ]

@@ -26,6 +26,7 @@ from lmsaes.database import saes
 from lmsaes.database.connection import Connection
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.explanations import Explanations
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
@@ -209,6 +210,11 @@ class Database:
         for part in keys:
             tokens.extend(rest[part]["tokens"])
         return tokens
+
+    @property
+    def explanations(self) -> Explanations:
+        """What people and models say of features, kept by the SAEs' hashes."""
+        return Explanations(self._connection)
 
     # Upkeep
 

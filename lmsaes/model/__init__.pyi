@@ -2,14 +2,20 @@
 
 from ._compat import official_name
 from .hooks import HookShape
+from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
 
 __all__ = [
+    "Edit",
+    "Entry",
     "HookShape",
     "LanguageModel",
+    "PatchedForward",
     "Weights",
     "check_dtype",
     "load_tokenizer",
     "official_name",
+    "patched_forward",
+    "replaced_at",
     "resolve_device",
 ]

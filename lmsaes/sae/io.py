@@ -28,7 +28,7 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.config import RENAMED
+from lmsaes.sae.former_names import RENAMED
 from lmsaes.sae.origin import Imported, Provenance
 
 FORMAT_VERSION = 2
@@ -50,6 +50,7 @@ class _Folder(BaseModel, extra="forbid"):
     config: dict[str, Any]
     provenance: Provenance | None
     imported: Imported | None = None
+    evaluation: dict[str, Any] | None = None  # what `lmsaes eval` found last
 
 
 def save(sae: SAE, folder: Path) -> None:
@@ -147,6 +148,31 @@ def _check_sizes(folder: Path, weights: Mapping[str, Tensor], saved: _Folder) ->
         have, want = list(weights[name].shape), [saved.features, width]
         if have != want:
             raise _damaged(folder, WEIGHTS, f"'{name}' is {have}, config.json says {want}")
+
+
+def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Puts what an evaluation found into the config.json of the SAE in `folder`, for good and in
+    one step; everything else in it stays.
+
+    Raises SAEError when the folder holds no whole SAE or can't be written to.
+    """
+    saved = _read_config(folder).model_copy(update={"evaluation": dict(evaluation)})
+    digest = saved.weights_sha256 or weights_digest(folder)  # format 1 had none
+    content = saved.model_copy(update={"weights_sha256": digest}).model_dump_json(indent=2)
+    try:
+        replace_file(folder / CONFIG, (content + "\n").encode())
+    except OSError as error:
+        raise SAEError(
+            f"can't write into {folder}: {error.strerror}", "check its permissions, or --no-write"
+        ) from None
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What an evaluation put into the SAE's config.json; None before the first.
+
+    Raises SAEError when the folder holds no whole SAE.
+    """
+    return _read_config(folder).evaluation
 
 
 def weights_digest(folder: Path) -> str:

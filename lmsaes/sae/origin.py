@@ -24,6 +24,7 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     model: str
     dataset: str
     context_size: int
+    contexts: int | None = None  # how many of the cache's first contexts rows were drawn from
     cache_rows: int | None = (
         None  # that the cache held; fewer than asked for while it is incomplete
     )

@@ -237,6 +237,7 @@ class Sweep:
                 context_size=self.cache.context_size,
                 prepend_bos=self.cache.manifest.text.bos,
                 weights=self.cache.manifest.model.weights,
+                contexts=self.settings.contexts or self.cache.contexts,
                 cache_rows=self.cache.rows,
                 rows=self.loader.rows,
                 rows_not_finite=self.loader.rows_not_finite,

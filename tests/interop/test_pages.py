@@ -81,8 +81,8 @@ def test_a_cache_that_was_made_otherwise_is_refused_with_the_reason(
 
 
 def test_the_model_may_be_called_as_transformerlens_calls_it(imported: Path):
-    from lmsaes.analysis.origin import check_made_alike
     from lmsaes.cache import ActivationCache
+    from lmsaes.evaluation.origin import check_made_alike
 
     cache = ActivationCache.open(imported / "cache")
     facts = SAE.load(imported / "their-sae").imported

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from lmsaes import cache_activations
-from lmsaes.analysis.cache_model import load_cache_model
 from lmsaes.demo import MODEL
 from lmsaes.errors import ModelError
+from lmsaes.evaluation.cache_model import load_cache_model
 from tests.support.small_capture import SMALL
 
 

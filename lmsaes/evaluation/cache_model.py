@@ -6,15 +6,17 @@ from lmsaes.model import LanguageModel
 from lmsaes.text import tokenizer_facts
 
 
-def load_cache_model(cache: ActivationCache, name: str | None = None) -> LanguageModel:
-    """The language model that a cache is of, on the CPU.
+def load_cache_model(
+    cache: ActivationCache, name: str | None = None, device: str = "cpu"
+) -> LanguageModel:
+    """The language model that a cache is of, with its weights as raw or processed as there.
 
     name: where it is, if not where the manifest says. Raises ModelError when it can't be loaded,
     or its configuration, weights or tokenizer are not those that the cache was made with.
     """
     record, text = cache.manifest.model, cache.manifest.text
     revision = None if name else record.revision
-    lm = LanguageModel.load(name or record.name, "cpu", dtype=record.dtype, revision=revision)
+    lm = LanguageModel.load(name or record.name, device, record.dtype, revision, record.weights)
     compared = {
         "configuration": (lm.record.config_hash, record.config_hash),
         "weights": (lm.record.weights_hash, record.weights_hash),
