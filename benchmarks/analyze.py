@@ -32,7 +32,7 @@ from lmsaes.analysis.other_saes import rows_records
 from lmsaes.analysis.pages import Pages, features, new_pages, samples, tokens
 from lmsaes.analysis.run import pass_samples
 from lmsaes.analysis.scan import ScannedSAE, scan
-from lmsaes.analysis.store import store
+from lmsaes.analysis.store import store, storing_phases
 from lmsaes.database import Database
 from lmsaes.database.details import rows_document, token_document
 from lmsaes.database.records import feature_document, sample_document
@@ -172,8 +172,9 @@ class Work:
             start = time.perf_counter()
             with (
                 database.draft(job.name, self.cache.identity, job.made_from) as draft,
-                progress("storing", 1, "records", shown=False) as bar,
+                progress("storing", 1, "SAEs", shown=False, then=storing_phases([job])) as bar,
             ):
+                bar.next_phase()
                 reference = self.samples.reference
                 store([pages], {job.name: draft}, reference, self.cache, database, self.lm, bar)
             seconds = time.perf_counter() - start

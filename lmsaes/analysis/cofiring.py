@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmsaes.analysis.context_choice import ranks_within, stable_order
+from lmsaes.analysis.context_choice import by_score, ranks_within, stable_order
 from lmsaes.analysis.sampled_rows import FeaturesOfRows, SampledRows
 
 LEAST_JOINT = 8
@@ -88,7 +88,7 @@ def partners(
     union = n_i + n_j - joint
     pmi = np.log(joint / n_i * (rows / n_j))
     score = pmi if by == "pmi" else wilson_lower(joint, union)
-    order = np.lexsort((others, -score, features))
+    order = by_score(features, score)
     size = found.stop - found.first
     order = order[ranks_within(features[order] - found.first, size) < count]
     bounds = np.searchsorted(features[order], np.arange(found.first, found.stop + 1))
@@ -113,7 +113,7 @@ def partners_of_others(
     int64 [pairs, 2]. firings, other_firings: of all features of either.
     """
     union = firings[found.features] + other_firings[found.partners] - found.counts
-    order = np.lexsort((found.partners, -wilson_lower(found.counts, union), found.features))
+    order = by_score(found.features, wilson_lower(found.counts, union))
     ranks = ranks_within(found.features[order] - found.first, found.stop - found.first)
     chosen = order[ranks < count]
     return np.stack([found.features[chosen], found.partners[chosen]], 1)

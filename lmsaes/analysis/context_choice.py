@@ -104,6 +104,12 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
     return torch.from_numpy(np.ascontiguousarray(keys)).sort(stable=True).indices.numpy()
 
 
+def by_score(groups: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The order by group, then by score, largest first; of equal ones the earlier stays first."""
+    order = torch.from_numpy(-scores).sort(stable=True).indices.numpy()
+    return order[stable_order(groups[order])]
+
+
 def _strongest(
     local: np.ndarray,
     contexts: np.ndarray,

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from lmsaes.analysis.context_choice import ranks_within, stable_order
+from lmsaes.analysis.context_choice import by_score, ranks_within, stable_order
 from lmsaes.atomic import replacing
 
 BUFFER = 1 << 22
@@ -37,7 +37,7 @@ class Pairs:
 
     def best(self, scores: np.ndarray, count: int) -> Pairs:
         """The `count` pairs of largest score of each feature, largest first, then by token."""
-        order = np.lexsort((self.tokens, -scores, self.features))
+        order = by_score(self.features, scores)
         chosen = order[
             ranks_within(self.features[order] - self.first, self.stop - self.first) < count
         ]
