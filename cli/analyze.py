@@ -7,8 +7,7 @@ import typer
 
 from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
-from lmsaes.cli.db import number
-from lmsaes.cli.messages import say_next
+from lmsaes.cli.messages import figure, say_next, share
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
 if TYPE_CHECKING:
@@ -54,9 +53,9 @@ def _print_records(records: "list[SAERecord]") -> None:
         table.add_row(
             record.name,
             str(stop - start),
-            number(record.fvu, ".3f"),
-            number(record.l0, ".1f"),
-            number(record.dead_fraction, ".1%"),
+            figure(record.fvu, ".3f"),
+            figure(record.l0, ".1f"),
+            share(record.dead_fraction),
         )
     Console().print(table)
 

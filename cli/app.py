@@ -37,6 +37,14 @@ app = lazy_app(
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
         "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
+        "import": Command(
+            "lmsaes.cli.import_:import_",
+            "Read an SAE of another library, from a folder or the Hugging Face hub.",
+        ),
+        "export": Command(
+            "lmsaes.cli.export:export",
+            "Write an SAE, or all of a run, in the layout of another library.",
+        ),
         "demo": Command(
             "lmsaes.cli.demo:demo",
             "Cache, train, evaluate, analyze and serve on a small model, printing each command.",

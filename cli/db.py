@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lmsaes.cli.group import Command, lazy_app
+from lmsaes.cli.messages import figure
 
 Db = Annotated[
     str | None,
@@ -64,15 +65,10 @@ def _print_table(saes: list[Any]) -> None:
     table = Table("SAE", "model", "hook", "features", "L0", "FVU", "analyzed")
     for record in saes:
         start, stop = record.feature_range
-        l0, fvu = number(record.l0, ".1f"), number(record.fvu, ".3f")
+        l0, fvu = figure(record.l0, ".1f"), figure(record.fvu, ".3f")
         day = record.created.partition("T")[0]
         table.add_row(record.name, record.model, record.hook, str(stop - start), l0, fvu, day)
     Console().print(table)
-
-
-def number(value: float | None, form: str) -> str:
-    """A number in a table; what was not measured is a dash."""
-    return "–" if value is None else format(value, form)
 
 
 def show(name: Name, db: Db = None) -> None:

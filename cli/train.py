@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmsaes.cli.messages import say_next
+from lmsaes.cli.messages import NONE, figure, say_next, share
 from lmsaes.cli.options import (
     ConfigFile,
     choice,
@@ -16,7 +16,7 @@ from lmsaes.cli.options import (
     settings_from,
     with_options,
 )
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.sae import CONFIGS, JumpReLUConfig, SAEConfig, TopKConfig
 from lmsaes.training import TrainConfig, with_sae_options
 
@@ -98,9 +98,22 @@ def _print_results(settings: TrainConfig, results: "list[TrainedSAE]") -> None:
 
     table = Table("SAE", "FVU", "L0", "dead")
     for result in results:
-        metrics = result.metrics
-        dead = f"{100 * metrics.dead_fraction:.1f} %"
-        table.add_row(result.name, f"{metrics.fvu:.4f}", f"{metrics.l0:.1f}", dead)
+        if result.diverged is not None:
+            table.add_row(result.name, "diverged", NONE, NONE)
+        elif (metrics := result.metrics) is not None:
+            table.add_row(
+                result.name,
+                figure(metrics.fvu, ".4f"),
+                figure(metrics.l0, ".1f"),
+                share(metrics.dead_fraction),
+            )
     Console().print(table)
     where = results[0].path if len(results) == 1 else Path(settings.out)
     say_next(f"{where} is done", "analyze", str(where), "--cache", settings.cache)
+    if diverged := [result.diverged for result in results if result.diverged is not None]:
+        messages = "; ".join(each.message for each in diverged)
+        raise LmsaesError(
+            f"{messages} ({len(diverged)} of {len(results)} SAEs)",
+            f"{diverged[0].hint}; the same command then trains that SAE alone. What is kept of it:"
+            f" {Path(settings.out) / 'diverged' / diverged[0].name}",
+        )

@@ -3,6 +3,7 @@ from .cache import ActivationCache
 from .capture import cache_activations
 from .database import Database
 from .evaluation import evaluate
+from .interop import export_sae, import_sae
 from .loader import ShuffledLoader
 from .model import LanguageModel
 from .sae import (
@@ -40,6 +41,8 @@ __all__ = [
     "cache_activations",
     "encode_text",
     "evaluate",
+    "export_sae",
+    "import_sae",
     "steer",
     "train",
 ]

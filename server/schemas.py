@@ -60,7 +60,7 @@ class SAESummary(BaseModel):
     fvu: Annotated[Measurement, Field(description="Fraction of variance unexplained")]
     dead_fraction: Annotated[Measurement, Field(description="Share of features that never fired")]
     ce_recovered: Annotated[Measurement, Field(description="Share of cross-entropy recovered")]
-    tokens_trained: int
+    tokens_trained: Annotated[int | None, Field(description="Null where it is not known")]
     tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
 

@@ -1,8 +1,8 @@
 """Stage three: one read of a cache for many SAEs, and what was found into the database.
 
-config.py ────► run.py ──► top_contexts.py (per-feature state that doesn't grow with the cache)
-identity.py ──┘  └───────► logits.py (tokens that features promote and suppress) ──► database
-what it is made from, and the SAE's name
+config.py ──────► run.py ──► top_contexts.py (per-feature state that doesn't grow with the cache)
+                 │   └─────► logits.py (tokens that features promote and suppress) ──► database
+identity.py ─────┘           what it is made from, and the SAE's name
 """
 
 import lazy_loader

@@ -44,7 +44,7 @@ class AnalyzeConfig(StageConfig, frozen=True):
 
     top: Annotated[Count, setting("Contexts kept per feature.", _HOW, gt=0)] = 40
     model: Annotated[
-        str | None,
+        Text | None,
         setting("Where the language model is (default: where the cache says).", _HOW),
     ] = None
     device: Annotated[

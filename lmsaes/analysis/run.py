@@ -21,8 +21,9 @@ from torch import Tensor
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
+from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
 from lmsaes.analysis.top_contexts import FeatureStatistics
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.configuration import takes
 from lmsaes.database import (
     Database,
@@ -32,7 +33,7 @@ from lmsaes.database import (
     SampleRecord,
     is_made_from,
 )
-from lmsaes.errors import ConfigError, SAEError
+from lmsaes.errors import ConfigError
 from lmsaes.evaluation import (
     ReconstructionSums,
     check_fit,
@@ -42,7 +43,7 @@ from lmsaes.evaluation import (
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, Metrics, find_saes
+from lmsaes.sae import SAE, find_saes
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -160,8 +161,7 @@ def _job(
     any_model: bool,
 ) -> _Job:
     sae = SAE.load(folder, device)
-    if sae.provenance is None:
-        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    check_encoder(folder, sae)
     hooks, target = check_fit(folder, sae, cache, any_model)
     used = (*hooks, *([target] if target else []))
     wanted = _range(features, sae.features)
@@ -230,6 +230,8 @@ def _read_cache(
     rows = min(_ROWS_PER_CHUNK, _VALUES_PER_CHUNK // widest)
     step = max(1, rows // cache.context_size)
     hooks = {hook for job in jobs for hook in (*job.hooks, *([job.target] if job.target else []))}
+    # as training does, rows that are not finite are left out
+    holed = [hook for hook in hooks if cache.shards_not_finite(hook)]
     with torch.inference_mode():
         for start in range(0, cache.contexts, step):
             stop = min(start + step, cache.contexts)
@@ -238,6 +240,8 @@ def _read_cache(
                 hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
                 for hook in hooks
             }
+            for hook in holed:
+                valid &= finite_rows(chunk[hook])
             for job in jobs:
                 _add_chunk(job, start, chunk, valid)
             bar.advance((stop - start) * cache.context_size)
@@ -247,6 +251,7 @@ def _add_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -
     x = torch.cat([chunk[hook] for hook in job.hooks], 1)
     encoded = job.sae.encode(x, None if job.whole else job.features)
     encoded = encoded.where(valid[encoded.row_ids()])
+    check_activations(job.folder, encoded, job.features.start)
     job.statistics.add(start, encoded)
     squared_error = x.new_zeros(())
     if job.whole:
@@ -361,17 +366,12 @@ def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Sto
 
 def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) -> SAERecord:
     sae, origin = job.sae, job.sae.provenance
-    assert origin is not None
-    measured = origin.metrics
+    trained = origin.metrics if origin is not None else None
+    fvu, l0, dead = (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None,) * 3
     if job.whole:
-        sums = job.reconstruction
-        fvu, l0 = sums.fvu(_variance(job, cache)), sums.l0
-        measured = Metrics(
-            fvu=origin.metrics.fvu if fvu is None else fvu,
-            l0=l0 or 0.0,
-            dead_fraction=never_fired_fraction(job.statistics.firings),
-            rows=sums.rows,
-        )
+        fvu = check_fvu(job.folder, job.reconstruction.fvu(_variance(job, cache)))
+        l0 = job.reconstruction.l0
+        dead = never_fired_fraction(job.statistics.firings)
     return SAERecord(
         name=job.name,
         analysis=draft.analysis,
@@ -389,11 +389,14 @@ def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) ->
         dataset=cache.manifest.text.dataset,
         context_size=cache.context_size,
         tokens_analyzed=job.reconstruction.rows,
-        tokens_trained=origin.tokens,
-        l0=measured.l0,
-        fvu=measured.fvu,
-        dead_fraction=measured.dead_fraction,
-        config=sae.config.model_dump(mode="json", exclude_none=True),
+        tokens_trained=None if origin is None else origin.tokens,
+        l0=l0,
+        fvu=fvu,
+        dead_fraction=dead,
+        # of an imported SAE what is known alone: the defaults are none of its settings
+        config=sae.config.model_dump(
+            mode="json", exclude_none=True, exclude_unset=sae.imported is not None
+        ),
         run=job.folder.parent.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vocabulary=vocabulary,

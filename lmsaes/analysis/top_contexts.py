@@ -34,9 +34,12 @@ class FeatureStatistics:
         # in the slot they were put in, and the ranking holds slot numbers: a newcomer that shifts
         # all ranks moves numbers, not rows of activations, and takes the slot of the one it drops.
         self._slots = torch.arange(features * top, device=device).reshape(features, top)
+        # Each in float16 over a power of two of its own, by which its peak comes to lie just below
+        # float16's end: values of 1e6 and of 1e-6 keep all of float16's digits.
         self._activations = torch.zeros(
             (features * top, context_size), dtype=torch.float16, device=device
         )
+        self._exponents = torch.zeros(features * top, dtype=torch.int32, device=device)
 
     def add(self, first: int, rows: SparseRows) -> None:
         """Takes the next chunk: whole contexts, of which `first` is the number of the first."""
@@ -102,12 +105,15 @@ class FeatureStatistics:
         self._contexts[changed] = ids.gather(1, order)
         self._slots[changed] = slots
         self._activations[freed] = 0
+        self._exponents[freed] = torch.frexp(values[:, : self.top][came]).exponent
         where = changed[came.nonzero()[:, 0]] * contexts + order[came] - self.top
         slot_of_cell = torch.full((peaks.numel(),), -1, dtype=torch.int64, device=peaks.device)
         slot_of_cell[where] = freed
         slot = slot_of_cell[cell]
         wanted = slot >= 0
-        self._activations[slot[wanted], position[wanted]] = value[wanted].half()
+        slot, unit = slot[wanted], torch.exp2(_TOP - self._exponents[slot[wanted]].double())
+        scaled = value[wanted].double() * unit
+        self._activations[slot, position[wanted]] = scaled.half()
 
     def histogram(self, feature: int) -> tuple[np.ndarray, float]:
         """(counts in equal bins of (0, end], end), without the empty bins above the maximum."""
@@ -118,13 +124,14 @@ class FeatureStatistics:
         return counts[:used], 2.0 ** int(self._exponent[feature]) * used / BINS
 
     def top_contexts(self, feature: int) -> tuple[np.ndarray, np.ndarray]:
-        """(context numbers [n], activations float16 [n, context_size]), strongest first."""
+        """(context numbers [n], activations float32 [n, context_size]), strongest first; the
+        activations have float16's relative precision.
+        """
         found = self._values[feature] > 0
-        contexts = self._contexts[feature][found]
-        return (
-            contexts.cpu().numpy(),
-            self._activations[self._slots[feature][found]].cpu().numpy(),
-        )
+        contexts, slots = self._contexts[feature][found], self._slots[feature][found]
+        unit = torch.exp2(self._exponents[slots].double() - _TOP)[:, None]
+        activations = (self._activations[slots].double() * unit).float()
+        return contexts.cpu().numpy(), activations.cpu().numpy()
 
     def stored_contexts(self) -> Tensor:
         """Numbers of all contexts in some top list, ascending."""
@@ -132,3 +139,4 @@ class FeatureStatistics:
 
 
 _NEVER = -(1 << 30)
+_TOP = 15  # 2^15 is half of float16's range, and no peak is rounded up to more than twice that

@@ -52,7 +52,7 @@ from .shards import (
     read_shards,
     shard_record_file,
 )
-from .statistics import HookMoments
+from .statistics import HookMoments, finite_rows, within_float32
 from .writer import CacheWriter
 
 __all__ = [
@@ -87,6 +87,7 @@ __all__ = [
     "data_files",
     "extended_manifest",
     "file_sizes",
+    "finite_rows",
     "free_space",
     "hook_specs",
     "inside",
@@ -108,6 +109,7 @@ __all__ = [
     "shard_moments",
     "shard_record_file",
     "valid_positions",
+    "within_float32",
     "write_channels",
     "write_manifest",
 ]

@@ -15,12 +15,13 @@ from lmsaes.cache.arrays import (
     shard_file,
 )
 from lmsaes.cache.blocks import Block, BlockFiles
-from lmsaes.cache.commits import pooled_statistics
+from lmsaes.cache.commits import pooled_statistics, shard_moments
 from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.location import Location, file_sizes, locate
 from lmsaes.cache.manifest import HookRecord, Manifest, read_manifest
 from lmsaes.cache.shards import ShardRecord
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.units import format_bytes
 
 
 class Dequantizer(Protocol):
@@ -153,6 +154,20 @@ class ActivationCache:
         """
         return valid_positions(tokens, self.manifest.text.special_ids)
 
+    def shards_not_finite(self, hook: str) -> set[int]:
+        """The shards that hold rows of a hook which are not finite, and count in no statistics.
+
+        Most caches have none, which their manifest says; else each shard's own sums are read.
+        """
+        statistics = self.hooks[self.check_hook(hook)].statistics
+        if statistics is not None and statistics.left_out == 0:
+            return set()
+        return {
+            shard.index
+            for shard in self.manifest.shards
+            if shard_moments(self.path, shard, hook).left_out[0] > 0
+        }
+
     def blocks(self) -> list[Block]:
         """All committed blocks in order."""
         step = self.manifest.block_contexts
@@ -234,6 +249,13 @@ def check_files(
     for spec in specs:
         if (name := shard_file(manifest, spec, shard.index)) not in shard.files:
             raise CacheError(f"the record of shard {shard.index} of {folder} lacks {name}", _REPAIR)
+        claimed = shard.contexts * spec.context_bytes
+        if manifest.compression == "none" and claimed > shard.files[name].bytes:
+            raise CacheError(
+                f"the manifest of {folder} is damaged: by its sizes {folder / name} would hold "
+                f"{format_bytes(claimed)}",
+                "copy the manifest again, or make the cache again with lmsaes cache --overwrite",
+            )
     for name, record in shard.files.items():
         size = size_of(name)
         if size is None:

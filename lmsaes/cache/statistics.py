@@ -17,6 +17,9 @@ from safetensors.numpy import save as save_bytes
 
 from lmsaes.cache.manifest import Statistics
 
+# Of a row that counts: squares of distances between rows are finite in float32 then.
+_LARGEST_NORM = 2.0**62
+
 
 @dataclass
 class Moments:
@@ -256,13 +259,27 @@ def _moments(parts: list[np.ndarray]) -> HookMoments:
     )
 
 
+def finite_rows(rows: torch.Tensor) -> torch.Tensor:
+    """Which of `rows` [..., d_model] count in a hook's statistics, bool [...].
+
+    Those whose values are finite, and so small that squares of distances between rows are finite
+    too in float32.
+    """
+    return within_float32(torch.linalg.vector_norm(rows.float(), dim=-1))
+
+
+def within_float32(norms: torch.Tensor) -> torch.Tensor:
+    """Which rows of these norms [...] count in a hook's statistics: see `finite_rows`."""
+    return norms <= _LARGEST_NORM
+
+
 def finite_moments(
     stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> HookMoments:
     """The same of one hook, of the rows alone whose values and squares are finite."""
     _, size, d_model = stored.shape
     norms = torch.linalg.vector_norm(stored.float(), dim=-1).double()
-    finite = norms.isfinite()
+    finite = within_float32(norms)
     left_out = np.array([int((~finite).sum()), int((~finite).cpu()[valid].sum())], np.float64)
     if not finite.any():
         none = HookMoments.zero(size, d_model)

@@ -24,7 +24,7 @@ from lmsaes.cache.int8 import Channels, read_channels, write_channels
 from lmsaes.cache.location import Location, Lock, lock_cache
 from lmsaes.cache.manifest import HookRecord, Manifest, StorageDtype
 from lmsaes.cache.shards import FileRecord, ShardRecord
-from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments
+from lmsaes.cache.statistics import HookMoments, batch_moments, finite_moments, finite_rows
 from lmsaes.errors import CacheError
 from lmsaes.parallel import OneRank, Ranks
 from lmsaes.provenance import ComputeRecord, TextPosition
@@ -157,11 +157,11 @@ class CacheWriter:
             stored |= arrays
         for hook, moments in batch_moments(rows, valid, activations).items():
             if not _all_finite(moments):
-                # int8 has no way to write such a value down
                 dtype, original = hooks[hook].dtype, activations[hook]
-                if dtype == "int8" or not self._allow_nonfinite:
-                    raise _nonfinite(hook, first, original, rows[hook], dtype)
                 moments = finite_moments(rows[hook], valid, original)
+                # int8 has no way to write such a value down
+                if moments.left_out[0] and (dtype == "int8" or not self._allow_nonfinite):
+                    raise _nonfinite(hook, first, original, rows[hook], dtype)
             if moments.every.min == moments.every.max:
                 raise CacheError(
                     f"hook '{hook}' gave the same value {moments.every.min:g} everywhere in "
@@ -349,7 +349,7 @@ class _End:
 
 
 def _all_finite(moments: HookMoments) -> bool:
-    """Whether all rows were finite, and their squares too."""
+    """Whether all rows were finite, and the sums of their squares too."""
     every = moments.every
     return bool(np.isfinite(every.squares).all() and np.isfinite(every.squared_norm_sum))
 
@@ -358,9 +358,9 @@ def _nonfinite(
     hook: str, first: int, original: torch.Tensor, stored: torch.Tensor, dtype: StorageDtype
 ) -> CacheError:
     # what the model gave comes first: in int8 a huge value can spoil other rows' channels too
-    overflows = [~rows.float().square().isfinite() for rows in (original, stored)]
+    overflows = [~finite_rows(rows) for rows in (original, stored)]
     bad = overflows[0] if overflows[0].any() else overflows[1]
-    context, position, _ = bad.nonzero()[0].tolist()
+    context, position = bad.nonzero()[0].tolist()
     row = original[context, position]
     value = row[row.abs().nan_to_num(nan=torch.inf).argmax()].item()
     where = f"hook '{hook}', context {first + context}, position {position}"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from lmsaes.errors import ConfigError, DatabaseError
 
@@ -30,19 +30,12 @@ AnalysisId = Annotated[str, StringConstraints(pattern=f"^{_ANALYSIS}$")]
 """Hash of what the analysis is made from, and a random part: two runs never share collections."""
 
 
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is not None and isfinite(value) else None
-
-
 def _printable(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_printable)]
 """Text that may come from a file's name: bytes that are no text in it become question marks."""
-
-Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
-"""A number, or None where nothing was measured: NaN and infinity don't enter the database."""
 
 Document = dict[str, Any]
 
@@ -76,7 +69,7 @@ class SampleRecord:
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Name  # `run:sae`, unique in the database
     analysis: AnalysisId
@@ -94,11 +87,11 @@ class SAERecord(BaseModel):
     dataset: Text
     context_size: int
     tokens_analyzed: int
-    tokens_trained: int
-    l0: Measured  # mean number of active features per token
-    fvu: Measured  # fraction of the activations' variance that is left unexplained
-    dead_fraction: Measured
-    ce_recovered: Measured = None
+    tokens_trained: int | None  # None where it isn't known: of imported SAEs
+    l0: float | None  # mean number of active features per token; None: not measured, as for others
+    fvu: float | None  # fraction of the activations' variance that is left unexplained
+    dead_fraction: float | None
+    ce_recovered: float | None = None
     config: dict[str, Any]
     run: Text
     created: str  # ISO 8601

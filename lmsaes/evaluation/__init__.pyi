@@ -4,6 +4,7 @@ from .cache_model import load_cache_model
 from .comparison import COMPARED
 from .config import EvalConfig
 from .fit import check_fit
+from .origin import Origin, check_made_alike, origin_of
 from .reconstruction import ReconstructionSums, dead_fraction, never_fired_fraction
 from .records import Comparison, Evaluation, Evaluations, Figures
 from .run import evaluate
@@ -15,10 +16,13 @@ __all__ = [
     "Evaluation",
     "Evaluations",
     "Figures",
+    "Origin",
     "ReconstructionSums",
     "check_fit",
+    "check_made_alike",
     "dead_fraction",
     "evaluate",
     "load_cache_model",
     "never_fired_fraction",
+    "origin_of",
 ]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import SAEError
+from lmsaes.evaluation.origin import check_made_alike, origin_of
 from lmsaes.sae import SAE
 
 
@@ -15,11 +16,8 @@ def check_fit(
     any_model: take a cache of another model than the SAE was trained on. Raises SAEError where
     they don't fit, ConfigError for a hook that the cache does not hold.
     """
-    origin, imported = sae.provenance, sae.imported
-    hooks = origin.hooks if origin else imported.hooks if imported else ()
-    target = origin.target if origin else imported.target if imported else None
-    if not hooks:
-        raise SAEError(f"{folder} does not say which hook it reads", "train it with lmsaes train")
+    origin = origin_of(sae, folder)
+    hooks, target = origin.hooks, origin.target
     for hook in (*hooks, *([target] if target else [])):
         cache.check_hook(hook)
     for what, width, names in (
@@ -33,12 +31,6 @@ def check_fit(
                 f"{there}",
                 "give the cache of the model it was trained on",
             )
-    here = cache.manifest.model.name
-    of = origin.model if origin else imported.model if imported else None
-    same = of in (here, None) or (origin and origin.cache_identity == cache.identity)
-    if not same and not any_model:
-        raise SAEError(
-            f"{folder} was trained on {of}, and {cache.path} is of {here}",
-            "give the cache of that model, or insist with --any-model",
-        )
+    if not any_model:
+        check_made_alike(origin, folder, cache)
     return hooks, target

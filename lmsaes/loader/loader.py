@@ -45,8 +45,10 @@ class ShuffledLoader:
 
     drop_special: leave out special tokens and each context's first position, as training does.
     skip_positions: positions of each context to leave out. max_norm: leave out rows whose norm
-    is more than so many times the mean; it takes one reading of the whole cache first. contexts:
-    hand out rows of the cache's first so many contexts alone.
+    is more than so many times the mean; it takes one reading of the whole cache first.
+    drop_not_finite: leave out rows that are not finite, as training does; only shards that hold
+    some, by the cache's statistics, are read for it. contexts: hand out rows of the cache's
+    first so many contexts alone.
     drop_last: leave out a last batch shorter than the others. return_rows: give (batch, rows)
     with rows int64, the cache's row numbers. epoch: the first one's number. last_epoch: the last
     one's that will be asked for; before an earlier one ends, the pool is filled for the next.
@@ -73,6 +75,7 @@ class ShuffledLoader:
         drop_special: bool = False,
         skip_positions: Sequence[int] = (),
         max_norm: float | None = None,
+        drop_not_finite: bool = False,
         contexts: int | None = None,
         drop_last: bool = False,
         return_rows: bool = False,
@@ -91,12 +94,15 @@ class ShuffledLoader:
         self.device, self.dtype = torch.device(device), dtype
         self.drop_last, self.return_rows = drop_last, return_rows
         self.stats = LoaderStats()
-        self.filters = RowFilters(drop_special, tuple(skip_positions), max_norm, contexts)
+        self.filters = RowFilters(
+            drop_special, tuple(skip_positions), max_norm, drop_not_finite, contexts
+        )
         self._position = 0  # global position in the epoch of the next row
         self._iteration: Generator[Any] | None = None
         self._arrays = [cache.files(spec) for h in self.hooks for spec in cache.stored(h)]
         self._mask = RowMask(cache, self.hooks, self.filters)
         self.rows = int(self._mask.counts.sum())
+        self.rows_not_finite = self._mask.not_finite
         self.pool_rows = self._pool_rows(parse_bytes(memory), pool_rows)
         order = self._order(0)  # complains now rather than in the first batch
         near = isinstance(cache.path, Path)

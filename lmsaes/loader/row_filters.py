@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from lmsaes.cache import ActivationCache, Block
+from lmsaes.cache import ActivationCache, Block, within_float32
 from lmsaes.errors import ConfigError
 from lmsaes.parallel import map_ahead
 
@@ -19,13 +19,15 @@ class RowFilters:
 
     special: special tokens and each context's first position. positions: positions of every
     context, from 0; negative ones count from its end. max_norm: rows whose norm, in any of the
-    hooks, is more than so many times the hook's mean norm. contexts: keep the cache's first so many
-    alone.
+    hooks, is more than so many times the hook's mean norm. not_finite: rows that in any of the
+    hooks hold NaN, an infinity, or values whose squares are too large for float32: those that the
+    cache's statistics leave out. contexts: keep the cache's first so many alone.
     """
 
     special: bool = False
     positions: tuple[int, ...] = ()
     max_norm: float | None = None
+    not_finite: bool = False
     contexts: int | None = None
 
     def check(self, context_size: int) -> None:
@@ -43,20 +45,29 @@ class RowFilters:
 class RowMask:
     """The rows of a cache that pass the filters, by block.
 
-    counts: how many each block has. block_rows: rows of a whole block. first_rows: each block's
-    first row in the cache.
+    counts: how many each block has. not_finite: how many rows that filter alone left out.
+    block_rows: rows of a whole block. first_rows: each block's first row in the cache.
     """
 
     def __init__(self, cache: ActivationCache, hooks: Sequence[str], filters: RowFilters) -> None:
-        """Reads all token ids where special ones are left out, and all rows for `max_norm`."""
+        """Reads all token ids where special ones are left out, all rows for `max_norm`, and for
+        `not_finite` those of the shards that hold such rows: mostly none.
+        """
         filters.check(cache.context_size)
         kept = cache.contexts if filters.contexts is None else filters.contexts
         self.blocks = [block for block in cache.blocks() if block.first < kept]
         sizes = np.array([block.contexts * cache.context_size for block in self.blocks])
         self._masks: list[np.ndarray] | None = None
         self.counts = sizes.astype(np.int64)
-        if filters != RowFilters():
-            self._masks = [np.packbits(mask) for mask in _masks(cache, hooks, filters, self.blocks)]
+        self.not_finite = 0
+        checked: set[int] = set()
+        if filters.not_finite:
+            checked = set[int]().union(*(cache.shards_not_finite(hook) for hook in hooks))
+        if checked or filters != RowFilters(not_finite=filters.not_finite):
+            self._masks = []
+            for mask, left_out in _masks(cache, hooks, filters, self.blocks, checked):
+                self._masks.append(np.packbits(mask))
+                self.not_finite += left_out
             self.counts = np.array(
                 [np.bitwise_count(mask).sum() for mask in self._masks], dtype=np.int64
             )
@@ -72,12 +83,18 @@ class RowMask:
 
 
 def _masks(
-    cache: ActivationCache, hooks: Sequence[str], filters: RowFilters, blocks: Sequence[Block]
-) -> Iterable[np.ndarray]:
-    """What of each block passes, bool [contexts · context_size]."""
+    cache: ActivationCache,
+    hooks: Sequence[str],
+    filters: RowFilters,
+    blocks: Sequence[Block],
+    checked: set[int],
+) -> Iterable[tuple[np.ndarray, int]]:
+    """What of each block passes, bool [contexts · context_size], and how many rows only were left
+    out for not being finite. checked: the shards that hold such rows.
+    """
     limits = {hook: _limit(cache, hook, filters) for hook in hooks}
 
-    def passes(task: tuple[Block, torch.Tensor | None]) -> np.ndarray:
+    def passes(task: tuple[Block, torch.Tensor | None]) -> tuple[np.ndarray, int]:
         block, valid = task
         mask = torch.ones(block.contexts, cache.context_size, dtype=torch.bool)
         if valid is not None:
@@ -85,11 +102,18 @@ def _masks(
         mask[:, list(filters.positions)] = False
         if filters.contexts is not None:
             mask[max(0, filters.contexts - block.first) :] = False
+        finite = torch.ones_like(mask)
         for hook, limit in limits.items():
+            if limit is None and block.shard not in checked:
+                continue
+            rows = cache.activations(hook, block.first, block.first + block.contexts)
+            norms = torch.linalg.vector_norm(rows.float(), dim=-1)
+            if block.shard in checked:
+                finite &= within_float32(norms)
             if limit is not None:
-                rows = cache.activations(hook, block.first, block.first + block.contexts)
-                mask &= rows.float().norm(dim=-1) <= limit
-        return mask.reshape(-1).numpy()
+                mask &= (norms <= limit) | ~finite
+        left_out = int((mask & ~finite).count_nonzero())
+        return (mask & finite).reshape(-1).numpy(), left_out
 
     tasks = zip(blocks, _valid(cache, filters, blocks), strict=True)
     yield from map_ahead(passes, tasks, _THREADS, "filter rows")

@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from ._compat import official_name
 from .hooks import HookShape
 from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
@@ -13,6 +14,7 @@ __all__ = [
     "Weights",
     "check_dtype",
     "load_tokenizer",
+    "official_name",
     "patched_forward",
     "replaced_at",
     "resolve_device",

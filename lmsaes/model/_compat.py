@@ -49,6 +49,17 @@ def boot_quietly(device: torch.device) -> Generator[None]:
             logger.setLevel(level)
 
 
+def stand_in_tokenizer() -> Any:
+    """A tokenizer for a model that has none: TransformerLens looks for another without one."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel({"a": 0}, unk_token="a")), eos_token="a"
+    )
+
+
 def hook_points(bridge: Any) -> dict[str, tuple[nn.Module, str]]:
     """By hook name, the bridge's component that has it and the attribute that it is there."""
     from transformer_lens.hook_points import HookPoint

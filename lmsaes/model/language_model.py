@@ -17,8 +17,15 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import ConfigError, ModelError, first_line
-from lmsaes.model._compat import boot_quietly, config_facts, official_name, stop_tokens
+from lmsaes.model._compat import (
+    boot_quietly,
+    config_facts,
+    official_name,
+    stand_in_tokenizer,
+    stop_tokens,
+)
 from lmsaes.model.forward import DirectForward, HookSite, differ_by_rounding, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
@@ -32,7 +39,10 @@ _TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to b
 
 
 class LanguageModel:
-    """A causal language model and its tokenizer. Make one with `LanguageModel.load`."""
+    """A causal language model and its tokenizer. Make one with `LanguageModel.load`.
+
+    `tokenizer` is None where the model has none: it takes token ids then.
+    """
 
     def __init__(
         self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
@@ -62,7 +72,7 @@ class LanguageModel:
         TransformerLens knows, or has no safetensors weights.
         """
         from transformer_lens.model_bridge import TransformerBridge
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         source = _source(name)
         torch_dtype = check_dtype(dtype)
@@ -77,11 +87,9 @@ class LanguageModel:
                 use_safetensors=True,
                 trust_remote_code=False,
             ).to(where)
-            tokenizer = AutoTokenizer.from_pretrained(
-                source, revision=revision, trust_remote_code=False
-            )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise _load_error(name, error) from error
+        tokenizer = load_tokenizer(name, revision)
         model.eval().requires_grad_(False)
         config_text = json.dumps(config_facts(model.config), sort_keys=True, default=str)
         record = ModelRecord(
@@ -95,10 +103,11 @@ class LanguageModel:
         with boot_quietly(where):
             try:
                 # a copy: the bridge gives its tokenizer special tokens that the model's has not
+                own = stand_in_tokenizer() if tokenizer is None else copy.deepcopy(tokenizer)
                 bridge = TransformerBridge.boot_transformers(
                     source,
                     hf_model=model,
-                    tokenizer=copy.deepcopy(tokenizer),
+                    tokenizer=own,
                     device=where,
                     dtype=torch_dtype,
                 )
@@ -276,15 +285,36 @@ class _AllCaptured(Exception):
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """A model's tokenizer without the model. Raises ModelError when there is none to be had."""
+    """A model's tokenizer without the model; None where its folder or repository has none.
+
+    Raises ModelError when it is there and can't be read, or the model can't be had.
+    """
     from transformers import AutoTokenizer
 
+    source = _source(name)
     try:
-        return AutoTokenizer.from_pretrained(
-            _source(name), revision=revision, trust_remote_code=False
-        )
+        found = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if Path(source).is_dir() and not _has_tokenizer_files(Path(source)):
+            return None
         raise _load_error(name, error) from error
+    # of some kinds transformers makes one up that knows special tokens and no text
+    return found if set(found.get_vocab()) - set(found.all_special_tokens) else None
+
+
+def _has_tokenizer_files(folder: Path) -> bool:
+    """Whether there is any vocabulary of the many kinds that tokenizers read."""
+    marks = (
+        "tokenizer.",
+        "vocab",
+        "merges",
+        "spiece",
+        "sentencepiece",
+        "spm",
+        "tekken",
+        "tiktoken",
+    )
+    return any(mark in path.name for path in folder.iterdir() for mark in marks)
 
 
 def check_dtype(dtype: str) -> torch.dtype:
@@ -296,6 +326,7 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    name = expand_home(name)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")

@@ -5,7 +5,6 @@ from .autoencoder import SAE, StepOutput
 from .batchtopk import BatchTopK
 from .config import (
     CONFIGS,
-    RENAMED,
     AnyConfig,
     BatchTopKConfig,
     GatedConfig,
@@ -18,12 +17,12 @@ from .config import (
     SAEConfig,
     TopKConfig,
     TopKFamilyConfig,
-    todays_names,
 )
 from .folders import find_saes, sae_name
+from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import read_evaluation, weights_digest, write_evaluation
+from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
@@ -65,6 +64,7 @@ __all__ = [
     "TopKConfig",
     "TopKFamilyConfig",
     "find_saes",
+    "first_not_finite",
     "normalize_rows",
     "products_at",
     "read_evaluation",

@@ -2,6 +2,8 @@
 
     x [rows, d_in] ──encode──► SparseRows [rows, features] ──decode──► [rows, d_out]
 
+Rows of any float dtype go in (caches hold float16 and bfloat16); they are computed in the dtype of
+the SAE's weights, which is what comes out: float32 unless the SAE was moved to another.
 `W_enc` is [features, d_in], `W_dec` [features, d_out]: a row per feature. A saved SAE takes and
 gives raw activations; while it trains it lives in normalized units, and `fold_normalization` makes
 the one of the other.
@@ -18,6 +20,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import SAEError
 from lmsaes.sae.auxiliary_losses import aux_k_loss, ghost_loss
 from lmsaes.sae.config import SAEConfig
@@ -79,7 +82,7 @@ class SAE(nn.Module, ABC):
     def encode(
         self, x: Tensor, features: slice | Tensor | None = None, *, dense: bool = False
     ) -> SparseRows | Tensor:
-        """Feature activations of `x` [rows, d_in].
+        """Feature activations of `x` [rows, d_in], in the dtype of the SAE's weights.
 
         `features` (a slice or int64 ids) encodes these alone; columns of the result then count
         within the chosen ones. `dense` gives [rows, features] instead of SparseRows.
@@ -92,16 +95,17 @@ class SAE(nn.Module, ABC):
         """All activations of `x` [rows, d_in], zeros included: [rows, features]."""
 
     def decode(self, features: SparseRows | Tensor, x: Tensor | None = None) -> Tensor:
-        """Sum of the active features' directions, [rows, d_out].
+        """Sum of the active features' directions, [rows, d_out], in the dtype of the SAE's weights.
 
         Takes SparseRows or a dense [rows, features]. `x` [rows, d_in] are the rows that were
         encoded: with them comes a linear skip, and an SAE trained with layer norm puts each row's
         mean and deviation back. Raises SAEError where that is needed and `x` isn't given.
         """
         if isinstance(features, Tensor):
-            out = features @ self.W_dec + self.b_dec
+            out = features.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
         else:
-            out = rows_product(features, self.W_dec) + self.b_dec
+            values = features.values.to(self.W_dec.dtype)
+            out = rows_product(features.with_values(values), self.W_dec) + self.b_dec
         if self.W_skip is not None and x is not None:
             out = out + torch.nn.functional.linear(self._normalized(x), self.W_skip)
         if not self.row_norm_parts or self.transcodes:
@@ -287,10 +291,10 @@ class SAE(nn.Module, ABC):
         return x if self.input_bias is None else x - self.input_bias
 
     def _normalized(self, x: Tensor) -> Tensor:
-        return self._row_norm(x).rows if self.row_norm_parts else x
+        return self._row_norm(x).rows if self.row_norm_parts else x.to(self.W_enc.dtype)
 
     def _row_norm(self, x: Tensor) -> NormalizedRows:
-        config = self.config
+        config, x = self.config, x.to(self.W_enc.dtype)
         return normalize_rows(x, self.row_norm_parts, config.layer_norm_eps, config.layer_norm_ddof)
 
     def decoder_norms(self) -> Tensor:
@@ -308,7 +312,7 @@ class SAE(nn.Module, ABC):
         """Writes the SAE into the folder `path`; `io.py` says what lies there."""
         from lmsaes.sae.io import save
 
-        save(self, Path(path))
+        save(self, Path(expand_home(str(path))))
 
     @staticmethod
     def load(path: str | Path, device: torch.device | str = "cpu") -> SAE:
@@ -318,7 +322,7 @@ class SAE(nn.Module, ABC):
         """
         from lmsaes.sae.io import load
 
-        return load(Path(path), device)
+        return load(Path(expand_home(str(path))), device)
 
 
 def _scaled(weight: Tensor, scale: Tensor) -> Tensor:

@@ -35,6 +35,8 @@ class BatchTopK(TopKFamily):
         entries = largest(pre, self.k * pre.shape[0])
         if entries.nnz:
             cut = entries.values.min().clamp(min=0).to(self.threshold.dtype)
+            # a batch that overflows leaves it as it was: what is kept of the SAE stays finite
+            cut = torch.where(cut.isfinite(), cut, self.threshold)
             self.threshold.lerp_(cut, torch.where(self.threshold > 0, _FOLLOW, 1.0).to(cut.dtype))
         return entries
 

@@ -28,7 +28,7 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.config import RENAMED
+from lmsaes.sae.former_names import RENAMED
 from lmsaes.sae.origin import Imported, Provenance
 
 FORMAT_VERSION = 2
@@ -56,8 +56,14 @@ class _Folder(BaseModel, extra="forbid"):
 def save(sae: SAE, folder: Path) -> None:
     """Writes config.json and weights.safetensors into `folder`.
 
-    Cut off at any instant, it leaves the SAE that was there, the new one, or none.
+    Cut off at any instant, it leaves the SAE that was there, the new one, or none. Raises SAEError,
+    before anything is written, when a weight is not finite.
     """
+    if name := first_not_finite(sae.state_dict()):
+        raise SAEError(
+            f"the SAE for {folder} can't be saved: {name} holds values that are not finite",
+            "train it with a smaller lr",
+        )
     folder.mkdir(parents=True, exist_ok=True)
     weights = {name: tensor.contiguous().cpu() for name, tensor in sae.state_dict().items()}
     with replacing(folder / WEIGHTS) as temporary:
@@ -72,7 +78,8 @@ def save(sae: SAE, folder: Path) -> None:
         d_in=sae.d_in,
         d_out=sae.d_out,
         weights_sha256=digest,
-        config=sae.config.model_dump(exclude_none=True),
+        # of an SAE that wasn't trained here, what is known alone: defaults would be made up
+        config=sae.config.model_dump(exclude_none=True, exclude_unset=sae.imported is not None),
         provenance=sae.provenance,
         imported=sae.imported,
     )
@@ -82,7 +89,8 @@ def save(sae: SAE, folder: Path) -> None:
 def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
     """The SAE saved in `folder`, of the class of its architecture, on `device`.
 
-    Raises SAEError when the folder is missing, incomplete, damaged or not an lmsaes SAE.
+    Raises SAEError when the folder is missing, incomplete, damaged or not an lmsaes SAE, or when a
+    weight is not finite.
     """
     saved = _read_config(folder)
     kind = ARCHITECTURES.get(saved.architecture)
@@ -98,9 +106,10 @@ def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
     if config.width(saved.d_in) != saved.features:
         width = config.width(saved.d_in)
         raise _damaged(folder, CONFIG, f"{saved.features} features, by its settings {width}")
+    weights = _read_weights(folder, saved.weights_sha256)
+    _check_sizes(folder, weights, saved)  # before config.json's numbers become memory
     sae = kind(config, saved.d_in, saved.d_out)
     sae.provenance, sae.imported = saved.provenance, saved.imported
-    weights = _read_weights(folder, saved.weights_sha256)
     if "input_bias" in weights:
         sae.input_bias = torch.zeros(saved.d_in)
     for name, parameter in sae.state_dict().items():
@@ -112,8 +121,33 @@ def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
     if unknown := weights.keys() - sae.state_dict().keys():
         raise _damaged(folder, WEIGHTS, f"'{min(unknown)}' is not a {saved.architecture} SAE's")
     sae.load_state_dict(weights)
+    if name := first_not_finite(sae.state_dict()):
+        raise SAEError(
+            f"{folder}/{WEIGHTS}: {name} holds values that are not finite",
+            "train it again, with a smaller lr",
+        )
     sae.after_load()
     return sae.requires_grad_(False).eval().to(device)
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first tensor that holds NaN or an infinity; waits for a device once each."""
+    for name, tensor in tensors.items():
+        # the extremes carry NaN on, and need no mask as large as the tensor
+        if tensor.is_floating_point() and tensor.numel() > 0:
+            low, high = torch.aminmax(tensor)
+            if not bool((low.isfinite() & high.isfinite()).item()):
+                return name
+    return None
+
+
+def _check_sizes(folder: Path, weights: Mapping[str, Tensor], saved: _Folder) -> None:
+    for name, width in (("W_enc", saved.d_in), ("W_dec", saved.d_out)):
+        if name not in weights:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is missing")
+        have, want = list(weights[name].shape), [saved.features, width]
+        if have != want:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is {have}, config.json says {want}")
 
 
 def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:

@@ -1,20 +1,20 @@
 """Provenance of an SAE: how it was trained here, or which other library's SAE it was."""
 
-from typing import Literal
-
 from pydantic import BaseModel
 
+from lmsaes.provenance import Weights
 
-class Metrics(BaseModel, extra="forbid"):
-    """How well an SAE does on the rows it was measured on."""
 
-    fvu: float  # squared error / variance of the target
-    l0: float  # mean active features per row
-    dead_fraction: float  # share of features that did not fire for `dead_window` tokens
+class Metrics(BaseModel, extra="forbid", allow_inf_nan=False):
+    """How well an SAE does on the rows it was measured on; None is what could not be measured."""
+
+    fvu: float | None  # squared error / variance of the target
+    l0: float | None  # mean active features per row
+    dead_fraction: float | None  # share of features that did not fire for `dead_window` tokens
     rows: int  # rows measured
 
 
-class Provenance(BaseModel, extra="forbid"):
+class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     """How an SAE was trained here: enough to find its data and to make it again."""
 
     hooks: tuple[str, ...]  # read by the encoder: one, or several side by side (a crosscoder)
@@ -25,6 +25,13 @@ class Provenance(BaseModel, extra="forbid"):
     dataset: str
     context_size: int
     contexts: int | None = None  # how many of the cache's first contexts rows were drawn from
+    cache_rows: int | None = (
+        None  # that the cache held; fewer than asked for while it is incomplete
+    )
+    rows: int | None = None  # of these, the ones that the run drew from
+    rows_not_finite: int | None = None  # and those left out because they are not finite
+    prepend_bos: bool | None = None  # None in folders from before it was recorded
+    weights: Weights | None = None  # of the model: as published, or processed
     tokens: int
     steps: int
     batch_size: int
@@ -36,7 +43,7 @@ class Provenance(BaseModel, extra="forbid"):
     metrics: Metrics
 
 
-class Imported(BaseModel, extra="forbid"):
+class Imported(BaseModel, extra="forbid", allow_inf_nan=False):
     """What is known of an SAE that was not trained here."""
 
     format: str  # the layout it had, such as "saelens"
@@ -49,7 +56,7 @@ class Imported(BaseModel, extra="forbid"):
     target: str | None = None
     context_size: int | None = None
     prepend_bos: bool | None = None
-    weights: Literal["raw", "processed"] | None = None  # which of the model's weights it expects
+    weights: Weights | None = None  # which of the model's weights it expects
     dtype: str  # of its weights as they were stored
     max_relative_difference: float | None = None
     """Between that library's formula and ours on the same rows; None where it wasn't measured."""

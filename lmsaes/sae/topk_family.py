@@ -61,6 +61,7 @@ class TopKFamily(SAE):
         # One factor for all rows: a factor of its own per row would change which k are largest.
         # The rows are of one length unless the target's dimensions were scaled differently.
         factor = row_norms(self.W_dec).square().mean().sqrt()
+        factor = torch.where(factor > 0, factor, 1.0)  # a transcoder's decoder starts as zero
         self.W_dec.div_(factor)
         self.scale_activations(factor)
 

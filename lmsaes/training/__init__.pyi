@@ -2,14 +2,16 @@
 
 from .allocator import keep_freed_memory
 from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
+from .divergence import Divergence
+from .members import TrainedSAE
 from .normalization import Normalization
 from .run import train
-from .run_folder import TrainedSAE
 from .schedules import peak_lr
 from .trainer import SAETrainer
 
 __all__ = [
     "TRAIN_CONFIG",
+    "Divergence",
     "Normalization",
     "SAETrainer",
     "TrainConfig",

@@ -8,6 +8,7 @@ RUN/checkpoints/step-00001000/
 import hashlib
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,24 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import LmsaesError
 
 STATE, TENSORS = "state.json", "state.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read."""
+
+    step: int
+    tensors: dict[str, Tensor]  # as `name/key`
+    state: Any
+
+    def of(self, name: str) -> dict[str, Tensor]:
+        """The tensors of one SAE, by key."""
+        prefix = f"{name}/"
+        return {
+            key.removeprefix(prefix): value
+            for key, value in self.tensors.items()
+            if key.startswith(prefix)
+        }
 
 
 def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any) -> None:
@@ -40,8 +59,8 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any
             shutil.rmtree(other)
 
 
-def load_checkpoint(run: Path) -> tuple[int, dict[str, Tensor], Any] | None:
-    """Step, tensors and state of the newest checkpoint; None where there is none.
+def load_checkpoint(run: Path) -> Checkpoint | None:
+    """The newest checkpoint; None where there is none.
 
     Raises LmsaesError when it is damaged, be it by a single bit.
     """
@@ -54,7 +73,7 @@ def load_checkpoint(run: Path) -> tuple[int, dict[str, Tensor], Any] | None:
         step, state, digest = content["step"], content["state"], content["sha256"]
         if digest != _digest(newest / TENSORS, step, state):
             raise _damaged(newest, "its content has another digest")
-        return step, load_file(newest / TENSORS), state
+        return Checkpoint(step, load_file(newest / TENSORS), state)
     except KeyError as error:
         raise _damaged(newest, f"{STATE} has no {error}") from None
     except (OSError, ValueError, TypeError, SafetensorError) as error:

@@ -27,6 +27,8 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
+# Names in a run's folder that no SAE may have.
+_TAKEN = ("checkpoints", "diverged", "wandb", "run.json", TRAIN_CONFIG)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -103,6 +105,7 @@ class TrainConfig(StageConfig, frozen=True):
             "Seed of the order of rows, and of an SAE's weights where its table gives none.",
             _RUN,
             ge=0,
+            lt=2**63,
         ),
     ] = 0
     seeds: Annotated[
@@ -112,6 +115,7 @@ class TrainConfig(StageConfig, frozen=True):
             " seed, seed + 1, ….",
             _RUN,
             gt=0,
+            le=1000,
         ),
     ] = 1
     device: Annotated[
@@ -157,6 +161,18 @@ class TrainConfig(StageConfig, frozen=True):
     def _some_sae(self) -> "TrainConfig":
         if not self.sae:
             raise ConfigError("there is no SAE to train", "give at least one configuration")
+        return self
+
+    @model_validator(mode="after")
+    def _a_folder_each(self) -> "TrainConfig":
+        if any(config.seed >= 2**63 for config in self.saes):
+            raise ConfigError("seed + seeds is too large: seeds go up to 2^63 - 1", "lower --seed")
+        names = [config.name for config in self.saes]
+        for name in names:
+            if names.count(name) > 1:
+                raise ConfigError(f"two SAEs are called '{name}'", "give each its own name")
+            if name in _TAKEN:
+                raise ConfigError(f"'{name}' can't be an SAE's folder", "choose another name")
         return self
 
     def contexts_of(self, contexts: int) -> int | None:

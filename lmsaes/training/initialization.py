@@ -1,14 +1,16 @@
-"""Initialization of an SAE: its biases and first directions, from a sample of the cache's rows."""
+"""Initialization of SAEs: normalization, biases and first directions, from the cache's rows."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, SAEConfig
-from lmsaes.training.normalization import Normalization
+from lmsaes.sae import SAE, NormalizationKind, SAEConfig
+from lmsaes.training.normalization import FROM_ROWS, Normalization
+from lmsaes.training.settings import RunSettings
+from lmsaes.training.trainer import SAETrainer
 
 # A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache, and
 # no more than a GiB of them.
@@ -20,10 +22,70 @@ _ACTIVE_VARIANCE, _ACTIVE_DIMENSIONS = 0.99, 1 / 4
 _WEISZFELD_STEPS = 64
 
 
+def new_trainers(
+    cache: ActivationCache,
+    configs: Sequence[SAEConfig],
+    settings: RunSettings,
+    steps: int,
+    device: torch.device,
+) -> list[SAETrainer]:
+    """A trainer of each SAE before its first step; those that can share a normalization do, so that
+    each batch is normalized once for them.
+    """
+    known: dict[tuple[tuple[str, ...], str, float, int], Normalization] = {}
+
+    def normalization(
+        hooks: tuple[str, ...], kind: NormalizationKind, config: SAEConfig
+    ) -> Normalization:
+        key = (hooks, kind, config.layer_norm_eps, config.layer_norm_ddof)
+        if key not in known:
+            parts = [_normalization(cache, hook, settings, *key[1:]) for hook in hooks]
+            known[key] = Normalization.joined(parts).to(device)
+        return known[key]
+
+    trainers: list[SAETrainer] = []
+    for config in configs:
+        inputs = normalization(config.inputs, config.normalize, config)
+        outputs = normalization(config.outputs, config.target_normalize, config)
+        rows_in = rows_out = None
+        if config.init == "active" or config.center == "geometric_median":
+            rows_in, rows_out = (
+                normalize(_sample(cache, hooks, settings).to(device)).cpu()
+                for hooks, normalize in ((config.inputs, inputs), (config.outputs, outputs))
+            )
+        sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
+        trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
+    return trainers
+
+
+def _normalization(
+    cache: ActivationCache,
+    hook: str,
+    settings: RunSettings,
+    kind: NormalizationKind,
+    eps: float,
+    ddof: int,
+) -> Normalization:
+    record = cache.hooks[hook]
+    statistics = record.valid if settings.drop_special else record.statistics
+    if statistics is None:
+        raise ConfigError(
+            f"the cache holds no finite rows of {hook}", "cache the text again, or another hook"
+        )
+    rows = None
+    if kind in FROM_ROWS:
+        rows = _sample(cache, (hook,), settings)
+    return Normalization.of(statistics, kind, rows, eps, ddof)
+
+
+def _sample(cache: ActivationCache, hooks: Sequence[str], settings: RunSettings) -> Tensor:
+    return sample_rows(cache, hooks, settings.drop_special, settings.contexts)
+
+
 def sample_rows(
     cache: ActivationCache, hooks: Sequence[str], drop_special: bool, contexts: int | None = None
 ) -> Tensor:
-    """Rows of the hooks side by side, float32 [n, d], the same on every call.
+    """Rows of the hooks side by side that are finite, float32 [n, d], the same on every call.
 
     contexts: of the cache's first so many alone. Raises ConfigError where the cache has no row to
     give.
@@ -40,8 +102,10 @@ def sample_rows(
     parts: list[Tensor] = []
     for start in starts:
         rows = torch.cat([cache.activations(h, start, start + length) for h in hooks], -1)
-        valid = cache.valid_positions(cache.tokens(start, start + length))
-        parts.append(rows[valid].float() if drop_special else rows.flatten(0, 1).float())
+        kept = finite_rows(rows)
+        if drop_special:
+            kept &= cache.valid_positions(cache.tokens(start, start + length))
+        parts.append(rows[kept].float())
     sample = torch.cat(parts)
     if sample.shape[0] == 0:
         raise ConfigError("the cache has no valid rows", "cache longer contexts")

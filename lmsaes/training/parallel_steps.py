@@ -1,6 +1,7 @@
 """Optimizer steps of a run's SAEs at the same time, each SAE on its share of the cores."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Self
 
 import torch
@@ -19,11 +20,16 @@ class ParallelSteps:
     """
 
     def __init__(self, trainers: Sequence[SAETrainer], device: torch.device) -> None:
-        cores = torch.get_num_threads() if device.type == "cpu" else 1
-        workers = min(len(trainers), cores)
+        self._cores = torch.get_num_threads() if device.type == "cpu" else 1
+        self._pool: ThreadPoolExecutor | None = None
+        self.arrange(trainers)
+
+    def arrange(self, trainers: Sequence[SAETrainer]) -> None:
+        """Steps these from now on: the cores are shared as if there had never been others."""
+        self._close()
+        cores, workers = self._cores, min(len(trainers), self._cores)
         together = len(trainers) - len(trainers) % workers if workers > 1 else 0
         self._side_by_side, self._in_turn = trainers[:together], trainers[together:]
-        self._pool = None
         if self._side_by_side:
             self._pool = threads_that_compute(workers, cores // workers, "step SAEs")
 
@@ -41,5 +47,9 @@ class ParallelSteps:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def _close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown()
+            self._pool = None

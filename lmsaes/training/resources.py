@@ -1,4 +1,4 @@
-"""How much memory a run takes, whether that is there, and whether it mixes rows well enough."""
+"""Which device a run uses, how much memory it takes, and whether that is there."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,6 @@ import torch
 
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
-from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import free_memory
 from lmsaes.sae import SAEConfig
 from lmsaes.units import format_bytes
@@ -39,15 +38,3 @@ def check_memory(needed: int, pool: int, device: torch.device) -> None:
             f"training needs about {format_bytes(needed)} of memory, {format_bytes(free)} are free",
             "use fewer features, a smaller --batch-size or --shuffle-buffer, or fewer SAEs",
         )
-
-
-def check_shuffle(loader: ShuffledLoader) -> None:
-    """Raises ConfigError when the pool is so small that the order of the text would show."""
-    if loader.shuffles_well:
-        return
-    raise ConfigError(
-        f"this shuffle memory mixes rows of {loader.pool_blocks:.0f} blocks at a time, and the"
-        f" order of the text would show; {ENOUGH_BLOCKS} are enough",
-        f"give --shuffle-buffer {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
-        " --allow-poor-shuffle",
-    )

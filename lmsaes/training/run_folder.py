@@ -1,4 +1,4 @@
-"""What lies in a run's folder: what was asked for, finished SAEs, metrics.
+"""What lies in a run's folder: what was asked for, SAEs, metrics.
 
 RUN/
   train.toml        the configuration that repeats the run
@@ -7,33 +7,22 @@ RUN/
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
   relu-2/           …
+  diverged/         SAEs that diverged, if any (members.py)
 """
 
 import json
-import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lmsaes.atomic import replace_file
+from lmsaes.atomic import replace_file, temporary_name
 from lmsaes.errors import ConfigError
 from lmsaes.parallel import try_lock
-from lmsaes.sae import SAE, Metrics, SAEConfig
-from lmsaes.training.checkpoint import remove_checkpoints
+from lmsaes.training.members import diverged_names
 from lmsaes.training.settings import RUN_FILE, RunSettings
 
 LOCK_FILE = ".lock"
-
-
-@dataclass(frozen=True)
-class TrainedSAE:
-    """One result of a run."""
-
-    name: str
-    path: Path
-    metrics: Metrics
 
 
 @contextmanager
@@ -63,7 +52,8 @@ def lock_run(run: Path) -> Generator[None]:
 def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettings | None:
     """The settings of the run to go on with, if there is one.
 
-    Raises ConfigError for a folder that holds something else, or a run with other arguments.
+    They may differ in SAEs that diverged: one can be left out, or be asked for otherwise. Raises
+    ConfigError for a folder that holds something else, or a run with other arguments.
     """
     _refuse_other_content(run)
     if overwrite or not (run / RUN_FILE).is_file():
@@ -71,7 +61,7 @@ def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettin
     begun = RunSettings.read(run)
     # what memory the pool gets is decided once, and checked where it is made
     settings = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
-    if differences := settings.differences(begun):
+    if differences := settings.differences(begun, diverged_names(run)):
         raise ConfigError(
             f"{run} holds a run with other arguments: " + "; ".join(differences),
             "train into another folder, or use --overwrite",
@@ -82,29 +72,9 @@ def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettin
 def _refuse_other_content(run: Path) -> None:
     if not run.exists() or (run / RUN_FILE).is_file():
         return
-    if not run.is_dir() or any(file.name != LOCK_FILE for file in run.iterdir()):
+    ours = {LOCK_FILE, temporary_name(RUN_FILE)}
+    if not run.is_dir() or any(file.name not in ours for file in run.iterdir()):
         raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
-
-
-def remove_run(run: Path) -> None:
-    """Removes what a run leaves in its folder, and nothing else."""
-    remove_checkpoints(run)
-    for folder in {file.parent for file in run.glob("*/metrics.jsonl")}:
-        shutil.rmtree(folder)
-
-
-def finished(run: Path, configs: Sequence[SAEConfig]) -> list[TrainedSAE] | None:
-    """The results where every SAE is there."""
-    folders = [run / config.name for config in configs]
-    if not all((folder / "config.json").is_file() for folder in folders):
-        return None
-    results: list[TrainedSAE] = []
-    for folder in folders:
-        provenance = SAE.load(folder).provenance
-        assert provenance is not None
-        results.append(TrainedSAE(folder.name, folder, provenance.metrics))
-    remove_checkpoints(run)
-    return results
 
 
 def forget_later_metrics(file: Path, step: int) -> None:

@@ -1,5 +1,6 @@
 """Learning rates, and the settings that only make sense relative to a run's length."""
 
+from lmsaes.errors import ConfigError
 from lmsaes.sae import SAEConfig
 
 DEAD_WINDOW = 10_000_000
@@ -10,6 +11,16 @@ _HIGHEST_UNCENTERED = 8e-3
 _UNCENTERED = ("none", "mean_norm", "layer_norm")
 # By a sign every weight moves by the whole rate, where Adam's mostly move by less.
 _SIGNUM_SHARE = 1 / 8
+
+
+def steps_for(tokens: int, rows: int, batch_size: int, batches: int) -> int:
+    """Steps until `tokens` rows were seen of a cache's `rows`, of which an epoch has `batches`: the
+    last one of an epoch may be short. Raises ConfigError where there are no rows.
+    """
+    if rows == 0:
+        raise ConfigError("no row of the cache is left to train on", "leave fewer of them out")
+    epochs, rest = divmod(tokens, rows)
+    return epochs * batches + -(-rest // batch_size)
 
 
 def peak_lr(config: SAEConfig, features: int, d_in: int, steps: int, batch: float) -> float:

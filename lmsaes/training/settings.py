@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +51,18 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
                 f"{file} is damaged: {first['msg']}", "train into another folder, or --overwrite"
             ) from None
 
-    def differences(self, other: RunSettings) -> list[str]:
-        """One line per setting that differs, `name: theirs → ours`."""
-        mine, theirs = _flat(self.model_dump()), _flat(other.model_dump())
+    def differences(self, other: RunSettings, free: Collection[str] = ()) -> list[str]:
+        """One line per setting that differs, `name: theirs → ours`.
+
+        free: names of SAEs that may differ or be missing.
+        """
+        mine, theirs = (_flat(each._without(free).model_dump()) for each in (self, other))
         names = [name for name in mine | theirs if mine.get(name) != theirs.get(name)]
         return [f"{name}: {theirs.get(name)} → {mine.get(name)}" for name in names]
+
+    def _without(self, names: Collection[str]) -> RunSettings:
+        kept = tuple(sae for sae in self.saes if sae.name not in names)
+        return self.model_copy(update={"saes": kept})
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:

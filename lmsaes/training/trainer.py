@@ -5,9 +5,9 @@ import math
 import torch
 from torch import Tensor
 
-from lmsaes.errors import ConfigError
 from lmsaes.evaluation import dead_fraction
-from lmsaes.sae import SAE, Metrics, StepOutput, row_norms
+from lmsaes.sae import SAE, Metrics, StepOutput, first_not_finite, row_norms
+from lmsaes.training.divergence import Divergence, FiniteWatch
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import (
@@ -34,8 +34,11 @@ class SAETrainer:
     """An SAE, its optimizer, its place in the schedule and its count of silent features.
 
     `step` waits for the device once in eight steps where an auxiliary loss is on: to learn which
-    features are silent. `report` and `final_metrics` do wait. Nothing outside is changed: who runs
-    many steps on a CPU may call `keep_freed_memory` first, as `train` does.
+    features are silent. `report`, `divergence` and `final_metrics` do wait. Nothing outside is
+    changed: who runs many steps on a CPU may call `keep_freed_memory` first, as `train` does.
+
+    failed: on a CPU, whether a step was not made because its loss or gradient is not finite; the
+    weights are those of before. On a GPU that would mean to wait: `divergence` tells afterwards.
     """
 
     def __init__(
@@ -67,6 +70,8 @@ class SAETrainer:
         self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
+        self.watch = FiniteWatch(self.device)
+        self.failed = False
 
     def step(self, x: Tensor, target: Tensor) -> StepOutput:
         """One update from a batch in training units: x [rows, d_in], target [rows, d_out]."""
@@ -75,7 +80,11 @@ class SAETrainer:
             parameter.grad = None
         output = self._gradients(x, target)
         self.sae.before_update()
-        self._scale_gradient()
+        norm = self._scale_gradient()
+        self.watch.add(self.done + 1, x, target, output.loss, norm)
+        if self.device.type == "cpu" and self.watch.found() is not None:
+            self.failed = True
+            return output
         factor = lr_factor(self.done, self.steps, self.warmup, self.lr_decay_fraction)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -112,8 +121,8 @@ class SAETrainer:
             )
         return outputs[0] if len(outputs) == 1 else added(outputs)
 
-    def _scale_gradient(self) -> None:
-        """Scales the gradient of all parameters together to norm 1, or clips it.
+    def _scale_gradient(self) -> Tensor:
+        """Scales the gradient of all parameters together to norm 1, or clips it; its norm before.
 
         Norm 1 is the default: errors shrink faster than Adam's second moment forgets the early,
         large gradients, so that without it the updates of a short run would be too small.
@@ -127,13 +136,16 @@ class SAETrainer:
         if config.gradient == "unit":
             for gradient in gradients:
                 gradient.div_(norm.clamp(min=1e-30))
-            return
+            return norm
         limit = 1.0 if config.clip is None else config.clip
         # A GPU multiplies by one where nothing is to be clipped, so that the host need not ask.
         if norm.is_cuda or norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
+        return norm
 
     def _resample(self, x: Tensor, target: Tensor) -> None:
+        if self.divergence() is not None:
+            return  # there are no chances to draw by; whoever runs the steps will find out
         dead = (self.silent_for >= self.dead_window).nonzero().squeeze(1)
         # A generator of this step's own: a run that was stopped draws the same rows.
         generator = torch.Generator().manual_seed(self.sae.config.seed + self.done)
@@ -146,18 +158,26 @@ class SAETrainer:
         return self.lr * lr_factor(step, self.steps, self.warmup, self.lr_decay_fraction)
 
     def report(self) -> tuple[Averages, float]:
-        """Averages since the last report and the dead share.
-
-        Raises ConfigError when the loss is no longer a number.
-        """
+        """Averages since the last report and the dead share."""
         averages = self.recent.averages(self.outputs.variance)
-        if not math.isfinite(averages.loss):
-            raise ConfigError(
-                f"{self.sae.config.name}: the loss is {averages.loss} before step {self.done}",
-                f"train it with a smaller lr than {self.lr:.2g}",
-            )
         self.recent.reset()
         return averages, self._dead_fraction()
+
+    def divergence(self) -> Divergence | None:
+        """What is no longer finite, if anything is: rows, loss, gradient, weights or optimizer.
+
+        Of rows, loss and gradient the first step is known; of the others the one by which it was
+        found.
+        """
+        found = self.watch.found()
+        if found is None:
+            name = first_not_finite(self.state_tensors())
+            if name is None:
+                return None
+            found = self.done, "state", f"{name.partition('.')[2] or name} is not finite"
+        step, cause, what = found
+        config = self.sae.config.model_dump(mode="json")
+        return Divergence(config=config, step=step, cause=cause, what=what, lr=self.lr)
 
     def final_metrics(self) -> Metrics:
         """Measured over the last tenth of the run."""

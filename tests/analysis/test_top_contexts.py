@@ -85,3 +85,17 @@ def test_logit_weights_are_the_extremes_of_the_product():
         assert [t for t, _ in promoted] == row.argsort(descending=True)[:3].tolist()
         assert [t for t, _ in suppressed] == row.argsort()[:3].tolist()
         assert promoted[0][1] == pytest.approx(row.max().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("size", [1e-30, 2e-5, 1e5, 1e30])
+def test_activations_of_any_size_have_the_digits_of_float16(size: float):
+    generator = torch.Generator().manual_seed(0)
+    dense = size * (1e-3 + torch.rand(12 * 8, 2, generator=generator))
+    statistics = FeatureStatistics(2, 8, 4, torch.device("cpu"))
+    for start in range(0, 12, 3):
+        statistics.add(start, SparseRows.above(dense[start * 8 : (start + 3) * 8], 0.0))
+    for feature in range(2):
+        contexts, activations = statistics.top_contexts(feature)
+        expected = dense[:, feature].reshape(12, 8)[contexts]
+        np.testing.assert_allclose(activations, expected, rtol=2**-11)
+        assert activations.max() == pytest.approx(float(dense[:, feature].max()), rel=2**-11)

@@ -14,7 +14,7 @@ HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
     (), ("cache",), ("train",), ("eval",), ("analyze",), ("steer",), ("explain",), ("serve",),
-    ("demo",), ("tools",), ("db",),
+    ("import",), ("export",), ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
     *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),

@@ -3,12 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from lmsaes.errors import ConfigError, SAEError
@@ -24,7 +23,9 @@ from lmsaes.sae import (
     SAEConfig,
     SparseRows,
     TopKConfig,
+    weights_digest,
 )
+from tests.support.cut_off import run_alone
 
 D = 8
 CONFIGS: list[SAEConfig] = [
@@ -131,8 +132,10 @@ def test_decode_takes_sparse_and_dense(config: SAEConfig):
 
 
 def test_k_beyond_the_number_of_features_is_refused():
+    with pytest.raises(ValidationError, match="k = 9 is more than the 8 features"):
+        TopKConfig(features=8, k=9)
     with pytest.raises(ConfigError, match="k = 9 is more than the 8 features"):
-        SAE.create(TopKConfig(features=8, k=9), 4)
+        SAE.create(TopKConfig(expansion=2, k=9), 4)
 
 
 def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
@@ -247,28 +250,14 @@ def test_others_can_read_a_saved_sae_whatever_the_umask(tmp_path: Path, umask: i
 
 
 CUT_OFF = """
-import os, sys
+import sys
 from pathlib import Path
 import torch
 from lmsaes.errors import SAEError
 from lmsaes.sae import SAE, TopKConfig
+from tests.support.cut_off import cut_off
 
 old, new = (SAE.create(TopKConfig(features=40, k=5, seed=seed), 8) for seed in (0, 1))
-
-def cut_off(folder, number):
-    # A process that ends just before its file operation `number`; returns whether it did.
-    if (child := os.fork()) == 0:
-        left = [number]
-        def count(event, arguments):
-            if event in ("open", "os.rename", "os.remove", "os.chmod", "os.mkdir"):
-                if str(arguments[0]).startswith(str(folder)):
-                    left[0] -= 1
-                    if left[0] < 0:
-                        os._exit(9)
-        sys.addaudithook(count)
-        new.save(folder)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
 
 def found(folder):
     try:
@@ -283,7 +272,7 @@ for before in ("none", "old"):
         folder = Path(sys.argv[1]) / f"{before}-{number}"
         if before == "old":
             old.save(folder)
-        died = cut_off(folder, number)
+        died = cut_off(lambda: new.save(folder), number, folder)
         after = found(folder)
         new.save(folder)
         print(before, after, found(folder))
@@ -293,15 +282,7 @@ for before in ("none", "old"):
 
 
 def test_a_save_that_is_cut_off_leaves_the_old_sae_or_none(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", CUT_OFF, tmp_path],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork takes no other threads along
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    outcomes = [line.split() for line in done.stdout.splitlines()]
+    outcomes = [line.split() for line in run_alone(CUT_OFF, tmp_path)]
     assert len(outcomes) > 10
     for before in ("none", "old"):
         mine = [after for start, after, _ in outcomes if start == before]
@@ -310,3 +291,62 @@ def test_a_save_that_is_cut_off_leaves_the_old_sae_or_none(tmp_path: Path):
         assert mine == sorted(mine, key=stages.index)
         assert "none" in mine
     assert {again for *_, again in outcomes} == {"new"}
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    "config",
+    [*CONFIGS, TopKConfig(features=40, k=5, normalize="layer_norm")],
+    ids=lambda c: f"{c.architecture}-{c.normalize}",
+)
+def test_rows_as_caches_hold_them_are_computed_in_the_weights_dtype(
+    config: SAEConfig, dtype: torch.dtype
+):
+    sae = trained(config).float()
+    x = torch.randn(7, D).to(dtype)
+    assert torch.equal(sae(x), sae(x.float()))
+    for features in (None, slice(3, 9)):
+        given = sae.encode(x, features, dense=True)
+        assert given.dtype == torch.float32
+        assert torch.equal(given, sae.encode(x.float(), features, dense=True))
+    fired = sae.encode(x)
+    half = fired.with_values(fired.values.to(dtype))
+    for features in (half, half.dense()):
+        given = sae.decode(features, x)
+        assert given.dtype == torch.float32
+        again = half.with_values(half.values.float())
+        torch.testing.assert_close(given, sae.decode(again, x.float()))
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path: Path, value: float):
+    sae = SAE.create(CONFIGS[0], D)
+    sae.save(tmp_path / "sae")
+    with torch.no_grad():
+        sae.W_dec[3, 2] = value
+    with pytest.raises(SAEError, match="W_dec holds values that are not finite"):
+        sae.save(tmp_path / "sae")
+    assert torch.equal(SAE.load(tmp_path / "sae").W_enc, sae.W_enc)  # left as it was
+    weights = load_file(tmp_path / "sae/weights.safetensors")
+    save_file(weights | {"W_dec": sae.W_dec.detach()}, tmp_path / "sae/weights.safetensors")
+    config = json.loads((tmp_path / "sae/config.json").read_text())
+    config["weights_sha256"] = weights_digest(tmp_path / "sae")
+    (tmp_path / "sae/config.json").write_text(json.dumps(config))
+    with pytest.raises(SAEError, match="W_dec holds values that are not finite") as error:
+        SAE.load(tmp_path / "sae")
+    assert "\n" not in str(error.value)
+
+
+def test_weights_beyond_float32_are_refused_too(tmp_path: Path):
+    sae = SAE.create(CONFIGS[4], D).double()
+    with torch.no_grad():
+        sae.b_enc[0] = 1e39
+    sae.save(tmp_path)
+    with pytest.raises(SAEError, match="b_enc holds values that are not finite"):
+        SAE.load(tmp_path)
+
+
+def test_a_transcoder_that_has_learned_nothing_can_be_folded():
+    sae = SAE.create(TopKConfig(features=40, k=5, target="another"), D)
+    one = torch.ones(D)
+    assert sae.fold_normalization(0 * one, one, 0 * one, one).W_enc.isfinite().all()

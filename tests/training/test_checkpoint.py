@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import torch
 from lmsaes.errors import LmsaesError
 from lmsaes.training.checkpoint import load_checkpoint, save_checkpoint
 from lmsaes.training.run_folder import forget_later_metrics
+from tests.support.cut_off import run_alone
 
 TENSORS = {"topk/weights.W_enc": torch.arange(60.0).view(6, 10), "topk/done": torch.tensor(3)}
 STATE = {"tokens": 4096, "loader": {"epoch": 1, "skipped": [0.1, None]}}
@@ -23,9 +23,9 @@ def test_a_checkpoint_gives_back_what_was_saved(tmp_path: Path):
     save_checkpoint(tmp_path, 1000, TENSORS, STATE)
     found = load_checkpoint(tmp_path)
     assert found is not None
-    step, tensors, state = found
-    assert (step, state) == (1000, STATE)
-    torch.testing.assert_close(tensors, TENSORS, rtol=0, atol=0)
+    assert (found.step, found.state) == (1000, STATE)
+    torch.testing.assert_close(found.tensors, TENSORS, rtol=0, atol=0)
+    assert found.of("topk").keys() == {"weights.W_enc", "done"}
     assert [folder.name for folder in (tmp_path / "checkpoints").iterdir()] == ["step-00001000"]
 
 
@@ -56,44 +56,26 @@ def test_a_checkpoint_that_is_cut_off_or_lacks_a_file_is_named(tmp_path: Path):
 
 
 CUT_OFF = """
-import os, sys
+import sys
 from pathlib import Path
 import torch
 from lmsaes.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.support.cut_off import cut_off
 
-run, file = Path(sys.argv[1]), "state.safetensors"
 for number in range(100):
-    folder = run / str(number)
+    folder = Path(sys.argv[1]) / str(number)
     save_checkpoint(folder, 1, {"a": torch.ones(2)}, {})
-    if (child := os.fork()) == 0:
-        left = [number]
-        def count(event, arguments):
-            if event in ("open", "os.rename", "os.remove", "os.rmdir", "os.chmod", "os.mkdir"):
-                left[0] -= 1
-                if left[0] < 0:
-                    os._exit(9)
-        sys.addaudithook(count)
-        save_checkpoint(folder, 2, {"a": 2 * torch.ones(2)}, {})
-        os._exit(0)
-    died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    step, tensors, _ = load_checkpoint(folder)
-    assert float(tensors["a"][0]) == step
-    print(step)
+    died = cut_off(lambda: save_checkpoint(folder, 2, {"a": 2 * torch.ones(2)}, {}), number)
+    found = load_checkpoint(folder)
+    assert float(found.tensors["a"][0]) == found.step
+    print(found.step)
     if not died:
         break
 """
 
 
 def test_a_save_that_is_cut_off_leaves_the_older_checkpoint_or_the_new_one(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, "-c", CUT_OFF, tmp_path],
-        env=os.environ | {"OMP_NUM_THREADS": "1"},  # a fork takes no other threads along
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    steps = [int(line) for line in done.stdout.split()]
+    steps = [int(line) for line in run_alone(CUT_OFF, tmp_path)]
     assert steps == sorted(steps)
     assert set(steps) == {1, 2}
 

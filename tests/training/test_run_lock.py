@@ -80,7 +80,7 @@ def test_a_finished_run_is_returned_though_another_process_holds_its_lock(tmp_pa
 def test_a_run_that_fails_lets_go_of_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     made_up_cache(tmp_path / "cache", 64, hooks={"hook": 8}, block_contexts=4)
     with monkeypatch.context() as patched:
-        patched.setattr("lmsaes.training.run._Run.train", _fail)
+        patched.setattr("lmsaes.training.sweep.Sweep.train", _fail)
         with pytest.raises(MemoryError) as kept:
             train_here(tmp_path / "cache", tmp_path / "run")
     assert len(train_here(tmp_path / "cache", tmp_path / "run")) == 1

@@ -65,7 +65,7 @@ def test_a_run_keeps_its_pool_whatever_memory_it_is_given_later(run, small, tmp_
         raise stop
 
     with monkeypatch.context() as patch:
-        patch.setattr("lmsaes.training.run._Run._finish", stopped)
+        patch.setattr("lmsaes.training.sweep.Sweep._finish", stopped)
         with pytest.raises(KeyboardInterrupt):
             run(small, allow_poor_shuffle=True)
     with pytest.raises(ConfigError, match="a pool of 3072 rows takes") as error:

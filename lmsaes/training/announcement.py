@@ -1,0 +1,79 @@
+"""What a training run says before it starts: rows, sizes, steps, memory, the shuffle."""
+
+import logging
+from collections.abc import Sequence
+
+from lmsaes.cache import ActivationCache
+from lmsaes.loader import ShuffledLoader
+from lmsaes.training.schedules import DEAD_WINDOW
+from lmsaes.training.settings import RunSettings
+from lmsaes.training.trainer import SAETrainer
+from lmsaes.units import format_bytes, format_count
+
+_log = logging.getLogger("lmsaes")
+
+
+def announce(
+    trainers: Sequence[SAETrainer],
+    cache: ActivationCache,
+    loader: ShuffledLoader,
+    settings: RunSettings,
+    steps: int,
+    memory: int,
+) -> None:
+    """Logs what is about to be done; memory: bytes that it will take."""
+    rows = loader.rows
+    if not cache.manifest.complete:
+        _log.warning(
+            "this cache is incomplete: %d of %d tokens are there, and the run trains on these;"
+            " `lmsaes cache` again goes on with it",
+            cache.rows,
+            cache.manifest.contexts_requested * cache.context_size,
+        )
+    if left_out := loader.rows_not_finite:
+        _log.warning(
+            "left out: %d rows that are not finite, of %s", left_out, format_count(rows + left_out)
+        )
+    _log.info(
+        "training %d SAE%s on %s tokens: %d steps of %s, %.3g epochs of %s rows, on %s",
+        len(trainers),
+        "" if len(trainers) == 1 else "s",
+        format_count(settings.tokens),
+        steps,
+        format_count(settings.batch_size),
+        settings.tokens / rows,
+        format_count(rows),
+        loader.device,
+    )
+    for trainer in trainers:
+        parameters = sum(p.numel() for p in trainer.sae.parameters())
+        _log.info(
+            "%s: %d features on %s, %s parameters, lr %.2g, warm-up %d steps",
+            trainer.sae.config.name,
+            trainer.sae.features,
+            " + ".join(trainer.sae.config.inputs),
+            format_count(parameters),
+            trainer.lr,
+            trainer.warmup,
+        )
+    shortened = {
+        t.dead_window
+        for t in trainers
+        if t.dead_window < DEAD_WINDOW and not t.sae.config.dead_window
+    }
+    for tokens in shortened:
+        _log.info(
+            "short run: a feature counts as dead after %s silent tokens, not %s",
+            format_count(tokens),
+            format_count(DEAD_WINDOW),
+        )
+    _log.info("memory: %s", format_bytes(memory))
+    quality = loader.shuffle_quality
+    _log.info(
+        "shuffle: a row meets %.2g rows of its own context in its batch (%.2g if all rows were"
+        " permuted); it draws from %s rows, which take %s",
+        quality.same_context_rows,
+        quality.perfect,
+        format_count(loader.pool_rows),
+        format_bytes(loader.memory_for(loader.pool_rows)),
+    )

@@ -1,0 +1,257 @@
+"""The training loop: SAEs that learn side by side from one stream of batches.
+
+batch ──► normalized once ──┬──► SAE 1: step
+                            ├──► SAE 2: step      one that diverges leaves; the others go on
+                            └──► …
+"""
+
+import json
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from lmsaes.cache import ActivationCache
+from lmsaes.loader import ShuffledLoader
+from lmsaes.progress import progress
+from lmsaes.sae import Provenance, SAEConfig, first_not_finite
+from lmsaes.training.announcement import announce
+from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmsaes.training.divergence import Divergence
+from lmsaes.training.initialization import new_trainers
+from lmsaes.training.interrupts import interruptible
+from lmsaes.training.members import METRICS, TrainedSAE, set_aside
+from lmsaes.training.normalization import Normalization
+from lmsaes.training.parallel_steps import ParallelSteps
+from lmsaes.training.run_folder import forget_later_metrics
+from lmsaes.training.settings import RunSettings
+from lmsaes.training.trainer import SAETrainer
+from lmsaes.training.wandb_log import WandbLog
+from lmsaes.units import format_bytes
+
+_log = logging.getLogger("lmsaes")
+
+
+class Sweep:
+    """SAEs of a run on their way to its last step, from the first or from a checkpoint."""
+
+    def __init__(
+        self,
+        cache: ActivationCache,
+        saes: Sequence[SAEConfig],
+        settings: RunSettings,
+        folder: Path,
+        loader: ShuffledLoader,
+        steps: int,
+        checkpoint_every: int,
+        wandb: str | None,
+    ) -> None:
+        self.cache, self.settings, self.folder = cache, settings, folder
+        self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
+        self.hooks, self.device = loader.hooks, loader.device
+        self.tokens = self.done = 0
+        self.trainers = new_trainers(cache, saes, settings, steps, self.device)
+        self.set_aside: list[TrainedSAE] = []
+        self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
+
+    def train(self, checkpoint: Checkpoint | None, memory: int) -> list[TrainedSAE]:
+        """Trains to the end and saves; what became of each SAE.
+
+        memory: bytes it will take, to be told. Raises KeyboardInterrupt, with the state saved,
+        after SIGINT or SIGTERM.
+        """
+        with (
+            interruptible() as interrupted,
+            ParallelSteps(self.trainers, self.device) as parallel_steps,
+        ):
+            self._restore(checkpoint)
+            announce(self.trainers, self.cache, self.loader, self.settings, self.steps, memory)
+            if self.done:
+                _log.info("continuing at step %d", self.done)
+            total = self.steps * self.settings.batch_size
+            done = self.done * self.settings.batch_size
+            with progress("train", total, "tokens", done=done) as bar:
+                for batch in self._batches():
+                    rows = self._step(batch, parallel_steps)
+                    stop = interrupted.is_set()
+                    report = self._is_time(self.settings.log_every)
+                    save = self.done < self.steps and self._is_time(self.checkpoint_every)
+                    if report or save or stop or any(t.failed for t in self.trainers):
+                        self._set_aside_diverged(parallel_steps)
+                    bar.advance(rows, self._report() if report else None)
+                    if save or stop:
+                        self._save_state()
+                    if stop:
+                        _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
+                        raise KeyboardInterrupt
+        if self.wandb is not None:
+            self.wandb.close()
+        stats = self.loader.stats
+        _log.info(
+            "loader: %.2f GB/s, waited for %.0f %% of the time; %s read in %d fills of the pool",
+            stats.gigabytes_per_second,
+            100 * stats.share_waited,
+            format_bytes(stats.bytes_read),
+            stats.fills,
+        )
+        return [*self._finish(), *self.set_aside]
+
+    def _batches(self) -> Iterator[dict[str, Tensor]]:
+        while self.done < self.steps:
+            for batch in self.loader:
+                yield batch if isinstance(batch, dict) else {self.hooks[0]: batch}
+                if self.done >= self.steps or not self.trainers:
+                    return
+
+    def _step(self, batch: dict[str, Tensor], parallel_steps: ParallelSteps) -> int:
+        normalized: dict[Normalization, Tensor] = {}
+
+        def rows_of(hooks: tuple[str, ...], normalize: Normalization) -> Tensor:
+            if normalize not in normalized:
+                parts = [batch[hook] for hook in hooks]
+                normalized[normalize] = normalize(
+                    parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+                )
+            return normalized[normalize]
+
+        parallel_steps.step(
+            [
+                (
+                    rows_of(trainer.sae.config.inputs, trainer.inputs),
+                    rows_of(trainer.sae.config.outputs, trainer.outputs),
+                )
+                for trainer in self.trainers
+            ]
+        )
+        self.done += 1
+        rows = batch[self.hooks[0]].shape[0]
+        self.tokens += rows
+        return rows
+
+    def _is_time(self, every: int) -> bool:
+        return self.done % every == 0 or self.done == self.steps
+
+    def _report(self) -> str:
+        notes: list[str] = []
+        for trainer in self.trainers:
+            lr = trainer.lr_at(self.done - 1)
+            averages, dead = trainer.report()
+            record = {
+                "step": self.done,
+                "tokens": self.tokens,
+                **asdict(averages),
+                "explained_variance": 1 - averages.fvu,
+                "dead_fraction": dead,
+                "lr": lr,
+            }
+            with self._metrics_file(trainer).open("a") as file:
+                file.write(json.dumps(record, allow_nan=False) + "\n")
+            if self.wandb is not None:
+                self.wandb.write(trainer.sae.config.name, record)
+            notes.append(
+                f"{trainer.sae.config.name}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
+                f" dead {100 * dead:.0f} %"
+            )
+        return " · ".join(notes) if len(notes) <= 2 else f"{notes[0]} · and {len(notes) - 1} more"
+
+    def _metrics_file(self, trainer: SAETrainer) -> Path:
+        folder = self.folder / trainer.sae.config.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / METRICS
+
+    # ── SAEs that diverge ────────────────────────────────────────────────────────────────────
+
+    def _set_aside_diverged(self, parallel_steps: ParallelSteps) -> None:
+        """Lets SAEs go of which something is no longer finite; the others go on without them."""
+        for trainer in list(self.trainers):
+            if (divergence := trainer.divergence()) is not None:
+                self._set_aside(trainer, divergence)
+                parallel_steps.arrange(self.trainers)
+
+    def _set_aside(self, trainer: SAETrainer, divergence: Divergence) -> None:
+        """Keeps the SAE's last finite state: as it is, or of the last checkpoint."""
+        name = trainer.sae.config.name
+        state, step = trainer.state_tensors(), trainer.done
+        if first_not_finite(state) is not None:
+            checkpoint = load_checkpoint(self.folder)
+            state, step = ({}, 0) if checkpoint is None else (checkpoint.of(name), checkpoint.step)
+        kept = divergence.model_copy(update={"kept_step": step if state else None})
+        self.set_aside.append(set_aside(self.folder, kept, state or None))
+        self.trainers.remove(trainer)
+        _log.error("%s", kept.message)
+        if self.trainers:
+            _log.info("the other %d go on", len(self.trainers))
+
+    # ── stopping and going on ────────────────────────────────────────────────────────────────
+
+    def _save_state(self) -> None:
+        tensors = {
+            f"{trainer.sae.config.name}/{key}": value
+            for trainer in self.trainers
+            for key, value in trainer.state_tensors().items()
+        }
+        state: dict[str, Any] = {
+            "tokens": self.tokens,
+            "loader": self.loader.state_dict(),
+            "saes": [trainer.sae.config.model_dump(mode="json") for trainer in self.trainers],
+        }
+        save_checkpoint(self.folder, self.done, tensors, state)
+
+    def _restore(self, checkpoint: Checkpoint | None) -> None:
+        if checkpoint is not None:
+            self.done, self.tokens = checkpoint.step, checkpoint.state["tokens"]
+            self.loader.load_state_dict(checkpoint.state["loader"])
+            for trainer in self.trainers:
+                trainer.load_state(checkpoint.of(trainer.sae.config.name), self.done)
+        for trainer in self.trainers:
+            forget_later_metrics(self._metrics_file(trainer), self.done)
+
+    def _finish(self) -> list[TrainedSAE]:
+        results: list[TrainedSAE] = []
+        for trainer in list(self.trainers):
+            config = trainer.sae.config
+            sae = trainer.finished_sae()
+            if name := first_not_finite(sae.state_dict()):
+                what = f"{name} is not finite in the activations' own units"
+                found = Divergence(
+                    config=config.model_dump(mode="json"),
+                    step=self.done,
+                    cause="state",
+                    what=what,
+                    lr=trainer.lr,
+                )
+                self._set_aside(trainer, found)
+                continue
+            metrics = trainer.final_metrics()
+            sae.provenance = Provenance(
+                hooks=config.inputs,
+                target=config.target,
+                cache=str(self.cache.path),
+                cache_identity=self.cache.identity,
+                model=self.cache.manifest.model.name,
+                dataset=self.cache.manifest.text.dataset,
+                context_size=self.cache.context_size,
+                prepend_bos=self.cache.manifest.text.bos,
+                weights=self.cache.manifest.model.weights,
+                contexts=self.settings.contexts or self.cache.contexts,
+                cache_rows=self.cache.rows,
+                rows=self.loader.rows,
+                rows_not_finite=self.loader.rows_not_finite,
+                tokens=self.tokens,
+                steps=self.steps,
+                batch_size=self.settings.batch_size,
+                shuffle_buffer=self.loader.memory_for(self.loader.pool_rows),
+                seed=self.settings.seed,
+                lr=trainer.lr,
+                warmup=trainer.warmup,
+                dead_window=trainer.dead_window,
+                metrics=metrics,
+            )
+            path = self.folder / config.name
+            sae.save(path)
+            results.append(TrainedSAE(config.name, path, metrics))
+        return results
