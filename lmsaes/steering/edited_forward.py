@@ -23,6 +23,7 @@ from lmsaes.model import Edit as HookEdit
 from lmsaes.model import LanguageModel, PatchedForward, patched_forward
 from lmsaes.sae import SAE
 from lmsaes.steering.edits import Edit, HooksOf, check_fits
+from lmsaes.steering.tokens import special_ids
 
 
 @dataclass
@@ -197,7 +198,7 @@ class GrowingText:
         self.forward: PatchedForward = patched_forward(lm, hooks)
         self.caches = cache and self.forward.caches
         self.tokens = torch.zeros((1, 0), dtype=torch.int64, device=lm.device)
-        self.special = torch.tensor(lm.tokenizer.all_special_ids, device=lm.device)
+        self.special = torch.tensor(special_ids(lm), dtype=torch.int64, device=lm.device)
         self.last_read: dict[str, Tensor] = {}
         self._past: Any = None
         self._reference: GrowingText | None = None

@@ -21,7 +21,7 @@ from lmsaes.model import Entry, LanguageModel, patched_forward
 from lmsaes.sae import SAE
 from lmsaes.steering.edited_forward import FeatureEdits
 from lmsaes.steering.edits import Edit
-from lmsaes.steering.tokens import check_length
+from lmsaes.steering.tokens import check_length, special_ids
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,8 @@ class _Contexts:
     def __init__(self, lm: LanguageModel, tokens: Tensor, hooks: Sequence[str]) -> None:
         self.tokens = tokens
         self.forward = patched_forward(lm, hooks)
-        self.special = torch.isin(
-            tokens.to(lm.device), torch.tensor(lm.tokenizer.all_special_ids, device=lm.device)
-        )
+        special = torch.tensor(special_ids(lm), dtype=torch.int64, device=lm.device)
+        self.special = torch.isin(tokens.to(lm.device), special)
         self._entry: Entry | None = None
         if block := min(map(self.forward.block_of, hooks), default=0):
             into = self.forward.input_of(block)

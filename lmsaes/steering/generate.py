@@ -185,7 +185,9 @@ class _Writer:
         self.ids: list[int] = []
         self.ended = False
         self._text, self._tokenizer = text, text.lm.tokenizer
-        self._stop = {*text.lm.stop_tokens, self._tokenizer.eos_token_id}
+        self._stop = set(text.lm.stop_tokens)
+        if self._tokenizer is not None:
+            self._stop.add(self._tokenizer.eos_token_id)
         self._logits: list[Tensor] = []
         self._shown = ""
         self._generator = torch.Generator().manual_seed(sampling.seed)
@@ -214,6 +216,8 @@ class _Writer:
         return Completion(self._decoded(), self.ids, logits, _divergence(logits, default))
 
     def _decoded(self) -> str:
+        if self._tokenizer is None:
+            return "".join(f"[{token}]" for token in self.ids)
         return self._tokenizer.decode(
             self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )

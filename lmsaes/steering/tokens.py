@@ -38,6 +38,8 @@ def tokenize(
     tokenizer = lm.tokenizer
     offsets: list[tuple[int, int] | None]
     if isinstance(text, str):
+        if tokenizer is None:
+            raise ConfigError("the model has no tokenizer", "give token ids instead of a text")
         fast = bool(getattr(tokenizer, "is_fast", False))
         found: Any = tokenizer(
             text, add_special_tokens=False, return_offsets_mapping=fast, verbose=False
@@ -52,7 +54,7 @@ def tokenize(
                 raise ConfigError(
                     f"the model has no token {token}", f"ids are 0 to {lm.vocabulary - 1}"
                 )
-    first = tokenizer.bos_token_id
+    first = None if tokenizer is None else tokenizer.bos_token_id
     if bos and first is None:
         raise ConfigError("the model's tokenizer has no beginning-of-text token", "leave bos out")
     wanted = first is not None if bos is None else bos
@@ -61,7 +63,7 @@ def tokenize(
         ids, offsets = [first, *ids], [None, *offsets]
     if not ids:
         raise ConfigError("there is no text", "give a text of at least one token")
-    special = set(tokenizer.all_special_ids)
+    special = set(special_ids(lm))
     return TokenizedText(
         token_ids=ids,
         tokens=strings_of(tokenizer, ids),
@@ -69,6 +71,11 @@ def tokenize(
         special=[i in special for i in ids],
         bos_added=added,
     )
+
+
+def special_ids(lm: LanguageModel) -> list[int]:
+    """The ids of the model's special tokens; none where it has no tokenizer."""
+    return [] if lm.tokenizer is None else list(lm.tokenizer.all_special_ids)
 
 
 def check_length(lm: LanguageModel, count: int) -> None:

@@ -79,8 +79,17 @@ def test_the_address_that_a_connection_came_in_at_is_answered(database: Database
 
 
 def paths(client: TestClient) -> list[str]:
+    """Those that are read and nothing else."""
     found = client.get("/api/openapi.json").json()["paths"]
-    return [path.format(name="demo:topk", index=3) for path in found]
+    read = [path for path, methods in found.items() if list(methods) == ["get"]]
+    return [path.format(name="demo:topk", index=3) for path in read]
+
+
+def test_what_is_posted_to_says_so(client: TestClient) -> None:
+    answer = client.get("/api/steer")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "OPTIONS, POST")
+    explanations = "/api/saes/demo:topk/features/3/explanations"
+    assert client.options(explanations).headers["allow"] == "GET, HEAD, OPTIONS, PUT"
 
 
 def test_every_route_answers_head_as_get_and_options(client: TestClient) -> None:

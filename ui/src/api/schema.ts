@@ -10,7 +10,7 @@ export interface paths {
         };
         /**
          * About
-         * @description Version of lmsaes, and which database is served.
+         * @description Version of lmsaes, which database is served, and whether there is a model to ask.
          */
         get: operations["about"];
         put?: never;
@@ -161,6 +161,112 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/features/{index}/explanations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Explanations
+         * @description What is said of a feature, with its history.
+         */
+        get: operations["explanations"];
+        /**
+         * Explain Feature
+         * @description Says what a feature stands for; what was said before stays in its history.
+         */
+        put: operations["explain_feature"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokenize": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Tokenize Text
+         * @description A text as the tokens of an SAE's language model.
+         */
+        post: operations["tokenize_text"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/activations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Activations
+         * @description What an SAE's features do on a text: ranked, and token by token.
+         */
+        post: operations["activations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/compare/activations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Compare Activations
+         * @description One or two texts through some SAEs of one model.
+         */
+        post: operations["compare_activations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/steer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Steer
+         * @description Completions of a prompt with features edited, beside the model's own, as they are written.
+         *
+         *     A request whose client has gone stops.
+         */
+        post: operations["steer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -192,6 +298,170 @@ export interface components {
              * @description The embedded server's `LMSAES_DB_FOLDER`; null for the default one
              */
             database_folder: string | null;
+            /**
+             * Asks Model
+             * @description Whether own text and steering are served
+             */
+            asks_model: boolean;
+            /**
+             * Model
+             * @description The language model in memory; null until it is needed
+             */
+            model: string | null;
+        };
+        /**
+         * Activations
+         * @description What an SAE makes of a text.
+         */
+        Activations: {
+            /** Tokens */
+            tokens: components["schemas"]["TextToken"][];
+            /** Bos Added */
+            bos_added: boolean;
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /**
+             * Total
+             * @description Features that were ranked
+             */
+            total: number;
+            hidden: components["schemas"]["Hidden"];
+            /** Features */
+            features: components["schemas"]["TextFeature"][];
+            /**
+             * Chosen
+             * @description Those that were asked for by index
+             */
+            chosen: components["schemas"]["TextFeature"][];
+            /**
+             * Per Token
+             * @description Strongest first
+             */
+            per_token: components["schemas"]["FeatureAtToken"][][];
+            /** Variance Explained */
+            variance_explained: (number | null)[];
+        };
+        /** ActivationsRequest */
+        ActivationsRequest: {
+            /** Text */
+            text?: string | null;
+            /** Token Ids */
+            token_ids?: number[] | null;
+            /**
+             * Bos
+             * @description Begin with the beginning-of-text token; null: where there is one
+             */
+            bos?: boolean | null;
+            /**
+             * Rank
+             * @default maximum
+             * @enum {string}
+             */
+            rank: "maximum" | "sum" | "share" | "relative" | "surprise";
+            /**
+             * Limit
+             * @default 50
+             */
+            limit: number;
+            /**
+             * Features
+             * @description Show these too, whatever their rank
+             * @default []
+             */
+            features: number[];
+            /** Positions */
+            positions?: number[] | null;
+            /**
+             * Ignore Special
+             * @default true
+             */
+            ignore_special: boolean;
+            /** Density Max */
+            density_max?: number | null;
+            /**
+             * Per Token
+             * @description How many features to name at each token
+             * @default 5
+             */
+            per_token: number;
+        };
+        /** AskedCondition */
+        AskedCondition: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Above
+             * @default 0
+             */
+            above: number;
+        };
+        /** AskedEdit */
+        AskedEdit: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Method
+             * @enum {string}
+             */
+            method: "add" | "set" | "scale" | "ablate" | "orthogonal";
+            /**
+             * Value
+             * @description In units of the feature's activation; not for ablate
+             */
+            value?: number | null;
+            /**
+             * Positions
+             * @default all
+             */
+            positions: ("all" | "prompt" | "generated") | number[];
+            /**
+             * Special
+             * @default false
+             */
+            special: boolean;
+            when?: components["schemas"]["AskedCondition"] | null;
+        };
+        /**
+         * CompareRequest
+         * @description Some SAEs of one model on one or two texts.
+         */
+        CompareRequest: {
+            /** Saes */
+            saes: string[];
+            /** Texts */
+            texts: string[];
+            /**
+             * Rank
+             * @default maximum
+             * @enum {string}
+             */
+            rank: "maximum" | "sum" | "share" | "relative" | "surprise";
+            /**
+             * Limit
+             * @default 50
+             */
+            limit: number;
+            /**
+             * Ignore Special
+             * @default true
+             */
+            ignore_special: boolean;
+            /** Density Max */
+            density_max?: number | null;
+        };
+        /** Comparison */
+        Comparison: {
+            /**
+             * Results
+             * @description By text, then by SAE
+             */
+            results: components["schemas"]["Activations"][][];
         };
         /**
          * Context
@@ -256,6 +526,20 @@ export interface components {
              */
             dense_from: number;
         };
+        /** ExplanationVersion */
+        ExplanationVersion: {
+            /** Text */
+            text: string;
+            /** Author */
+            author: string;
+            /** By Model */
+            by_model: boolean;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+        };
         /**
          * Feature
          * @description One feature in full, but for its contexts.
@@ -304,6 +588,23 @@ export interface components {
             /** Next */
             next: number | null;
         };
+        /** FeatureAtToken */
+        FeatureAtToken: {
+            /** Index */
+            index: number;
+            /** Activation */
+            activation: number;
+        };
+        /**
+         * FeatureExplanations
+         * @description What is said of a feature, the newest last.
+         */
+        FeatureExplanations: {
+            /** Current */
+            current: string | null;
+            /** Versions */
+            versions: components["schemas"]["ExplanationVersion"][];
+        };
         /**
          * FeatureRow
          * @description One feature in a table.
@@ -345,6 +646,19 @@ export interface components {
             rows: components["schemas"]["FeatureRow"][];
         };
         /**
+         * Hidden
+         * @description Features that fire and are not in the ranking.
+         */
+        Hidden: {
+            /** Dense */
+            dense: number;
+            /**
+             * Special
+             * @description They fire on special tokens alone
+             */
+            special: number;
+        };
+        /**
          * Histogram
          * @description Active tokens by activation, in equal bins of (0, upper].
          */
@@ -353,6 +667,16 @@ export interface components {
             counts: number[];
             /** Upper */
             upper: number;
+        };
+        /** NewExplanation */
+        NewExplanation: {
+            /**
+             * Text
+             * @description An empty one takes back what was said
+             */
+            text: string;
+            /** Author */
+            author: string;
         };
         /**
          * Problem
@@ -510,6 +834,102 @@ export interface components {
              */
             position: number;
         };
+        /**
+         * SteerRequest
+         * @description A prompt, and sets of edits: a completion for each beside the model's own.
+         */
+        SteerRequest: {
+            /**
+             * Prompt
+             * @description A text, or token ids
+             */
+            prompt: string | number[];
+            /** Edits */
+            edits: components["schemas"]["AskedEdit"][][];
+            /**
+             * Tokens
+             * @default 40
+             */
+            tokens: number;
+            /**
+             * Temperature
+             * @default 1
+             */
+            temperature: number;
+            /**
+             * Top P
+             * @default 1
+             */
+            top_p: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Bos */
+            bos?: boolean | null;
+            /**
+             * Log Probabilities
+             * @description Likeliest tokens to give at each place
+             * @default 0
+             */
+            log_probabilities: number;
+        };
+        /**
+         * TextFeature
+         * @description A feature over a text.
+         */
+        TextFeature: {
+            /** Index */
+            index: number;
+            /**
+             * Score
+             * @description What it is ranked by
+             */
+            score: number | null;
+            /** Maximum */
+            maximum: number;
+            /** Position */
+            position: number;
+            /** Sum */
+            sum: number;
+            /**
+             * Share
+             * @description Of the reconstruction
+             */
+            share: number | null;
+            /**
+             * Density
+             * @description Over the tokens analyzed
+             */
+            density: number | null;
+            /**
+             * Values
+             * @description Token by token
+             */
+            values: number[];
+        };
+        /** TextToken */
+        TextToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Start
+             * @description Where it stands in the text, in characters
+             */
+            start: number | null;
+            /** End */
+            end: number | null;
+            /** Special */
+            special: boolean;
+            /**
+             * Log Probability
+             * @description After the tokens before it, in nats; null at the first
+             */
+            log_probability?: number | null;
+        };
         /** TokenWeight */
         TokenWeight: {
             /** Id */
@@ -521,6 +941,27 @@ export interface components {
              * @description Logit weight: W_U · the feature's direction
              */
             weight: number;
+        };
+        /** TokenizeRequest */
+        TokenizeRequest: {
+            /** Text */
+            text?: string | null;
+            /** Token Ids */
+            token_ids?: number[] | null;
+            /**
+             * Bos
+             * @description Begin with the beginning-of-text token; null: where there is one
+             */
+            bos?: boolean | null;
+            /** Sae */
+            sae: string;
+        };
+        /** Tokens */
+        Tokens: {
+            /** Tokens */
+            tokens: components["schemas"]["TextToken"][];
+            /** Bos Added */
+            bos_added: boolean;
         };
         /**
          * UnreadableSAE
@@ -921,6 +1362,319 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ContextPage"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explanations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    explain_feature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewExplanation"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    tokenize_text: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TokenizeRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tokens"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    activations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActivationsRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Activations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare_activations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompareRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    steer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SteerRequest"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events: a TokenEvent, CompletionEvent or ErrorEvent each */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
                 };
             };
             /** @description Not Found */
