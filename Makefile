@@ -11,10 +11,13 @@ UI_SOURCES := $(shell find ui -type f -not -path 'ui/node_modules/*' -not -path 
 # Node comes from PyPI into the virtual environment where the machine has none that is new enough.
 NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui
 
-.PHONY: help setup demo test stress lint bench ui clean chromium
+PEERS := .venv-peers
+PEERS_READY := $(PEERS)/.ready
+
+.PHONY: help setup demo test test-interop stress lint bench ui clean chromium
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: $(READY) ## the Python environment in .venv
 
@@ -44,8 +47,25 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-stress: $(READY) ## caches, runs and analyses killed before every change of the disk and at random moments
+stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
 	$(BIN)/python -m pytest -m stress
+	LMSAES_FUZZ=1000 $(BIN)/python -m pytest tests/cli/test_fuzz.py
+
+# The libraries that lmsaes reads and writes, in an environment of their own: they want other
+# versions than ours. What two of them ask for in vain is left out (--no-deps): circuit-tracer an
+# older transformers, Delphi vllm. Of torchvision, which none of what is tested needs, there may be
+# no build beside this torch.
+$(PEERS_READY): tests/interop/peers.txt tests/interop/peers-alone.txt
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check -r tests/interop/peers.txt
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check --no-deps -r tests/interop/peers-alone.txt
+	$(PEERS)/bin/pip uninstall --quiet --yes torchvision
+	touch $@
+
+test-interop: $(READY) ## what is exported, opened by the libraries it is for (installs them in .venv-peers)
+	@if $(MAKE) --no-print-directory $(PEERS_READY); then \
+		$(BIN)/python -m pytest tests/interop -m interop; \
+	else echo "skipped: the other libraries can't be installed here"; fi
 
 chromium:
 	@command -v chromium google-chrome chromium-browser >/dev/null || [ -n "$$CHROMIUM" ] || \
@@ -65,4 +85,4 @@ bench: $(READY) ## all benchmarks; rewrites benchmarks/RESULTS.md (PEER_PYTHON=â
 	$(BIN)/python benchmarks/run_all.py $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
 
 clean: ## removes what the other targets made
-	rm -rf $(VENV) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo
+	rm -rf $(VENV) $(PEERS) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo

@@ -16,18 +16,41 @@ app = lazy_app(
         "train": Command(
             "lmsaes.cli.train:train", "Train one SAE, or many at once, on cached activations."
         ),
+        "eval": Command(
+            "lmsaes.cli.eval:evaluate",
+            "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
+        ),
         "analyze": Command(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
+        ),
+        "show": Command(
+            "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
+        ),
+        "steer": Command(
+            "lmsaes.cli.steer:steer",
+            "Complete a prompt with a feature edited, beside the model's own completion.",
+        ),
+        "explain": Command(
+            "lmsaes.cli.explain:explain",
+            "Say what features stand for: set, show, export and import explanations.",
         ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
         "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
+        "import": Command(
+            "lmsaes.cli.import_:import_",
+            "Read an SAE of another library, from a folder or the Hugging Face hub.",
+        ),
+        "export": Command(
+            "lmsaes.cli.export:export",
+            "Write an SAE, or all of a run, in the layout of another library.",
+        ),
         "demo": Command(
             "lmsaes.cli.demo:demo",
-            "Cache, train, analyze and serve on a small model, printing each command.",
+            "Cache, train, evaluate, analyze and serve on a small model, printing each command.",
         ),
         "tools": Command(
             "lmsaes.cli.tools:tools", "Inspect, check, convert or delete an activation cache."

@@ -10,12 +10,15 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import shown_text
-from lmsaes.errors import LmsaesError
+from lmsaes.addresses import expand_home, shown_text
+from lmsaes.errors import LmsaesError, first_line
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
 
@@ -26,7 +29,7 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*, debug: bool, **arguments: Any) -> None:
         try:
-            function(**arguments)
+            function(**{name: _at_home(value) for name, value in arguments.items()})
         except LmsaesError as error:
             if debug:
                 raise
@@ -44,9 +47,11 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if debug or isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
                 raise
+            known = _ordinary(error)
             _tell(
-                f"something unforeseen happened: {type(error).__name__}: {error}",
-                "run it again with --debug and report the traceback",
+                known
+                or f"something unforeseen happened: {type(error).__name__}: {first_line(error)}",
+                None if known else "run it again with --debug and report the traceback",
             )
             raise typer.Exit(1) from None
 
@@ -60,6 +65,28 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def _ordinary(error: Exception) -> str | None:
+    """What the system says of a file, of memory or of a name, in words; None for what is a fault of
+    ours. Where a file's part in the work is known, a room has told more before it comes to this.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        files = [os.fsdecode(name) for name in (error.filename, error.filename2) if name]
+        return f"{' and '.join(files) or 'a file or address'}: {error.strerror.lower()}"
+    said = first_line(error)
+    if isinstance(error, RuntimeError) and "Symlink loop" in said:  # Python before 3.13
+        return f"{said.rpartition('from ')[2]} is a link that leads to itself"
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(said):
+        return f"there is not enough memory: {said}"
+    if "surrogates not allowed" in said:
+        return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2]
+    return None
+
+
+def _at_home(value: Any) -> Any:
+    """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
+    return Path(expand_home(str(value))) if isinstance(value, Path) else value
+
+
 def _tell(message: str, hint: str | None) -> None:
     typer.echo("error: " + _one_line(message), err=True)
     if hint:
@@ -69,6 +96,7 @@ def _tell(message: str, hint: str | None) -> None:
 def _one_line(text: str) -> str:
     """Without line breaks and what else moves a terminal's cursor; other spaces stay, which may be
     a path's."""
+    text = text.encode(errors="replace").decode()  # of a path that is not UTF-8
     plain = re.sub(r"\s*[\r\n]+\s*", " ", shown_text(text).strip())
     return re.sub(r"[\x00-\x1f\x7f-\x9f]", "\ufffd", plain)
 

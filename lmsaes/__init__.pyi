@@ -2,6 +2,8 @@ from .analysis import analyze
 from .cache import ActivationCache
 from .capture import cache_activations
 from .database import Database
+from .evaluation import evaluate
+from .interop import export_sae, import_sae
 from .loader import ShuffledLoader
 from .model import LanguageModel
 from .sae import (
@@ -16,6 +18,7 @@ from .sae import (
     SparseRows,
     TopKConfig,
 )
+from .steering import Edit, encode_text, steer
 from .training import train
 
 __all__ = [
@@ -23,6 +26,7 @@ __all__ = [
     "ActivationCache",
     "BatchTopKConfig",
     "Database",
+    "Edit",
     "GatedConfig",
     "HierarchicalTopKConfig",
     "JumpReLUConfig",
@@ -35,5 +39,10 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "encode_text",
+    "evaluate",
+    "export_sae",
+    "import_sae",
+    "steer",
     "train",
 ]

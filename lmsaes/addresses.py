@@ -6,12 +6,13 @@ Whatever is printed, logged, written or answered of an address comes from `shown
 address that no secret may stand in, `check_without_keys` refuses those that have one.
 """
 
+import os
 import re
 from urllib.parse import unquote
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:\d*)?")
-_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
+_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^\s/]\S*")
 # their paths may have an @, and their hosts no password
 _PATHS = {"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "hf", "file", "memory"}
 _HIDDEN = "…"
@@ -30,11 +31,14 @@ def shown_address(address: str) -> str:
     there is an @ in it.
     """
     scheme, separator, rest = address.partition("://")
+    if not separator:  # a path, or the path that an address has become: s3:/bucket/x
+        scheme, separator, rest = address.partition(":/")
     if not separator:
         return _HIDDEN if "@" in address else address
     if not _SCHEME.fullmatch(scheme):
         return _HIDDEN
-    hidden = f"{scheme}://{_HIDDEN}"
+    start = f"{scheme}{separator}"
+    hidden = f"{start}{_HIDDEN}"
     place, _, options = rest.partition("?")
     if "@" in options:  # a password with a ? in it, or an option with an @
         return hidden
@@ -47,7 +51,7 @@ def shown_address(address: str) -> str:
     hosts = place.partition("/")[0].split(",")
     if not _is_container(scheme, host) and not all(map(_HOST.fullmatch, hosts)):
         return hidden
-    return f"{scheme}://{place}"
+    return f"{start}{place}"
 
 
 def _is_path_sign(scheme: str, host: str) -> bool:
@@ -93,3 +97,12 @@ def check_without_keys(address: str, right_way: str) -> str:
             f"leave them out and {right_way}"
         )
     return address
+
+
+def expand_home(path: str) -> str:
+    """A path that begins with `~/` or `~user/` as the one that it means, anything else as it is.
+
+    A shell does so for words of their own alone: not for `--out=~/x`, files and Python.
+    """
+    named = path == "~" or (path.startswith("~") and "/" in path)
+    return os.path.expanduser(path) if named else path  # noqa: PTH111 - no name becomes a Path's

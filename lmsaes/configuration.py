@@ -20,10 +20,11 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, shown_text
+from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, expand_home, shown_text
 from lmsaes.atomic import WritesWhole, replace_file
 from lmsaes.errors import ConfigError, nearest
 
+_LONGEST_PATH, _DEEPEST_PATH = 4095, 255  # Linux has no longer ones
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -46,7 +47,13 @@ def setting(
 
 def _as_text(value: Any) -> Any:
     value = os.fspath(value) if isinstance(value, os.PathLike) else value
-    return check_without_keys(value, KEYS_OF_STORES) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    if len(value) > _LONGEST_PATH:
+        raise ValueError(f"{len(value)} letters are more than any path may have")
+    if value.count("/") > _DEEPEST_PATH:
+        raise ValueError(f"{value.count('/')} folders inside each other are too many")
+    return check_without_keys(expand_home(value), KEYS_OF_STORES)
 
 
 def _as_texts(value: Any) -> Any:
@@ -64,14 +71,14 @@ def _as_sequence(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
-"""A name, a URL or a path. An address with a password or key in it is refused."""
+"""A name, a URL or a path (`~` is the home folder). An address with a password in it is refused."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 """Several of them; one alone may stand without a list."""
 Floats = Annotated[tuple[float, ...], BeforeValidator(_as_sequence)]
 Integers = Annotated[tuple[int, ...], BeforeValidator(_as_sequence)]
 
 
-class StageConfig(BaseModel, frozen=True, extra="forbid", defer_build=True):
+class StageConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
     """What one run of a stage was asked for. `of` makes it with errors of one line."""
 
     stage: ClassVar[str]

@@ -3,7 +3,7 @@
 Every result names its origin by these records: a cache's manifest, an SAE's folder, the database.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -34,6 +34,10 @@ Packing = Literal["packed", "truncate", "split"]
 longer one is cut off (`truncate`) or goes on in further contexts (`split`)."""
 
 
+SpecialTokens = Literal["text", "tokens"]
+"""What a special token's name in a text is: the text that it is spelled as, or that token."""
+
+
 class DatasetRecord(Record):
     """A dataset, and the share of all tokens that it gives to a mixture."""
 
@@ -46,11 +50,15 @@ class DatasetRecord(Record):
     share: float = Field(default=1.0, gt=0, le=1)
 
 
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+
+
 class TextRecord(Record):
     """The text and how it was packed into contexts.
 
     Of a mixture, `mixture` names the datasets; `dataset` and `fingerprint` then stand for all of
     them together. Short contexts are filled up with `padding_id`, which is a special token.
+    Caches of before `special_tokens` was recorded had every special token's name as that token.
     """
 
     dataset: str
@@ -60,15 +68,16 @@ class TextRecord(Record):
     text_column: str = "text"
     fingerprint: str
     tokenizer_hash: str
-    context_size: int = Field(gt=0)
+    context_size: int = Field(gt=0, lt=2**31)
     bos: bool
-    bos_id: int | None
-    separator_id: int | None
-    special_ids: tuple[int, ...]
+    bos_id: TokenId | None
+    separator_id: TokenId | None
+    special_ids: tuple[TokenId, ...]
     shuffled: bool = False
     seed: int = 0
     packing: Packing = "packed"
-    padding_id: int | None = None
+    padding_id: TokenId | None = None
+    special_tokens: SpecialTokens = "tokens"
     mixture: tuple[DatasetRecord, ...] = ()
 
 
@@ -91,9 +100,11 @@ class DatasetPosition(Record):
 class TextPosition(Record):
     """Where the text stream stands: tokens of `document` before `token` have been packed.
 
-    `mixture` says where each dataset of one stood before that document.
+    `mixture` says where each dataset of one stood before that document. `empty` of the documents
+    before it have no text: null, missing or "".
     """
 
     document: int = 0
     token: int = 0
     mixture: tuple[DatasetPosition, ...] = ()
+    empty: int = 0

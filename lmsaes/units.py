@@ -1,7 +1,6 @@
 """Counts, sizes, ranges and times as people write them: `200k` tokens, `4GiB`, `0:512`, `2 min`."""
 
 import functools
-import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +11,7 @@ from lmsaes.errors import ConfigError
 if TYPE_CHECKING:
     from pydantic import ByteSize, TypeAdapter
 
+_LARGEST = 2**63 - 1  # what files, tensors and databases can count to
 _SUFFIXES = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9, "g": 10**9, "t": 10**12}
 
 
@@ -20,7 +20,7 @@ def parse_count(text: str | float) -> int:
 
     Raises ConfigError when it is neither, or not a whole number, or a text of a negative one.
     """
-    if isinstance(text, int) and not isinstance(text, bool):
+    if isinstance(text, int) and not isinstance(text, bool) and text <= _LARGEST:
         return text
     cleaned = str(text).strip().lower().replace("_", "").replace(",", "")
     suffix = cleaned[-1:] if cleaned[-1:] in "kmbgt" else ""
@@ -28,7 +28,7 @@ def parse_count(text: str | float) -> int:
         value = float(cleaned.removesuffix(suffix)) * _SUFFIXES[suffix]
     except ValueError:
         value = -1.0
-    if not 0 <= value < math.inf or value != round(value):
+    if not 0 <= value <= _LARGEST or value != round(value):
         raise ConfigError(f"'{text}' is not a count", "write it as 5000, 200k, 100M or 1.5B")
     return round(value)
 
@@ -39,9 +39,12 @@ def parse_bytes(text: str | float) -> int:
     Raises ConfigError when it is neither.
     """
     try:
-        return int(_byte_size().validate_python(text))
-    except ValidationError:
-        raise ConfigError(f"'{text}' is not a size", "write it as 512MiB, 4GiB or 2TB") from None
+        size = int(_byte_size().validate_python(text))
+    except (ValidationError, OverflowError):
+        size = -1
+    if not 0 <= size <= _LARGEST:
+        raise ConfigError(f"'{text}' is not a size", "write it as 512MiB, 4GiB or 2TB")
+    return size
 
 
 @functools.cache

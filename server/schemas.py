@@ -39,6 +39,10 @@ class About(BaseModel):
         str | None,
         Field(description="The embedded server's `LMSAES_DB_FOLDER`; null for the default one"),
     ]
+    asks_model: Annotated[bool, Field(description="Whether own text and steering are served")]
+    model: Annotated[
+        str | None, Field(description="The language model in memory; null until it is needed")
+    ]
 
 
 class SAESummary(BaseModel):
@@ -56,7 +60,7 @@ class SAESummary(BaseModel):
     fvu: Annotated[Measurement, Field(description="Fraction of variance unexplained")]
     dead_fraction: Annotated[Measurement, Field(description="Share of features that never fired")]
     ce_recovered: Annotated[Measurement, Field(description="Share of cross-entropy recovered")]
-    tokens_trained: int
+    tokens_trained: Annotated[int | None, Field(description="Null where it is not known")]
     tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
 

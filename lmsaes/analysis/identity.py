@@ -15,7 +15,7 @@ from lmsaes.database import SAERecord, check_name, is_name
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, weights_digest
 
-VERSION = 2
+VERSION = 3
 """Of what an analysis computes: a new one makes old analyses stale."""
 
 _LENGTH = 120

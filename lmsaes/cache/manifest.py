@@ -8,9 +8,9 @@ import hashlib
 import json
 import re
 import shlex
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lmsaes.atomic import replace_file
 from lmsaes.cache.kinds import Compression, StorageDtype, StorageFormat
@@ -23,17 +23,17 @@ FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
-class Statistics(Record):
+class Statistics(Record, allow_inf_nan=False):
     """Running statistics of one hook's rows, in the activations' own units."""
 
-    count: int
+    count: int = Field(ge=0, lt=2**63)
     mean: list[float]
     variance: list[float]
     mean_norm: float
     mean_squared_norm: float
     min: float
     max: float
-    left_out: int = 0
+    left_out: int = Field(default=0, ge=0, lt=2**63)
     """Rows that are not finite, and count in none of these."""
 
 
@@ -46,7 +46,7 @@ class HookRecord(Record):
     variance that storing them lost. `channels` is the digest of an int8 hook's channels.
     """
 
-    d_model: int = Field(gt=0)
+    d_model: int = Field(gt=0, lt=2**31)
     heads: int | None = None
     """Attention heads whose vectors follow each other in a row; None where it is one vector."""
     dtype: StorageDtype
@@ -56,6 +56,13 @@ class HookRecord(Record):
     valid: Statistics | None = Field(
         default=None, validation_alias=AliasChoices("valid", "ordinary")
     )
+
+    @model_validator(mode="after")
+    def _channels_are_as_many_as_its_width(self) -> Self:
+        for found in (self.statistics, self.valid):
+            if found and not len(found.mean) == len(found.variance) == self.d_model:
+                raise ValueError(f"its statistics are not of {self.d_model} channels")
+        return self
 
 
 class SourceRecord(Record):
@@ -99,9 +106,9 @@ class Manifest(BaseModel):
     adding: dict[str, HookRecord] = Field(default_factory=dict[str, HookRecord])
     shard_size: int | None = None
     block_size: int | None = None
-    shard_contexts: int = Field(gt=0)
-    block_contexts: int = Field(gt=0)
-    contexts_requested: int = Field(gt=0)
+    shard_contexts: int = Field(gt=0, lt=2**63)
+    block_contexts: int = Field(gt=0, lt=2**63)
+    contexts_requested: int = Field(gt=0, lt=2**63)
     complete: bool = False
     text_exhausted: bool = False
     shards_sha256: str | None = None

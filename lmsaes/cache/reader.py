@@ -21,6 +21,7 @@ from lmsaes.cache.location import Location, file_sizes, locate
 from lmsaes.cache.manifest import HookRecord, Manifest, read_manifest
 from lmsaes.cache.shards import ShardRecord
 from lmsaes.errors import CacheError, ConfigError
+from lmsaes.units import format_bytes
 
 
 class Dequantizer(Protocol):
@@ -248,6 +249,13 @@ def check_files(
     for spec in specs:
         if (name := shard_file(manifest, spec, shard.index)) not in shard.files:
             raise CacheError(f"the record of shard {shard.index} of {folder} lacks {name}", _REPAIR)
+        claimed = shard.contexts * spec.context_bytes
+        if manifest.compression == "none" and claimed > shard.files[name].bytes:
+            raise CacheError(
+                f"the manifest of {folder} is damaged: by its sizes {folder / name} would hold "
+                f"{format_bytes(claimed)}",
+                "copy the manifest again, or make the cache again with lmsaes cache --overwrite",
+            )
     for name, record in shard.files.items():
         size = size_of(name)
         if size is None:

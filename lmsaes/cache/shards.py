@@ -155,8 +155,11 @@ def listed_shards(folder: Location, sha256: str) -> dict[int, ShardRecord] | Non
     content = _content(folder / SHARD_LIST)
     if content is None or hashlib.sha256(content).hexdigest() != sha256:
         return None
-    with _no_collection():
-        return {shard.index: shard for shard in _records.validate_json(content)}
+    try:
+        with _no_collection():
+            return {shard.index: shard for shard in _records.validate_json(content)}
+    except ValidationError:  # its digest is right: written so, or both were tampered with
+        raise CacheError(f"{folder / SHARD_LIST} is damaged", _REPAIR) from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from pydantic import model_validator
 from lmsaes.cache import Compression, StorageDtype, StorageFormat
 from lmsaes.configuration import Floats, StageConfig, Text, Texts, setting
 from lmsaes.errors import ConfigError
-from lmsaes.provenance import Packing, Weights
+from lmsaes.provenance import Packing, SpecialTokens, Weights
 from lmsaes.units import Bytes, Count
 
 _MAIN, _TEXT, _MODEL, _STORAGE = "What to cache", "Text", "Model", "Storage"
@@ -68,7 +68,9 @@ class CaptureConfig(StageConfig, frozen=True):
         ),
     ] = ()
     shuffle: Annotated[bool, setting("Permute the documents.", _TEXT)] = False
-    seed: Annotated[int, setting("Seed of the permutation of the documents.", _TEXT, ge=0)] = 0
+    seed: Annotated[
+        int, setting("Seed of the permutation of the documents.", _TEXT, ge=0, lt=2**63)
+    ] = 0
     packing: Annotated[
         Packing,
         setting(
@@ -85,6 +87,13 @@ class CaptureConfig(StageConfig, frozen=True):
             _TEXT,
         ),
     ] = None
+    special_tokens: Annotated[
+        SpecialTokens,
+        setting(
+            "What a special token's name in a document is: text like any other, or that token.",
+            _TEXT,
+        ),
+    ] = "text"
 
     batch_size: Annotated[
         Count | None,

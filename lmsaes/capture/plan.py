@@ -31,7 +31,7 @@ from lmsaes.cache import (
 from lmsaes.capture.config import CaptureConfig
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.model import HookShape, LanguageModel
-from lmsaes.parallel import Ranks
+from lmsaes.parallel import Ranks, is_first_rank
 from lmsaes.provenance import ComputeRecord, DatasetRecord, TextRecord
 from lmsaes.text import TextSource, TokenizerFacts, tokenizer_facts
 from lmsaes.units import format_bytes, format_count
@@ -57,7 +57,7 @@ def plan_cache(
         format=config.format,
         compression=config.compression,
         model=lm.record,
-        text=_text_record(config, sources, tokenizer_facts(lm.tokenizer)),
+        text=_text_record(config, sources, tokenizer_facts(lm.tokenizer), lm.vocabulary),
         compute=ComputeRecord(
             batch_size=batch,
             attention=lm.specialize(hooks, config.compile, (batch, config.context_size)),
@@ -174,21 +174,27 @@ def announce(
 
 
 def _text_record(
-    config: CaptureConfig, sources: Sequence[TextSource], facts: TokenizerFacts
+    config: CaptureConfig, sources: Sequence[TextSource], facts: TokenizerFacts, vocabulary: int
 ) -> TextRecord:
     """How these sources become contexts of this tokenizer's tokens."""
     bos, packing = config.bos, config.packing
-    if bos and facts.bos_id is None:
+    bos_id = None if bos is False else _known(facts.bos_id, "beginning-of-text", vocabulary)
+    if bos and bos_id is None:
         raise ConfigError(
-            "the model's tokenizer has no beginning-of-text token", "use --no-bos, or leave it out"
+            "the model's tokenizer has no beginning-of-text token that the model knows",
+            "use --no-bos, or leave it out",
         )
-    with_bos = facts.bos_id is not None if bos is None else bos
-    padding_id = facts.eos_id if facts.eos_id is not None else facts.pad_id
-    if packing != "packed" and padding_id is None:
-        raise ConfigError(
-            "the model's tokenizer has no token to fill short contexts with",
-            "use --packing packed",
-        )
+    separator_id = _known(facts.eos_id, "end-of-text", vocabulary)
+    padding_id = None
+    if packing != "packed":
+        padding_id = separator_id
+        if padding_id is None:
+            padding_id = _known(facts.pad_id, "padding", vocabulary)
+        if padding_id is None:
+            raise ConfigError(
+                "the model's tokenizer has no token that short contexts could be filled with",
+                "use --packing packed",
+            )
     records = [source.record for source in sources]
     if len(records) == 1:
         whole = records[0]
@@ -204,16 +210,29 @@ def _text_record(
         **whole.model_dump(exclude={"share"}),
         tokenizer_hash=facts.hash,
         context_size=config.context_size,
-        bos=with_bos,
-        bos_id=facts.bos_id if with_bos else None,
-        separator_id=facts.eos_id,
+        bos=bos_id is not None,
+        bos_id=bos_id,
+        separator_id=separator_id,
         special_ids=facts.special_ids,
         shuffled=config.shuffle,
         seed=config.seed,
         packing=packing,
-        padding_id=None if packing == "packed" else padding_id,
+        padding_id=padding_id,
+        special_tokens=config.special_tokens,
         mixture=tuple(records) if len(records) > 1 else (),
     )
+
+
+def _known(token_id: int | None, what: str, vocabulary: int) -> int | None:
+    """A special token's id, or None, said in one line, where the model has no such token."""
+    if token_id is None or token_id < vocabulary:
+        return token_id
+    if is_first_rank():
+        _log.warning(
+            "cache: the tokenizer's %s token has id %d, and the model knows %d tokens: it is left "
+            "out", what, token_id, vocabulary,
+        )  # fmt: skip
+    return None
 
 
 def _sizes(config: CaptureConfig, widths: Iterable[int], batch: int) -> tuple[int, int]:

@@ -37,7 +37,7 @@ from lmsaes.model import LanguageModel
 from lmsaes.parallel import Ranks, iterate_ahead, join_ranks, own_device
 from lmsaes.progress import Phase, ProgressReporter, progress
 from lmsaes.provenance import TextPosition
-from lmsaes.text import Contexts, ContextStream, load_mixture
+from lmsaes.text import Contexts, ContextStream, check_token_ids, load_mixture
 from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
@@ -104,6 +104,9 @@ def cache_activations(
         config.dataset_config or None, config.dataset_revision or None,
         config.streaming, config.shuffle, config.seed,
     )  # fmt: skip
+    if lm.tokenizer is None:
+        for source in sources:
+            check_token_ids(source, config.model)
     wanted = plan_cache(config, found, lm, shapes, sources)
     target = wanted
     if found is not None:
@@ -181,6 +184,8 @@ def fill(writer: CacheWriter, lm: LanguageModel, open_text: OpenText) -> None:
         asked = manifest.contexts_requested
         writer.finish(position, exhausted=left > 0)
     manifest = writer.manifest
+    if writer.ranks.rank == 0:
+        _say_empty(manifest, text.stream)
     if manifest.text_exhausted:
         if manifest.contexts == 0:
             raise ConfigError(
@@ -221,6 +226,20 @@ def add_hooks(
                 writer.write(tokens, activations, cache.valid_positions(tokens), None)
                 bar.advance(tokens.numel())
         writer.finish()
+
+
+def _say_empty(manifest: Manifest, stream: ContextStream) -> None:
+    """Says how many documents were empty; on several ranks another may have had the last ones."""
+    counts = [(stream.documents, stream.empty)]
+    if manifest.shards and (end := manifest.shards[-1].text_end) is not None:
+        counts.append((end.document + 1, end.empty))
+    documents, empty = max(counts)
+    if empty:
+        _log.warning(
+            "cache: %s of %s documents are empty: their text is null, missing or of no length",
+            f"{empty:,}",
+            f"{documents:,}",
+        )
 
 
 def _tokens_to_add(target: Manifest) -> int:

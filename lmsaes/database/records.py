@@ -16,6 +16,7 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from lmsaes.database.details import FeatureDetails, details_document, details_record
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
@@ -53,14 +54,18 @@ class FeatureRecord:
     histogram_max: float
     promotes: Sequence[tuple[int, float]]  # (token id, logit weight), strongest first; may be empty
     suppresses: Sequence[tuple[int, float]]
+    details: FeatureDetails | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One group of a feature's contexts with their activations, strongest first."""
+    """One group of a feature's contexts with their activations.
+
+    The group `top` has the strongest first, others are in the order they were drawn.
+    """
 
     index: int
-    group: str  # "top"
+    group: str  # top, interval-0 … interval-4, random, silent, same-token
     contexts: np.ndarray  # int64 [n], context ids in the cache
     positions: np.ndarray  # int32 [n], where in its context the activation is largest
     activations: np.ndarray  # float32 [n, context_size], token by token
@@ -87,7 +92,7 @@ class SAERecord(BaseModel):
     dataset: Text
     context_size: int
     tokens_analyzed: int
-    tokens_trained: int
+    tokens_trained: int | None  # None where it isn't known: of imported SAEs
     l0: float | None  # mean number of active features per token; None: not measured, as for others
     fvu: float | None  # fraction of the activations' variance that is left unexplained
     dead_fraction: float | None
@@ -169,6 +174,7 @@ def feature_document(record: FeatureRecord) -> Document:
         "histogram_max": float(record.histogram_max),
         "promotes": _pack_weights(record.promotes),
         "suppresses": _pack_weights(record.suppresses),
+        "details": record.details and details_document(record.details),
     }
 
 
@@ -184,6 +190,7 @@ def feature_record(document: Document) -> FeatureRecord:
         histogram_max=document["histogram_max"],
         promotes=_unpack_weights(document["promotes"]),
         suppresses=_unpack_weights(document["suppresses"]),
+        details=document["details"] and details_record(document["details"]),
     )
 
 

@@ -1,5 +1,28 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .cache_model import load_cache_model
+from .comparison import COMPARED
+from .config import EvalConfig
+from .fit import check_fit
+from .origin import Origin, check_made_alike, origin_of
 from .reconstruction import ReconstructionSums, dead_fraction, never_fired_fraction
+from .records import Comparison, Evaluation, Evaluations, Figures
+from .run import evaluate
 
-__all__ = ["ReconstructionSums", "dead_fraction", "never_fired_fraction"]
+__all__ = [
+    "COMPARED",
+    "Comparison",
+    "EvalConfig",
+    "Evaluation",
+    "Evaluations",
+    "Figures",
+    "Origin",
+    "ReconstructionSums",
+    "check_fit",
+    "check_made_alike",
+    "dead_fraction",
+    "evaluate",
+    "load_cache_model",
+    "never_fired_fraction",
+    "origin_of",
+]

@@ -47,7 +47,8 @@ class ShuffledLoader:
     skip_positions: positions of each context to leave out. max_norm: leave out rows whose norm
     is more than so many times the mean; it takes one reading of the whole cache first.
     drop_not_finite: leave out rows that are not finite, as training does; only shards that hold
-    some, by the cache's statistics, are read for it.
+    some, by the cache's statistics, are read for it. contexts: hand out rows of the cache's
+    first so many contexts alone.
     drop_last: leave out a last batch shorter than the others. return_rows: give (batch, rows)
     with rows int64, the cache's row numbers. epoch: the first one's number. last_epoch: the last
     one's that will be asked for; before an earlier one ends, the pool is filled for the next.
@@ -75,6 +76,7 @@ class ShuffledLoader:
         skip_positions: Sequence[int] = (),
         max_norm: float | None = None,
         drop_not_finite: bool = False,
+        contexts: int | None = None,
         drop_last: bool = False,
         return_rows: bool = False,
         epoch: int = 0,
@@ -92,7 +94,9 @@ class ShuffledLoader:
         self.device, self.dtype = torch.device(device), dtype
         self.drop_last, self.return_rows = drop_last, return_rows
         self.stats = LoaderStats()
-        self.filters = RowFilters(drop_special, tuple(skip_positions), max_norm, drop_not_finite)
+        self.filters = RowFilters(
+            drop_special, tuple(skip_positions), max_norm, drop_not_finite, contexts
+        )
         self._position = 0  # global position in the epoch of the next row
         self._iteration: Generator[Any] | None = None
         self._arrays = [cache.files(spec) for h in self.hooks for spec in cache.stored(h)]
@@ -157,7 +161,7 @@ class ShuffledLoader:
     @property
     def shuffle_quality(self) -> ShuffleQuality:
         """How many rows of its own context a row meets in its batch."""
-        context = round(self.rows / self.cache.contexts)
+        context = round(self.rows / (self.filters.contexts or self.cache.contexts))
         return shuffle_quality(self.rows, self.pool_rows, self.batch_size, max(context, 1))
 
     @property
@@ -210,6 +214,7 @@ class ShuffledLoader:
             "drop_special": self.filters.special,
             "skip_positions": list(self.filters.positions),
             "max_norm": self.filters.max_norm,
+            "contexts": self.filters.contexts,
         }
 
     def close(self) -> None:

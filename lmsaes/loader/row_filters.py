@@ -21,13 +21,14 @@ class RowFilters:
     context, from 0; negative ones count from its end. max_norm: rows whose norm, in any of the
     hooks, is more than so many times the hook's mean norm. not_finite: rows that in any of the
     hooks hold NaN, an infinity, or values whose squares are too large for float32: those that the
-    cache's statistics leave out.
+    cache's statistics leave out. contexts: keep the cache's first so many alone.
     """
 
     special: bool = False
     positions: tuple[int, ...] = ()
     max_norm: float | None = None
     not_finite: bool = False
+    contexts: int | None = None
 
     def check(self, context_size: int) -> None:
         """Raises ConfigError for filters that can't be meant."""
@@ -53,7 +54,8 @@ class RowMask:
         `not_finite` those of the shards that hold such rows: mostly none.
         """
         filters.check(cache.context_size)
-        self.blocks = cache.blocks()
+        kept = cache.contexts if filters.contexts is None else filters.contexts
+        self.blocks = [block for block in cache.blocks() if block.first < kept]
         sizes = np.array([block.contexts * cache.context_size for block in self.blocks])
         self._masks: list[np.ndarray] | None = None
         self.counts = sizes.astype(np.int64)
@@ -98,6 +100,8 @@ def _masks(
         if valid is not None:
             mask &= valid
         mask[:, list(filters.positions)] = False
+        if filters.contexts is not None:
+            mask[max(0, filters.contexts - block.first) :] = False
         finite = torch.ones_like(mask)
         for hook, limit in limits.items():
             if limit is None and block.shard not in checked:

@@ -1,13 +1,21 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from ._compat import official_name
 from .hooks import HookShape
+from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
 
 __all__ = [
+    "Edit",
+    "Entry",
     "HookShape",
     "LanguageModel",
+    "PatchedForward",
     "Weights",
     "check_dtype",
     "load_tokenizer",
+    "official_name",
+    "patched_forward",
+    "replaced_at",
     "resolve_device",
 ]

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lmsaes.errors import ModelError, first_line
-from lmsaes.model._compat import CompileError, attention_of, hook_points, unwrapped
+from lmsaes.model._compat import (
+    CompileError,
+    attention_of,
+    hook_points,
+    unwrapped,
+    with_key_value_cache,
+)
 
 
 @dataclass(frozen=True)
@@ -96,6 +102,15 @@ class DirectForward:
                     handle.remove()
             return captured
 
+    def logits(self, tokens: Tensor) -> Tensor:
+        """The whole pass: logits of `tokens`, [contexts, positions, vocabulary]."""
+        return self._model(tokens, use_cache=False).logits
+
+    def step(self, tokens: Tensor, past: Any) -> tuple[Tensor, Any]:
+        """Logits of `tokens` that follow those whose keys and values are in `past` (None: there
+        are none), and what holds theirs too."""
+        return with_key_value_cache(self._model, tokens, past)
+
     def compile(self, sites: Mapping[str, HookSite]) -> None:
         """Compiles the pass to these sites, as one graph, which the next `run` does.
 
@@ -137,6 +152,31 @@ def _attach(site: HookSite, keep: Callable[[Tensor], None]) -> RemovableHandle:
     if site.output:
         return site.module.register_forward_hook(after)
     return site.module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def edit_site(site: HookSite, edit: Callable[[Tensor], Tensor]) -> RemovableHandle:
+    """Puts what `edit` makes of the site's values in their place in every forward pass, until the
+    handle is removed."""
+
+    def before(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args:
+            return (edit(args[0]), *args[1:]), kwargs
+        return args, {**kwargs, "hidden_states": edit(kwargs["hidden_states"])}
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> Any:
+        return (edit(output[0]), *output[1:]) if isinstance(output, tuple) else edit(output)
+
+    if site.output:
+        return site.module.register_forward_hook(after)
+    return site.module.register_forward_pre_hook(before, with_kwargs=True)
+
+
+def differ_by_rounding(found: Tensor, expected: Tensor) -> bool:
+    """Whether two ways of computing the same values differ by rounding alone."""
+    if found.shape != expected.shape:
+        return False
+    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
+    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))
 
 
 class _AllCaptured(Exception):

@@ -11,25 +11,38 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import ConfigError, ModelError, first_line
-from lmsaes.model._compat import boot_quietly, config_facts, official_name
-from lmsaes.model.forward import DirectForward, HookSite, find_sites
+from lmsaes.model._compat import (
+    boot_quietly,
+    config_facts,
+    official_name,
+    stand_in_tokenizer,
+    stop_tokens,
+)
+from lmsaes.model.forward import DirectForward, HookSite, differ_by_rounding, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
 from lmsaes.provenance import ModelRecord, Weights
+
+if TYPE_CHECKING:
+    from lmsaes.model.intervene import PatchedForward
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to be equal
 
 
 class LanguageModel:
-    """A causal language model and its tokenizer. Make one with `LanguageModel.load`."""
+    """A causal language model and its tokenizer. Make one with `LanguageModel.load`.
+
+    `tokenizer` is None where the model has none: it takes token ids then.
+    """
 
     def __init__(
         self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
@@ -38,6 +51,9 @@ class LanguageModel:
         self._shapes: NamedShapes | None = None
         self._direct: DirectForward | None = None
         self._sites: dict[str, HookSite] = {}
+        self._mounted: DirectForward | None = None
+        # By hooks, the passes that intervene.py has prepared and tried.
+        self.patched: dict[frozenset[str], PatchedForward] = {}
 
     @staticmethod
     def load(
@@ -56,7 +72,7 @@ class LanguageModel:
         TransformerLens knows, or has no safetensors weights.
         """
         from transformer_lens.model_bridge import TransformerBridge
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
 
         source = _source(name)
         torch_dtype = check_dtype(dtype)
@@ -71,11 +87,9 @@ class LanguageModel:
                 use_safetensors=True,
                 trust_remote_code=False,
             ).to(where)
-            tokenizer = AutoTokenizer.from_pretrained(
-                source, revision=revision, trust_remote_code=False
-            )
         except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
             raise _load_error(name, error) from error
+        tokenizer = load_tokenizer(name, revision)
         model.eval().requires_grad_(False)
         config_text = json.dumps(config_facts(model.config), sort_keys=True, default=str)
         record = ModelRecord(
@@ -89,10 +103,11 @@ class LanguageModel:
         with boot_quietly(where):
             try:
                 # a copy: the bridge gives its tokenizer special tokens that the model's has not
+                own = stand_in_tokenizer() if tokenizer is None else copy.deepcopy(tokenizer)
                 bridge = TransformerBridge.boot_transformers(
                     source,
                     hf_model=model,
-                    tokenizer=copy.deepcopy(tokenizer),
+                    tokenizer=own,
                     device=where,
                     dtype=torch_dtype,
                 )
@@ -115,6 +130,29 @@ class LanguageModel:
         """The longest context the model takes; None when it sets no limit."""
         return getattr(self.bridge.cfg, "n_ctx", None)
 
+    @property
+    def stop_tokens(self) -> tuple[int, ...]:
+        """The token ids after which the model has nothing more to say."""
+        return stop_tokens(self.bridge.original_model)
+
+    def mount(self, direct: DirectForward | None) -> None:
+        """Makes the model ready for a direct forward pass, or for the bridge (None).
+
+        They share the modules: one runs without the bridge's wrappers, the other with them.
+        """
+        if self._mounted is direct:
+            return
+        if self._mounted is not None:
+            self._mounted.rewrap()
+            self._mounted = None
+        if direct is not None:
+            try:
+                direct.unwrap()
+            except ValueError:
+                direct.rewrap()
+                raise
+            self._mounted = direct
+
     def find_hooks(self, patterns: Sequence[str]) -> dict[str, HookShape]:
         """The hook points that `patterns` (names or globs) name, each with its vector per token.
 
@@ -128,6 +166,7 @@ class LanguageModel:
     def _shapes_of(self, contexts: int, positions: int) -> dict[str, tuple[int, ...]]:
         """Every hook point that fires, with the shape it gives for a batch of this size."""
         tokens = torch.zeros((contexts, positions), dtype=torch.int64, device=self.device)
+        self.mount(None)
         with torch.inference_mode():
             _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
         return {
@@ -149,6 +188,8 @@ class LanguageModel:
         then has. Raises ConfigError where only the bridge gives the hooks, ModelError where this
         machine or torch can't compile the model.
         """
+        self.mount(None)
+        self._direct = None
         sites = find_sites(self.bridge, hooks) if self.record.weights == "raw" else None
         if sites is not None and self._try_direct_forward(sites, compile, batch):
             return "sdpa"
@@ -168,17 +209,17 @@ class LanguageModel:
         expected = self.activations(trial, list(sites))
         direct = DirectForward(self.bridge)
         try:
-            direct.unwrap()
+            self.mount(direct)
             if direct.holds(list(sites.values())):
                 if compile:
                     direct.compile(sites)
                 found = direct.run(trial.to(self.device), sites)
-                if all(_close(_as_rows(found[hook]), expected[hook]) for hook in sites):
+                if all(differ_by_rounding(_as_rows(found[hook]), expected[hook]) for hook in sites):
                     self._direct, self._sites = direct, sites
                     return True
         except ValueError:
             pass  # the architecture has no fused attention
-        direct.rewrap()
+        self.mount(None)
         return False
 
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
@@ -187,6 +228,7 @@ class LanguageModel:
         The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
         [contexts, context_size, width] on the model's device.
         """
+        self.mount(self._direct)
         if self._direct is not None:
             found = self._direct.run(self._upload(tokens), {h: self._sites[h] for h in hooks})
             return {hook: _as_rows(found[hook]) for hook in hooks}
@@ -223,6 +265,7 @@ class LanguageModel:
         The final norm's weight is folded in, and each direction's part that is the same for
         all tokens (which softmax ignores) is taken out. Returns float32 [d_model, vocabulary].
         """
+        self.mount(None)
         with torch.inference_mode():
             weight = self.bridge.W_U.float()
             norm = self.bridge.ln_final
@@ -242,15 +285,36 @@ class _AllCaptured(Exception):
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> Any:
-    """A model's tokenizer without the model. Raises ModelError when there is none to be had."""
+    """A model's tokenizer without the model; None where its folder or repository has none.
+
+    Raises ModelError when it is there and can't be read, or the model can't be had.
+    """
     from transformers import AutoTokenizer
 
+    source = _source(name)
     try:
-        return AutoTokenizer.from_pretrained(
-            _source(name), revision=revision, trust_remote_code=False
-        )
+        found = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
     except (OSError, ValueError, KeyError, ImportError) as error:
+        if Path(source).is_dir() and not _has_tokenizer_files(Path(source)):
+            return None
         raise _load_error(name, error) from error
+    # of some kinds transformers makes one up that knows special tokens and no text
+    return found if set(found.get_vocab()) - set(found.all_special_tokens) else None
+
+
+def _has_tokenizer_files(folder: Path) -> bool:
+    """Whether there is any vocabulary of the many kinds that tokenizers read."""
+    marks = (
+        "tokenizer.",
+        "vocab",
+        "merges",
+        "spiece",
+        "sentencepiece",
+        "spm",
+        "tekken",
+        "tiktoken",
+    )
+    return any(mark in path.name for path in folder.iterdir() for mark in marks)
 
 
 def check_dtype(dtype: str) -> torch.dtype:
@@ -262,6 +326,7 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    name = expand_home(name)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")
@@ -299,11 +364,3 @@ def _weights_hash(state: Mapping[str, Tensor]) -> str:
 def _as_rows(value: Tensor) -> Tensor:
     """One vector per token: those of its heads follow each other."""
     return rearrange(value, "contexts positions ... -> contexts positions (...)")
-
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    """Whether two ways of computing the same activations differ by rounding alone."""
-    if found.shape != expected.shape:
-        return False
-    error = (found.float() - expected.float()).norm() / expected.float().norm().clamp(min=1e-30)
-    return bool(error < (1e-4 if expected.dtype == torch.float32 else 0.05))

@@ -7,6 +7,8 @@ import torch
 
 from lmsaes.errors import ConfigError, first_line
 
+_DEVICES = ("cpu", "cuda", "mps", "xpu")
+
 
 def resolve_device(device: str) -> torch.device:
     """`auto` is the GPU where there is one. Raises ConfigError for a device that isn't there."""
@@ -15,9 +17,14 @@ def resolve_device(device: str) -> torch.device:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
+        if torch.device(device).type not in _DEVICES:
+            raise RuntimeError("it computes nothing here")
         return torch.empty(0, device=device).device
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        why = first_line(error).split(" device type at start of device string")[0]
+    # ValueError: what is no UTF-8; the others are what torch raises for what isn't there
+    except (RuntimeError, AssertionError, NotImplementedError, ValueError) as error:
+        why = first_line(error)
+        if why.startswith(("Expected one of", "Invalid device", "Device string")):
+            why = "there is no such device"
         raise ConfigError(
             f"device '{device}' can't be used: {why}", "use auto, cpu, cuda, cuda:1 or mps"
         ) from error

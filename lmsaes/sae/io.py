@@ -28,7 +28,7 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.config import RENAMED
+from lmsaes.sae.former_names import RENAMED
 from lmsaes.sae.origin import Imported, Provenance
 
 FORMAT_VERSION = 2
@@ -50,6 +50,7 @@ class _Folder(BaseModel, extra="forbid"):
     config: dict[str, Any]
     provenance: Provenance | None
     imported: Imported | None = None
+    evaluation: dict[str, Any] | None = None  # what `lmsaes eval` found last
 
 
 def save(sae: SAE, folder: Path) -> None:
@@ -77,7 +78,8 @@ def save(sae: SAE, folder: Path) -> None:
         d_in=sae.d_in,
         d_out=sae.d_out,
         weights_sha256=digest,
-        config=sae.config.model_dump(exclude_none=True),
+        # of an SAE that wasn't trained here, what is known alone: defaults would be made up
+        config=sae.config.model_dump(exclude_none=True, exclude_unset=sae.imported is not None),
         provenance=sae.provenance,
         imported=sae.imported,
     )
@@ -104,9 +106,10 @@ def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
     if config.width(saved.d_in) != saved.features:
         width = config.width(saved.d_in)
         raise _damaged(folder, CONFIG, f"{saved.features} features, by its settings {width}")
+    weights = _read_weights(folder, saved.weights_sha256)
+    _check_sizes(folder, weights, saved)  # before config.json's numbers become memory
     sae = kind(config, saved.d_in, saved.d_out)
     sae.provenance, sae.imported = saved.provenance, saved.imported
-    weights = _read_weights(folder, saved.weights_sha256)
     if "input_bias" in weights:
         sae.input_bias = torch.zeros(saved.d_in)
     for name, parameter in sae.state_dict().items():
@@ -136,6 +139,40 @@ def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
             if not bool((low.isfinite() & high.isfinite()).item()):
                 return name
     return None
+
+
+def _check_sizes(folder: Path, weights: Mapping[str, Tensor], saved: _Folder) -> None:
+    for name, width in (("W_enc", saved.d_in), ("W_dec", saved.d_out)):
+        if name not in weights:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is missing")
+        have, want = list(weights[name].shape), [saved.features, width]
+        if have != want:
+            raise _damaged(folder, WEIGHTS, f"'{name}' is {have}, config.json says {want}")
+
+
+def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
+    """Puts what an evaluation found into the config.json of the SAE in `folder`, for good and in
+    one step; everything else in it stays.
+
+    Raises SAEError when the folder holds no whole SAE or can't be written to.
+    """
+    saved = _read_config(folder).model_copy(update={"evaluation": dict(evaluation)})
+    digest = saved.weights_sha256 or weights_digest(folder)  # format 1 had none
+    content = saved.model_copy(update={"weights_sha256": digest}).model_dump_json(indent=2)
+    try:
+        replace_file(folder / CONFIG, (content + "\n").encode())
+    except OSError as error:
+        raise SAEError(
+            f"can't write into {folder}: {error.strerror}", "check its permissions, or --no-write"
+        ) from None
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What an evaluation put into the SAE's config.json; None before the first.
+
+    Raises SAEError when the folder holds no whole SAE.
+    """
+    return _read_config(folder).evaluation
 
 
 def weights_digest(folder: Path) -> str:

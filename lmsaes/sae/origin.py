@@ -1,8 +1,8 @@
 """Provenance of an SAE: how it was trained here, or which other library's SAE it was."""
 
-from typing import Literal
-
 from pydantic import BaseModel
+
+from lmsaes.provenance import Weights
 
 
 class Metrics(BaseModel, extra="forbid", allow_inf_nan=False):
@@ -24,11 +24,14 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     model: str
     dataset: str
     context_size: int
+    contexts: int | None = None  # how many of the cache's first contexts rows were drawn from
     cache_rows: int | None = (
         None  # that the cache held; fewer than asked for while it is incomplete
     )
     rows: int | None = None  # of these, the ones that the run drew from
     rows_not_finite: int | None = None  # and those left out because they are not finite
+    prepend_bos: bool | None = None  # None in folders from before it was recorded
+    weights: Weights | None = None  # of the model: as published, or processed
     tokens: int
     steps: int
     batch_size: int
@@ -53,7 +56,7 @@ class Imported(BaseModel, extra="forbid", allow_inf_nan=False):
     target: str | None = None
     context_size: int | None = None
     prepend_bos: bool | None = None
-    weights: Literal["raw", "processed"] | None = None  # which of the model's weights it expects
+    weights: Weights | None = None  # which of the model's weights it expects
     dtype: str  # of its weights as they were stored
     max_relative_difference: float | None = None
     """Between that library's formula and ours on the same rows; None where it wasn't measured."""

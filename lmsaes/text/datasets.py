@@ -2,52 +2,57 @@
 
 A dataset is one or more local files, a folder written by `save_to_disk`, or a name on the Hugging
 Face hub; several of them make a mixture.
+
+    files ──► data_files.py (which) ─► rows.py (what their column holds) ─┐
+    saved ──► Arrow tables ───────────────────────────────────────────────┼─► documents
+    hub ────► `datasets` ─────────────────────────────────────────────────┘
 """
 
-import glob
 import hashlib
+import itertools
 import math
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from lzma import LZMAError
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from zstandard import ZstdError
+import numpy as np
 
 from lmsaes.errors import ConfigError, DataError, first_line
 from lmsaes.provenance import DatasetRecord
 from lmsaes.text._compat import fingerprint_of
-
-_BUILDERS = {
-    ".txt": "text",
-    ".jsonl": "json",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".arrow": "arrow",
-}
-# what stands beside data and is none, by the first part of its name
-_BESIDE_DATA = {"readme", "license", "licence", "dataset_info", "dataset_infos", "dataset_dict"}
-_COMPRESSED = {".gz", ".zst", ".xz", ".bz2"}
-# what reading a damaged or missing file or a failing network raises, decompressors included
-_UNREADABLE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, LZMAError, ZstdError)
+from lmsaes.text.columns import column_values
+from lmsaes.text.compressed import COMPRESSED, UNREADABLE
+from lmsaes.text.data_files import KINDS, check_kinds, find_files, fingerprint_of_files, kind_of
+from lmsaes.text.rows import Document, Row, as_document, check_column, missing_column, read_rows
 
 Setting = TypeVar("Setting")
 
-_SHUFFLED_AT_ONCE = 10_000  # documents of a stream, which can't be permuted as a whole
+_SHUFFLED_AT_ONCE = 10_000  # documents of files or a stream, which can't be permuted as a whole
+_ROWS_AT_ONCE = 256
+# what `datasets` calls the kinds of files that it is given by URL
+_BUILDERS = {"jsonl": "json", "tsv": "csv"}
+
+_Rows = Callable[[int], Iterator[Row]]
 
 
 @dataclass(frozen=True)
 class TextSource:
     """A dataset's documents from any one on, and what tells this dataset from others.
 
-    `documents(start)` gives strings, or lists of token ids where the column holds those.
+    `documents(start)` gives text, or lists of token ids where the column holds those; text that is
+    null or missing is empty. `find` says where a document, by its number, stands in the dataset.
     """
 
     record: DatasetRecord
-    documents: Callable[[int], Iterator[str | list[int]]]
+    documents: Callable[[int], Iterator[Document]]
+    find: Callable[[int], str] | None = None
+
+    def place(self, number: int) -> str:
+        """Where a document, by its number from 0 on, is to be found, for people."""
+        if self.find is not None:
+            return self.find(number)
+        return f"document {number} of '{self.record.dataset}'"
 
 
 def load_text(
@@ -62,48 +67,49 @@ def load_text(
 ) -> TextSource:
     """Opens a dataset.
 
-    dataset: a local .txt, .jsonl, .json, .csv or .parquet file (also compressed), a glob or a
-    folder of such files of one kind, a folder written by `save_to_disk`, or a Hugging Face name.
-    Of a folder whose files' names tell their splits (`test-00000.jsonl`) those of `split` are read;
-    hidden files, README, LICENSE and dataset descriptions are left out. A name that is there is
-    that file or folder, whatever signs it has. A .txt file is one document.
+    dataset: a local .txt, .jsonl, .json, .csv, .tsv, .parquet or .arrow file (also compressed), a
+    glob or a folder of such files of one kind, a folder written by `save_to_disk`, or a Hugging
+    Face name. Of a folder whose files' names tell their splits (`test-00000.jsonl`) those of
+    `split` are read; hidden files, README, LICENSE and dataset descriptions are left out. A name
+    that is there is that file or folder, whatever signs it has. A .txt file is one document.
 
     shuffle: permutes the documents by `seed`; of files and streams, the files and then always
     10 000 documents at once.
 
-    Raises DataError when there is no such dataset, split or column.
+    Raises DataError when there is no such dataset, split or column, or not one document.
     """
-    from datasets import IterableDataset
-
     path = Path(dataset)
+    order = seed if shuffle else None
     try:
-        if path.is_file():
-            _check_whole(dataset, split)
-            data, fingerprint = _open_files([path]), _file_fingerprint(path)
-        elif path.is_dir() and _is_saved(path):
+        if _is_saved(path):
             data, fingerprint = _open_saved(path, split)
-        elif files := _files(dataset, split):
-            data, fingerprint = _open_files(files), _files_fingerprint(files)
+            rows = _rows_of(data, dataset, column, order)
+        elif files := find_files(dataset, split):
+            check_kinds(files)
+            check_column(files, column)
+            rows, fingerprint = _rows_of_files(files, column, order), fingerprint_of_files(files)
+            if shuffle:  # by lmsaes and not by `datasets`, whose orders change with its versions
+                fingerprint = _hash(f"{fingerprint} in windows of {_SHUFFLED_AT_ONCE}")
         else:
             data, fingerprint = _open_hub(dataset, config, split, revision, streaming)
-    except (*_UNREADABLE, ImportError) as error:
+            rows = _rows_of(data, dataset, column, order)
+        if path.exists() and next(rows(0), None) is None:
+            raise DataError(f"the dataset '{dataset}' has not one document")
+    except (*UNREADABLE, ImportError) as error:
         raise DataError(f"can't read the dataset '{dataset}': {first_line(error)}") from error
-    except StopIteration as error:  # what `datasets` lets out of a file without a first row
-        raise DataError(f"can't read the dataset '{dataset}': it is empty or cut off") from error
-    if shuffle and isinstance(data, IterableDataset):
-        data = data.shuffle(seed=seed, buffer_size=_SHUFFLED_AT_ONCE)
-    elif shuffle:
-        data = data.shuffle(seed=seed)
-    name = str(path.resolve()) if path.exists() else dataset
     record = DatasetRecord(
-        dataset=name,
+        dataset=str(path.resolve()) if path.exists() else dataset,
         config=config,
         split=split,
         revision=revision,
         text_column=column,
         fingerprint=fingerprint,
     )
-    return TextSource(record, lambda start: _documents(data, name, column, start))
+    return TextSource(
+        record,
+        lambda start: (row.document for row in rows(start)),
+        lambda number: next(rows(number)).place,
+    )
 
 
 def load_mixture(
@@ -187,102 +193,26 @@ def _for_each(value: Setting | Sequence[Setting], datasets: int, option: str) ->
     return values
 
 
-def _files(dataset: str, split: str) -> list[Path]:
-    """A folder's data files of a split, or those a glob names, in order; none for other names."""
-    if Path(dataset).is_dir():
-        folder = Path(dataset)
-        found = sorted(p for p in folder.rglob("*") if p.is_file() and _is_data(p, folder))
-        if not found:
-            raise DataError(
-                f"the folder '{dataset}' holds no dataset",
-                "give a folder of save_to_disk, or one of " + ", ".join(_BUILDERS) + " files",
-            )
-        return _of_split(found, folder, split)
-    if not any(mark in dataset for mark in "*?["):
-        return []
-    found = sorted(Path(p) for p in glob.glob(dataset, recursive=True) if Path(p).is_file())  # noqa: PTH207 - Path.glob takes no absolute pattern
-    if not found:
-        raise DataError(f"no file matches '{dataset}'")
-    _check_whole(dataset, split)
-    return found
+def _rows_of_files(files: list[Path], column: str, seed: int | None) -> _Rows:
+    if seed is None:
+        return lambda start: read_rows(files, column, start)
+    permuted = [files[i] for i in np.random.default_rng(seed).permutation(len(files))]
+    return lambda start: _in_windows(lambda skip: read_rows(permuted, column, skip), seed, start)
 
 
-def _check_whole(dataset: str, split: str) -> None:
-    if split != "train":
-        raise DataError(
-            f"'{dataset}' names files, which have no split '{split}'",
-            "name that split's own files and leave out --split",
-        )
-
-
-def _of_split(files: list[Path], folder: Path, split: str) -> list[Path]:
-    """Those files of a folder whose names `datasets` takes for `split`; all, if none names one."""
-    from datasets.data_files import DataFilesList, get_data_patterns
-
-    base = glob.escape(str(folder.resolve()))
-    splits: dict[str, list[Path]] = {}
-    for name, patterns in get_data_patterns(base).items():
-        named = {Path(path) for path in DataFilesList.from_patterns(patterns, base_path=base)}
-        splits[str(name)] = [path for path in files if path.resolve() in named]
-    if untold := [path for path in files if not any(path in found for found in splits.values())]:
-        raise DataError(
-            f"names in the folder '{folder}' tell of the splits {', '.join(splits)}, but not that "
-            f"of '{untold[0].name}'",
-            "name the wanted files by a glob",
-        )
-    if not splits.get(split):
-        has = ", ".join(name for name, found in splits.items() if found)
-        raise DataError(f"the folder '{folder}' has no split '{split}'", f"it has: {has}")
-    return splits[split]
-
-
-def _is_data(path: Path, folder: Path) -> bool:
-    """Whether a file in a folder of data is data: not hidden, nor a description."""
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return (
-        not hidden and path.name.split(".")[0].lower() not in _BESIDE_DATA and bool(_builder(path))
-    )
-
-
-def _builder(path: Path) -> str | None:
-    """What `datasets` calls the file's kind; None for a kind that can't be read."""
-    suffixes = [s.lower() for s in path.suffixes]
-    if suffixes and suffixes[-1] in _COMPRESSED:
-        suffixes.pop()
-    return _BUILDERS.get(suffixes[-1] if suffixes else "")
-
-
-def _open_files(paths: list[Path]) -> Any:
-    from datasets import load_dataset
-
-    kinds: dict[str, Path] = {}
-    for path in paths:
-        if (kind := _builder(path)) is None:
-            raise DataError(
-                f"'{path}' is of no kind that can be read",
-                "give " + ", ".join(_BUILDERS) + " files",
-            )
-        kinds[kind] = path
-    if len(kinds) > 1:
-        raise DataError(
-            "files of several kinds: " + ", ".join(sorted(str(p) for p in kinds.values())),
-            "name those of one kind by a glob, or give each kind a --dataset of its own",
-        )
-    builder = next(iter(kinds))
-    options: dict[str, Any] = {"sample_by": "document"} if builder == "text" else {}
-    # streaming reads the files themselves, where a download would copy them into a cache first
-    return load_dataset(
-        builder,
-        # escaped, because `datasets` takes names for globs
-        data_files=[glob.escape(str(path.resolve())) for path in paths],
-        split="train",
-        streaming=True,
-        **options,
-    )
+def _in_windows(rows: _Rows, seed: int, start: int) -> Iterator[Row]:
+    """Rows permuted within windows, each by itself, so that any can be the first that is read."""
+    number = start // _SHUFFLED_AT_ONCE
+    skip = start % _SHUFFLED_AT_ONCE
+    found = rows(number * _SHUFFLED_AT_ONCE)
+    while window := list(itertools.islice(found, _SHUFFLED_AT_ONCE)):
+        order = np.random.default_rng([seed, number]).permutation(len(window))
+        yield from (window[i] for i in order[skip:])
+        number, skip = number + 1, 0
 
 
 def _is_saved(folder: Path) -> bool:
-    return any((folder / name).exists() for name in ("state.json", "dataset_dict.json"))
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
 
 
 def _open_saved(path: Path, split: str) -> tuple[Any, str]:
@@ -303,14 +233,18 @@ def _open_hub(
 ) -> tuple[Any, str]:
     from datasets import load_dataset
 
-    if name.startswith(("/", "./", "../", "~")) or Path(name).suffix in {
-        *_BUILDERS,
-        *_COMPRESSED,
-    }:
+    if name.startswith(("/", "./", "../", "~")) or (
+        "://" not in name and Path(name).suffix in {*KINDS, *COMPRESSED}
+    ):
         raise DataError(f"there is no file or folder '{name}'")
+    settings: dict[str, Any] = {"split": split, "revision": revision, "streaming": streaming}
     try:
-        data = load_dataset(name, config, split=split, revision=revision, streaming=streaming)
-    except _UNREADABLE as error:
+        if (kind := kind_of(Path(name))) is not None:  # a file by its URL
+            builder = _BUILDERS.get(kind, kind)
+            data = load_dataset(builder, data_files={split: name}, **settings)
+        else:
+            data = load_dataset(name.removeprefix("hf://datasets/"), config, **settings)
+    except UNREADABLE as error:
         raise DataError(
             f"can't load the dataset '{name}': it is neither a local file or folder nor to be had "
             f"from the Hugging Face hub ({first_line(error)})",
@@ -319,61 +253,55 @@ def _open_hub(
     return data, fingerprint_of(data) or revision or "stream"
 
 
-def _documents(dataset: Any, name: str, column: str, start: int) -> Iterator[str | list[int]]:
+def _rows_of(data: Any, name: str, column: str, seed: int | None) -> _Rows:
+    """Rows of what `datasets` has opened, in whatever format it was left."""
     from datasets import Dataset
+
+    if data.column_names is not None and column not in data.column_names:
+        raise missing_column(column, data.column_names, f"'{name}'")
+    if data.column_names is not None:
+        data = data.select_columns([column])
+    if not isinstance(data, Dataset):
+        if seed is not None:
+            data = data.shuffle(seed=seed, buffer_size=_SHUFFLED_AT_ONCE)
+        return lambda start: _rows_of_stream(data, name, column, start)
+    order = np.arange(len(data))
+    if seed is not None:
+        order = np.random.default_rng(seed).permutation(len(data))
+        data = data.select(order)
+    return lambda start: _rows_of_table(data, name, column, order, start)
+
+
+def _rows_of_table(
+    data: Any, name: str, column: str, order: np.ndarray, start: int
+) -> Iterator[Row]:
+    if start >= len(data):  # which `skip` refuses
+        return
+    number = start
+    for table in data.with_format("arrow").skip(start).iter(_ROWS_AT_ONCE):
+        for chunk in table.column(0).chunks:
+            for value in column_values(chunk, column, f"'{name}'"):
+                row = Row(name, "row", int(order[number]) + 1, "")
+                yield row._replace(document=as_document(value, column, row.place))
+                number += 1
+
+
+def _rows_of_stream(data: Any, name: str, column: str, start: int) -> Iterator[Row]:
     from datasets.exceptions import DatasetsError
 
-    columns: list[str] | None = dataset.column_names
-    if columns is not None:
-        _check_column(column, columns, name)
-        dataset = dataset.select_columns([column])
-    at_end = isinstance(dataset, Dataset) and start >= len(dataset)
-    if at_end:  # which `skip` refuses
-        return
-    rows = cast("Iterator[dict[str, Any]]", iter(dataset.skip(start) if start else dataset))
-    number = start
-    while True:
+    rows = cast("Iterator[dict[str, Any]]", iter(data.skip(start) if start else data))
+    for number in itertools.count(start + 1):
+        row = Row(name, "row", number, "")
         try:
-            row = next(rows)
-        except StopIteration:
+            found = next(rows, None)
+        except (DatasetsError, *UNREADABLE) as error:
+            raise DataError(f"can't read {row.place}: {first_line(error)}") from error
+        if found is None:
             return
-        except (DatasetsError, *_UNREADABLE) as error:
-            raise DataError(
-                f"can't read '{name}' after document {number}: {first_line(error)}"
-            ) from error
-        _check_column(column, row, name)
-        value = row[column]
-        if not isinstance(value, str | list):
-            raise DataError(
-                f"column '{column}' of '{name}' holds {type(value).__name__}, not text",
-                "choose another with --text-column",
-            )
-        yield cast("str | list[int]", value)
-        number += 1
+        if number == 1 and column not in found:
+            raise missing_column(column, found, f"'{name}'")
+        yield row._replace(document=as_document(found.get(column), column, row.place))
 
 
-def _check_column(column: str, columns: Any, name: str) -> None:
-    if column not in columns:
-        raise DataError(
-            f"the dataset '{name}' has no column '{column}'",
-            "choose one of these with --text-column: " + ", ".join(columns),
-        )
-
-
-def _file_fingerprint(path: Path) -> str:
-    """A hash of the size and of pieces spread over the file: all of it when it is small."""
-    size = path.stat().st_size
-    digest = hashlib.sha256(str(size).encode())
-    pieces, piece = 256, 1 << 16
-    with path.open("rb") as file:
-        for index in range(pieces):
-            file.seek(max(0, size - piece) * index // (pieces - 1))
-            digest.update(file.read(piece))
-            if size <= piece:
-                break
-    return digest.hexdigest()[:16]
-
-
-def _files_fingerprint(paths: list[Path]) -> str:
-    parts = [f"{path.name} {_file_fingerprint(path)}" for path in paths]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

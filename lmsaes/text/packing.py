@@ -9,9 +9,8 @@ stands, so that it can start again from there.
 """
 
 import itertools
-import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,13 +19,9 @@ import numpy as np
 from lmsaes.errors import DataError
 from lmsaes.provenance import DatasetPosition, TextPosition, TextRecord
 from lmsaes.text.datasets import TextSource
+from lmsaes.text.tokenizer import Encoder
 
 PADDING = -1  # the document of a position that is only there to fill a context
-
-# Long documents are tokenized in pieces, cut before white space, where tokenizers cut as well.
-_PIECE_CHARACTERS = 1 << 18
-_BATCH_CHARACTERS = 1 << 20
-_CUT = re.compile(r"(?<=\S)\s")
 
 
 @dataclass(frozen=True)
@@ -57,13 +52,24 @@ class ContextStream:
         start: TextPosition | None = None,
     ) -> None:
         """record: how to pack. vocabulary: token ids must be below it, or DataError is raised."""
-        self._sources, self._tokenizer, self._record = sources, tokenizer, record
-        self._vocabulary = vocabulary
+        self._sources, self._record, self._vocabulary = sources, record, vocabulary
+        self._encoder = Encoder(tokenizer, record.special_tokens)
         self._position = start or TextPosition()
         self._pieces: deque[_Piece] = deque()
         self._available = 0
         self._stream = self._laid_out()
+        self._empty, self._documents = self._position.empty, 0
         self.ended_by: str | None = None
+
+    @property
+    def empty(self) -> int:
+        """Documents without any token among the first `documents`."""
+        return self._empty
+
+    @property
+    def documents(self) -> int:
+        """Documents up to the last one that contexts were filled from, or all at the text's end."""
+        return self._documents
 
     @property
     def position(self) -> TextPosition:
@@ -162,21 +168,24 @@ class ContextStream:
         if not several:
             before = [DatasetPosition(documents=start.document)]
         streams = [
-            _tokenized(source, position.documents, self._tokenize)
+            self._encoder.encode(source, position.documents)
             for source, position in zip(self._sources, before, strict=True)
         ]
         for number in itertools.count(start.document):
             behind = min(range(len(before)), key=lambda i: before[i].tokens / shares[i])
-            name = self._sources[behind].record.dataset
+            source, empty = self._sources[behind], self._empty
             length = 0
             for ids, last in streams[behind]:
-                tokens = self._checked(ids, name, before[behind].documents)
-                yield _Piece(number, tuple(before) if several else (), length, tokens, last)
+                tokens = self._checked(ids, source, before[behind].documents)
+                mixture = tuple(before) if several else ()
+                self._documents = number + 1
+                self._empty = empty + (last and length + len(tokens) == 0)
+                yield _Piece(number, mixture, empty, length, tokens, last)
                 length += len(tokens)
                 if last:
                     break
             else:
-                self.ended_by = name
+                self.ended_by = source.record.dataset
                 return
             if self._record.packing == "truncate":
                 length = min(length, self._fresh)
@@ -184,39 +193,45 @@ class ContextStream:
                 documents=before[behind].documents + 1, tokens=before[behind].tokens + length
             )
 
-    def _tokenize(self, texts: list[str]) -> list[list[int]]:
-        return self._tokenizer(
-            texts, add_special_tokens=False, return_attention_mask=False, verbose=False
-        )["input_ids"]
-
-    def _checked(self, ids: list[int], name: str, document: int) -> np.ndarray:
+    def _checked(self, ids: list[Any] | np.ndarray, source: TextSource, number: int) -> np.ndarray:
         """Token ids as int32, or DataError when they are no ids of this model."""
-        tokens = np.asarray(ids) if len(ids) else np.empty(0, np.int32)
-        if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        while isinstance(ids, list) and ids and all(isinstance(each, list) for each in ids):
+            ids = list(itertools.chain.from_iterable(ids))
+        if len(ids) == 0:
+            return np.empty(0, np.int32)
+        try:
+            tokens = np.asarray(ids)
+        except ValueError:  # lists beside numbers
+            tokens = np.empty((0, 0))
+        if tokens.ndim == 1 and tokens.dtype.kind in "iu":
+            wrong = tokens[(tokens < 0) | (tokens >= self._vocabulary)]
+            if len(wrong) == 0:
+                return tokens.astype(np.int32)
+        elif isinstance(ids, list) and all(type(each) is int for each in ids):
+            wrong = [each for each in ids if not 0 <= each < self._vocabulary]  # beyond 64 bits
+        else:
             raise DataError(
-                f"document {document} of '{name}' is neither text nor a list of token ids",
+                f"{source.place(number)} is neither text nor a list of token ids",
                 "choose another column with --text-column",
             )
-        if len(tokens) and not 0 <= tokens.min() <= tokens.max() < self._vocabulary:
-            wrong = tokens[(tokens < 0) | (tokens >= self._vocabulary)][0]
-            raise DataError(
-                f"document {document} of '{name}' holds token id {wrong}, but the model has only "
-                f"{self._vocabulary} tokens",
-                "the dataset, or the model's tokenizer, is of another model",
-            )
-        return tokens.astype(np.int32)
+        raise DataError(
+            f"{source.place(number)} holds token id {wrong[0]}, but the model has only "
+            f"{self._vocabulary} tokens",
+            "the dataset, or the model's tokenizer, is of another model",
+        )
 
 
 @dataclass(frozen=True)
 class _Piece:
     """Tokens `first` and following of a document; the last `padding` of them fill a context.
 
-    before: where the datasets of a mixture stood before the document. last: whether the document
-    ends with this piece.
+    before: where the datasets of a mixture stood before the document. empty: documents without
+    tokens before it. last: whether the document ends with this piece.
     """
 
     document: int
     before: tuple[DatasetPosition, ...]
+    empty: int
     first: int
     tokens: np.ndarray  # int32
     last: bool
@@ -226,7 +241,10 @@ class _Piece:
     def end(self) -> TextPosition:
         """Where the text stands after this piece."""
         return TextPosition(
-            document=self.document, token=self.first + len(self.tokens), mixture=self.before
+            document=self.document,
+            token=self.first + len(self.tokens),
+            mixture=self.before,
+            empty=self.empty,
         )
 
     def cut(self, count: int) -> "tuple[_Piece, _Piece | None]":
@@ -251,46 +269,3 @@ def _whole_documents(pieces: Iterator[_Piece]) -> Iterator[_Piece]:
         if piece.last:
             yield replace(piece, first=0, tokens=np.concatenate(parts))
             parts = []
-
-
-def _tokenized(
-    source: TextSource, start: int, tokenize: Callable[[list[str]], list[list[int]]]
-) -> Iterator[tuple[list[int], bool]]:
-    """(token ids, whether the document ends) for each piece, tokenized in batches."""
-    batch: list[tuple[str | list[int], bool]] = []
-    size = 0
-    for content in source.documents(start):
-        pieces = _cut(content) if isinstance(content, str) else [content]
-        for index, piece in enumerate(pieces):
-            batch.append((piece, index == len(pieces) - 1))
-            size += len(piece)
-            if size >= _BATCH_CHARACTERS:
-                yield from _tokenize_batch(batch, tokenize)
-                batch, size = [], 0
-    yield from _tokenize_batch(batch, tokenize)
-
-
-def _tokenize_batch(
-    batch: list[tuple[str | list[int], bool]],
-    tokenize: Callable[[list[str]], list[list[int]]],
-) -> Iterator[tuple[list[int], bool]]:
-    texts = [piece for piece, _ in batch if isinstance(piece, str) and piece]
-    ids = iter(tokenize(texts) if texts else [])
-    for piece, last in batch:
-        if isinstance(piece, str):
-            yield (next(ids) if piece else []), last
-        else:
-            yield piece, last
-
-
-def _cut(text: str) -> list[str]:
-    """Pieces of a long text, and a short one whole."""
-    pieces: list[str] = []
-    start = 0
-    while len(text) - start > _PIECE_CHARACTERS:
-        match = _CUT.search(text, start + _PIECE_CHARACTERS - 1)
-        if match is None:
-            break
-        pieces.append(text[start : match.start()])
-        start = match.start()
-    return [*pieces, text[start:]]

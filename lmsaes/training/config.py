@@ -55,6 +55,15 @@ class TrainConfig(StageConfig, frozen=True):
     out: Annotated[Text, setting("Folder of the run; each SAE gets one inside it.", _MAIN)]
     tokens: Annotated[Count, setting("Tokens to train on.", _MAIN, gt=0)] = 200_000_000
 
+    heldout: Annotated[
+        float,
+        setting(
+            "Last share of the cache's contexts that training leaves out, for `lmsaes eval`.",
+            _DATA,
+            ge=0,
+            lt=1,
+        ),
+    ] = 0.0
     batch_size: Annotated[Count, setting("Tokens per step.", _DATA, gt=0)] = 4096
     shuffle_buffer: Annotated[
         Bytes, setting("Memory for shuffling the cache's rows.", _DATA, gt=0)
@@ -96,6 +105,7 @@ class TrainConfig(StageConfig, frozen=True):
             "Seed of the order of rows, and of an SAE's weights where its table gives none.",
             _RUN,
             ge=0,
+            lt=2**63,
         ),
     ] = 0
     seeds: Annotated[
@@ -105,6 +115,7 @@ class TrainConfig(StageConfig, frozen=True):
             " seed, seed + 1, ….",
             _RUN,
             gt=0,
+            le=1000,
         ),
     ] = 1
     device: Annotated[
@@ -154,6 +165,8 @@ class TrainConfig(StageConfig, frozen=True):
 
     @model_validator(mode="after")
     def _a_folder_each(self) -> "TrainConfig":
+        if any(config.seed >= 2**63 for config in self.saes):
+            raise ConfigError("seed + seeds is too large: seeds go up to 2^63 - 1", "lower --seed")
         names = [config.name for config in self.saes]
         for name in names:
             if names.count(name) > 1:
@@ -161,6 +174,21 @@ class TrainConfig(StageConfig, frozen=True):
             if name in _TAKEN:
                 raise ConfigError(f"'{name}' can't be an SAE's folder", "choose another name")
         return self
+
+    def contexts_of(self, contexts: int) -> int | None:
+        """How many of a cache's first contexts are trained on; None: all `contexts` of them.
+
+        Raises ConfigError where `heldout` leaves none.
+        """
+        if not self.heldout:
+            return None
+        left = contexts - max(1, round(self.heldout * contexts))
+        if left < 1:
+            raise ConfigError(
+                f"--heldout {self.heldout:g} leaves none of the cache's {contexts} contexts",
+                "give a smaller share",
+            )
+        return left
 
     @property
     def saes(self) -> tuple[SAEConfig, ...]:

@@ -50,7 +50,7 @@ def new_trainers(
         rows_in = rows_out = None
         if config.init == "active" or config.center == "geometric_median":
             rows_in, rows_out = (
-                normalize(sample_rows(cache, hooks, settings.drop_special).to(device)).cpu()
+                normalize(_sample(cache, hooks, settings).to(device)).cpu()
                 for hooks, normalize in ((config.inputs, inputs), (config.outputs, outputs))
             )
         sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
@@ -74,22 +74,30 @@ def _normalization(
         )
     rows = None
     if kind in FROM_ROWS:
-        rows = sample_rows(cache, (hook,), settings.drop_special)
+        rows = _sample(cache, (hook,), settings)
     return Normalization.of(statistics, kind, rows, eps, ddof)
 
 
-def sample_rows(cache: ActivationCache, hooks: Sequence[str], drop_special: bool) -> Tensor:
+def _sample(cache: ActivationCache, hooks: Sequence[str], settings: RunSettings) -> Tensor:
+    return sample_rows(cache, hooks, settings.drop_special, settings.contexts)
+
+
+def sample_rows(
+    cache: ActivationCache, hooks: Sequence[str], drop_special: bool, contexts: int | None = None
+) -> Tensor:
     """Rows of the hooks side by side that are finite, float32 [n, d], the same on every call.
 
-    Raises ConfigError where the cache has no row to give.
+    contexts: of the cache's first so many alone. Raises ConfigError where the cache has no row to
+    give.
     """
     d = sum(cache.hooks[hook].d_model for hook in hooks)
     wanted = min(max(_ROWS, _ROWS_PER_DIMENSION * d), _NUMBERS // d)
     length = -(-wanted // (_STRETCHES * cache.context_size))  # contexts of a stretch
-    if cache.contexts <= length * _STRETCHES:
-        starts, length = [0], cache.contexts
+    contexts = contexts or cache.contexts
+    if contexts <= length * _STRETCHES:
+        starts, length = [0], contexts
     else:
-        last = cache.contexts - length
+        last = contexts - length
         starts = [last * index // (_STRETCHES - 1) for index in range(_STRETCHES)]
     parts: list[Tensor] = []
     for start in starts:

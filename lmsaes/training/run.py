@@ -69,6 +69,7 @@ def train(
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,
         "cache_rows": cache.rows,
+        "contexts": config.contexts_of(cache.contexts),
         "tokens": config.tokens,
         "batch_size": config.batch_size,
         "seed": config.seed,
@@ -158,11 +159,12 @@ def _loader(
         memory=config.shuffle_buffer,
         seed=config.seed,
         device=resolve_device(config.device),
-        pool_device=config.pool_device,
+        pool_device=config.pool_device and resolve_device(config.pool_device),
         drop_special=config.drop_special,
         skip_positions=config.skip_positions,
         max_norm=config.max_norm,
         drop_not_finite=True,
+        contexts=config.contexts_of(cache.contexts),
         pool_rows=None if begun is None else begun.pool_rows,
     )
 
@@ -179,16 +181,23 @@ def _check_memory(
 
 
 def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
+    """The SAE with the hook it reads. Raises ConfigError where it doesn't fit the cache."""
     names = list(cache.hooks)
     if not config.hooks and config.hook is None:
         if hook is None and len(names) > 1:
             raise ConfigError("--hook is missing", "one of: " + ", ".join(names))
         config = config.model_copy(update={"hook": hook or names[0]})
-    widths = {cache.hooks[cache.check_hook(name)].d_model for name in config.inputs}
+    widths = [cache.hooks[cache.check_hook(name)].d_model for name in config.inputs]
     cache.check_hook(config.outputs[0])
-    if len(widths) > 1:
+    if len(set(widths)) > 1:
         raise ConfigError(
-            f"{config.name}: the hooks of a crosscoder have different widths: {sorted(widths)}"
+            f"{config.name}: the hooks of a crosscoder have different widths: {sorted(set(widths))}"
+        )
+    features, k = config.width(sum(widths)), getattr(config, "k", 1)
+    if features < max(k, 1):
+        raise ConfigError(
+            f"{config.name}: {sum(widths)} dimensions make {features} features, and k is {k}",
+            "give more --features, a larger --expansion, or a smaller --k",
         )
     return config
 

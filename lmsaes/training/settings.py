@@ -20,6 +20,7 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
 
     cache_identity: str
     cache_rows: int
+    contexts: int | None = None  # the cache's first ones; None: all
     tokens: int
     batch_size: int
     pool_rows: int

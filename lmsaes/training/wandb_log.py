@@ -5,19 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, first_line
 from lmsaes.sae import SAEConfig
 
 
 class WandbLog:
     """What `train` reports, sent to the W&B project `project` as well.
 
-    A run that goes on goes on there too. Raises ConfigError when wandb isn't installed.
+    A run that goes on goes on there too. Raises ConfigError when wandb isn't installed or refuses.
     """
 
     def __init__(self, project: str, run: Path, saes: Sequence[SAEConfig]) -> None:
         try:
             import wandb
+            from wandb.errors import Error as Refusal
         except ImportError:
             raise ConfigError(
                 "logging to Weights & Biases needs the package wandb",
@@ -27,16 +28,22 @@ class WandbLog:
         self._runs: dict[str, Any] = {}
         for config in saes:
             place = f"{run.resolve()}/{config.name}"
-            self._runs[config.name] = wandb.init(
-                project=project,
-                dir=run,
-                group=run.name,
-                name=config.name,
-                id=hashlib.sha256(place.encode()).hexdigest()[:16],
-                resume="allow",
-                config=config.model_dump(mode="json", exclude_none=True),
-                reinit="create_new",
-            )
+            try:
+                self._runs[config.name] = wandb.init(
+                    project=project,
+                    dir=run,
+                    group=run.name,
+                    name=config.name,
+                    id=hashlib.sha256(place.encode()).hexdigest()[:16],
+                    resume="allow",
+                    config=config.model_dump(mode="json", exclude_none=True),
+                    reinit="create_new",
+                )
+            except Refusal as error:
+                raise ConfigError(
+                    f"Weights & Biases refuses: {first_line(error)}",
+                    "log in with: wandb login, choose another --wandb, or leave it out",
+                ) from None
 
     def write(self, label: str, record: dict[str, Any]) -> None:
         """One line of `metrics.jsonl` of the SAE `label`."""

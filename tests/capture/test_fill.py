@@ -31,6 +31,8 @@ def wait(event: threading.Event) -> None:
 class Text:
     """A stream of batches, of which `take` returns each when `may_give[i]` is set."""
 
+    documents, empty = BATCHES, 0
+
     def __init__(self) -> None:
         self.asked = [threading.Event() for _ in range(BATCHES)]
         self.may_give = [threading.Event() for _ in range(BATCHES)]

@@ -14,6 +14,7 @@ from lmsaes.cache.shards import shard_record_file
 from lmsaes.cache_tools.inspect import describe
 from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
+from lmsaes.capture import verify_against_model
 from lmsaes.demo import HELDOUT, MODEL, TEXT
 from lmsaes.errors import CacheError, ConfigError, DataError, ModelError
 from lmsaes.model import load_tokenizer
@@ -354,3 +355,93 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path):
     with pytest.raises(CacheError, match="not empty and holds no cache"):
         cache_activations(**COMMON, out=tmp_path, tokens=500, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_empty_documents_are_counted_once_and_others_keep_their_numbers(tmp_path, caplog):
+    texts = [None, "", *["Now it came to pass. " * 9] * 3, None, *["And it was so. " * 9] * 3]
+    table = [{"id": i} if i == 5 else {"id": i, "text": text} for i, text in enumerate(texts)]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*table, {"text": None}]))
+    arguments = {**COMMON, "dataset": str(path), "hooks": HOOKS[:1], "shard_size": "4KiB"}
+    with caplog.at_level("WARNING", "lmsaes"):
+        some = cache_activations(**arguments, out=tmp_path / "c", tokens=64)
+    assert [r.getMessage() for r in caplog.records] == [
+        "cache: 2 of 4 documents are empty: their text is null, missing or of no length"
+    ]
+    assert some.documents(0, 1)[0, 1] == 2
+    caplog.clear()
+    with caplog.at_level("WARNING", "lmsaes"):
+        whole = cache_activations(**arguments, out=tmp_path / "c", tokens=10_000)
+    counted, ended = (record.getMessage() for record in caplog.records)
+    assert counted.startswith("cache: 4 of 10 documents are empty")
+    assert "the text ended" in ended
+    assert set(whole.documents(0, whole.contexts).unique().tolist()) <= {2, 3, 4, 6, 7, 8}
+    last = whole.manifest.shards[-1].text_end
+    assert last is not None
+    assert (last.document, last.empty) == (8, 3)
+
+
+@pytest.mark.parametrize(("choice", "specials"), [("text", 0), ("tokens", 2)])
+def test_a_special_tokens_name_in_a_text_is_what_was_chosen(tmp_path, choice, specials):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": "One. <|endoftext|>Two. <|endoftext|> Three. " * 3}) + "\n")
+    settings = {} if choice == "text" else {"special_tokens": choice}  # text is the default
+    cache = cache_activations(
+        **{**COMMON, "dataset": str(path), "hooks": HOOKS[:1], "context_size": 16},
+        out=tmp_path / "c", tokens=16, dtype="float32", **settings,
+    )  # fmt: skip
+    assert cache.manifest.text.special_tokens == choice
+    found = int((cache.tokens(0, 1) == cache.manifest.text.special_ids[0]).sum())
+    assert (found - 1 > 0) == (specials > 0)  # beside the beginning of text
+    checked = verify_against_model(cache, 1, device="cpu")
+    assert (checked.tokens_compared, checked.faults) == (16, [])
+
+
+def without_tokenizer(folder: Path) -> Path:
+    model = shutil.copytree(MODEL, folder / "model")
+    for path in (*model.glob("tokenizer*"), *model.glob("vocab*"), *model.glob("special*")):
+        path.unlink()
+    return model
+
+
+def test_a_model_without_a_tokenizer_takes_token_ids_and_no_text(tmp_path, caches):
+    arguments = {**COMMON, "model": str(without_tokenizer(tmp_path)), "hooks": HOOKS[:1]}
+    with pytest.raises(ModelError, match=r"has no tokenizer .*, and the dataset is text") as error:
+        cache_activations(**arguments, out=tmp_path / "c", tokens=320)
+    assert "tokenizer's files" in (error.value.hint or "")
+    assert not (tmp_path / "c").exists()
+    ids = caches["safetensors"].tokens(0, 10)[:, 1:]
+    rows = [{"ids": row} for row in ids.tolist()]
+    (tmp_path / "ids.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    arguments |= {"dataset": str(tmp_path / "ids.jsonl"), "text_column": "ids", "context_size": 31}
+    cache = cache_activations(**arguments, out=tmp_path / "c", tokens=310)
+    assert torch.equal(cache.tokens(0, 10), ids)
+    text = cache.manifest.text
+    assert (text.bos, text.separator_id, text.special_ids) == (False, None, ())
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"bos": True}, "no beginning-of-text token that the model knows"),
+        ({"packing": "split"}, "no token that short contexts could be filled with"),
+    ],
+)
+def test_special_ids_that_the_model_does_not_know_are_not_used(tmp_path, settings, message, caplog):
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    names = dict.fromkeys(("bos_token", "eos_token", "pad_token"), "<|beyond|>")
+    (model / "tokenizer_config.json").write_text(
+        json.dumps({"tokenizer_class": "PreTrainedTokenizerFast", **names})
+    )
+    arguments = {**COMMON, "model": str(model), "hooks": HOOKS[:1], "tokens": 320}
+    with pytest.raises(ConfigError, match=message):
+        cache_activations(**arguments, out=tmp_path / "c", **settings)
+    if "bos" in settings:
+        caplog.clear()
+        with caplog.at_level("WARNING", "lmsaes"):
+            cache = cache_activations(**arguments, out=tmp_path / "c")
+        text = cache.manifest.text
+        assert (text.bos_id, text.separator_id, text.padding_id) == (None, None, None)
+        told = [record.getMessage() for record in caplog.records]
+        assert ["beginning-of-text" in told[0], "end-of-text" in told[1]] == [True, True]
+        assert all("and the model knows 4096 tokens: it is left out" in line for line in told)

@@ -84,7 +84,7 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
         expected = made_up.sample(index)
         for name in ("contexts", "positions", "activations"):
             np.testing.assert_array_equal(getattr(sample, name), getattr(expected, name))
-        assert sample.activations.dtype == np.float32
+            assert sample.activations.dtype == np.float32
 
     contexts = database.contexts(made_up.CACHE, [3, 59, 1000])
     assert set(contexts) == {3, 59}

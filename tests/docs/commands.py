@@ -74,7 +74,10 @@ def of_sentence(text: str) -> Iterator[list[str]]:
     for found in _NAMED.finditer(text):
         words = text[found.end() :].split()
         name = words[0].strip("`'\",.;:)")
-        if name not in names() and (name == FIELD or _LIBRARY.search(text[: found.start()])):
+        library = _LIBRARY.search(text[: found.start()])
+        if name == "import" and library:  # from lmsaes import …
+            continue
+        if name not in names() and (name == FIELD or library):
             continue
         yield _leading(words)
 

@@ -273,3 +273,10 @@ def test_batches_on_a_gpu_are_those_of_the_host(caches, pool_device, pool_rows):
 def test_a_pool_on_another_device_than_the_batches_is_refused(cache):
     with pytest.raises(ConfigError, match="pool on cuda"):
         loader_of(cache, pool_device="cuda")
+
+
+@pytest.mark.parametrize("contexts", [1, CONTEXTS // 2 + 1, CONTEXTS])
+def test_rows_of_the_first_contexts_alone_are_handed_out(cache, contexts):
+    with ShuffledLoader(cache, "a", contexts=contexts, return_rows=True) as loader:
+        rows = torch.cat([numbers for _, numbers in loader])
+    assert sorted(rows.tolist()) == list(range(contexts * SIZE))

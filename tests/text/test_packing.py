@@ -182,13 +182,49 @@ def test_token_ids_are_taken_as_they_are():
 
 
 @pytest.mark.parametrize(
+    "kind", ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"]
+)
+def test_token_ids_are_of_any_integer_type(kind):
+    contexts = stream([source([np.array([1, 2, 3], kind), np.array([4, 100], kind)])], record(3))
+    assert contexts.take(5).tokens.tolist() == [[1, 2, 3], [7, 4, 100]]
+    if np.dtype(kind).itemsize > 1:
+        with pytest.raises(DataError, match="document 0 of 'made-up' holds token id 4096"):
+            stream([source([np.array([1, 4096], kind)])], record(2)).take(1)
+
+
+def test_lists_in_a_document_of_token_ids_follow_each_other():
+    contexts = stream([source([[[1, 2], [], [3]], [[[4], [5]], [[]]]])], record(3))
+    assert contexts.take(5).tokens.tolist() == [[1, 2, 3], [7, 4, 5]]
+
+
+@pytest.mark.parametrize("packing", ["packed", "truncate", "split"])
+def test_empty_documents_keep_their_numbers_and_are_counted(packing):
+    documents = [[], [1, 2], [], [], [3, 4, 5], []]
+    how = record(2, packing=packing)
+    contexts = stream([source(documents)], how)
+    found = contexts.take(100)
+    assert set(found.documents.reshape(-1).tolist()) - {PADDING} == {1, 4}
+    assert (contexts.documents, contexts.empty) == (6, 4)
+    # as far as it has come, and the same from anywhere in between
+    for start in range(len(found)):
+        contexts = stream([source(documents)], how)
+        contexts.take(start)
+        assert contexts.empty == (0 if start == 0 else contexts.position.empty)
+        again = stream([source(documents)], how, start=contexts.position)
+        again.take(100)
+        assert (again.documents, again.empty) == (6, 4)
+
+
+@pytest.mark.parametrize(
     ("documents", "message"),
     [
         ([[1, 2], [3, 4096]], "document 1 of 'made-up' holds token id 4096, but .* 4096 tokens"),
         ([[-1, 2]], "document 0 of 'made-up' holds token id -1"),
         ([["a", "b"]], "neither text nor a list of token ids"),
-        ([[[1, 2]]], "neither text nor a list of token ids"),
+        ([[[1, 2], 3]], "neither text nor a list of token ids"),
         ([[0.5]], "neither text nor a list of token ids"),
+        ([[True]], "neither text nor a list of token ids"),
+        ([[1], [2**64, 1]], "document 1 of 'made-up' holds token id 18446744073709551616"),
     ],
 )
 def test_what_are_no_ids_of_the_model_is_told(documents, message):

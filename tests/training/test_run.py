@@ -15,6 +15,7 @@ from lmsaes.cache.writer import CacheWriter
 from lmsaes.cli.app import app
 from lmsaes.configuration import read_config
 from lmsaes.errors import ConfigError
+from lmsaes.loader import ShuffledLoader
 from lmsaes.provenance import TextPosition
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopK, TopKConfig
 from lmsaes.training import SAETrainer, TrainConfig, train
@@ -189,6 +190,23 @@ def test_other_arguments_are_refused_by_name_unless_overwritten(run: Train, tmp_
     }
 
 
+def test_a_share_that_is_held_out_is_not_trained_on(run: Train, monkeypatch: pytest.MonkeyPatch):
+    loaders: list[ShuffledLoader] = []
+
+    class Noted(ShuffledLoader):
+        def __init__(self, *arguments: object, **settings: object) -> None:
+            super().__init__(*arguments, **settings)  # pyright: ignore
+            loaders.append(self)
+
+    monkeypatch.setattr("lmsaes.training.run.ShuffledLoader", Noted)
+    short = {"tokens": 1_000}
+    assert run(CONFIGS[0], heldout=0.25, **short)[0].provenance.contexts == 192  # pyright: ignore
+    assert run(CONFIGS[0], out="all", **short)[0].provenance.contexts == 256  # pyright: ignore
+    assert [loader.rows for loader in loaders] == [192 * (CONTEXT - 1), 256 * (CONTEXT - 1)]
+    with pytest.raises(ConfigError, match=r"heldout 0\.999 leaves none"):
+        run(CONFIGS[0], out="none", heldout=0.999)
+
+
 def test_a_folder_of_something_else_is_left_alone(run: Train, tmp_path: Path):
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "thesis.tex").write_text("")
@@ -280,7 +298,6 @@ def test_a_short_run_says_which_defaults_it_shortens(run: Train, caplog: pytest.
         ({"device": "abacus"}, "device 'abacus' can't be used"),
         ({"configs": []}, "no SAE"),
         ({"configs": [TopKConfig(k=4), TopKConfig(k=4, lr=1.0)]}, "two SAEs are called 'topk-4'"),
-        ({"configs": [TopKConfig(name="../x")]}, "folder's name"),
         ({"configs": [TopKConfig(features=2_000_000_000, k=4)]}, "of memory"),
     ],
 )

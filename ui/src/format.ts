@@ -12,7 +12,8 @@ export function count(value: number): string {
 }
 
 /** 2.9 M */
-export function compact(value: number): string {
+export function compact(value: number | null): string {
+  if (value === null) return NONE;
   for (const [unit, size] of [
     ["B", 1e9],
     ["M", 1e6],

@@ -406,8 +406,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
-            /** Tokens Trained */
-            tokens_trained: number;
+            /**
+             * Tokens Trained
+             * @description Null where it is not known
+             */
+            tokens_trained: number | null;
             /** Tokens Analyzed */
             tokens_analyzed: number;
             /**
@@ -479,8 +482,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
-            /** Tokens Trained */
-            tokens_trained: number;
+            /**
+             * Tokens Trained
+             * @description Null where it is not known
+             */
+            tokens_trained: number | null;
             /** Tokens Analyzed */
             tokens_analyzed: number;
             /**

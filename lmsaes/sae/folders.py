@@ -1,0 +1,36 @@
+"""SAE folders among paths that may be runs, and what an SAE is called by its folder."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from lmsaes.errors import SAEError
+
+
+def find_saes(paths: Sequence[str | Path]) -> list[Path]:
+    """The SAE folders among `paths`, and those inside the runs among them.
+
+    Raises SAEError for a path that is neither.
+    """
+    found: list[Path] = []
+    for path in map(Path, paths):
+        if (path / "config.json").is_file() or not path.is_dir():
+            found.append(path)
+            continue
+        inside = sorted(p.parent for p in path.glob("*/config.json"))
+        if not inside:
+            raise SAEError(
+                f"'{path}' holds no finished SAE",
+                f"train one with: lmsaes train --out {shlex.quote(str(path))}",
+            )
+        found.extend(inside)
+    unique = list(dict.fromkeys(p.resolve() for p in found))
+    if not unique:
+        raise SAEError("no SAE was given", "name an SAE folder or a run")
+    return unique
+
+
+def sae_name(folder: Path) -> str:
+    """`run:sae`, in letters that a name in the database may have."""
+    return re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{folder.parent.name}:{folder.name}")
