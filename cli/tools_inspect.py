@@ -176,10 +176,12 @@ def remove(
 ) -> None:
     """Delete a cache; a folder that holds none is refused."""
     from lmsaes.cache import locate, read_manifest
+    from lmsaes.cache_tools.remove import check_no_link
     from lmsaes.cache_tools.remove import remove as tool
     from lmsaes.errors import ConfigError
 
     place = locate(cache)
+    check_no_link(place)
     manifest = read_manifest(place)
     size = sum(file.bytes for shard in manifest.shards for file in shard.files.values())
     tokens = manifest.contexts * manifest.text.context_size

@@ -8,11 +8,12 @@ Files that no record names are leftovers of a crash.
 """
 
 import hashlib
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from lmsaes.atomic import replace_file, sync_folder
+from lmsaes.atomic import replace_file, sync_folder, temporary_name
 from lmsaes.cache.arrays import ArraySpec, array_specs, create_arrays, hook_specs, shard_file
 from lmsaes.cache.int8 import CHANNELS
 from lmsaes.cache.location import Location
@@ -218,14 +219,43 @@ def remove_leftovers(folder: Location) -> None:
 
 
 def remove_cache(folder: Location) -> None:
-    """Deletes a cache's manifest, then its data; other files in the folder stay."""
-    parts = list(folder.glob("manifest.part-*"))  # of format 1
-    for name in (MANIFEST, SHARD_LIST, CHANNELS, CAPTURE_CONFIG):
-        (folder / name).unlink(missing_ok=True)
-    for path in parts:
-        path.unlink(missing_ok=True)
+    """Deletes a cache: what says which shards there are, their files, and last the manifest, so
+    that one that is cut off can be gone on with. Files of other names stay.
+    """
+    (folder / SHARD_LIST).unlink(missing_ok=True)
     for room in (SHARDS, ADDING, *DATA_FOLDERS):
-        remove_folder(folder / room)
+        for path in [*(folder / room).rglob("*")]:
+            if _OURS.fullmatch(inside(folder, path)) and not _is_folder(path):
+                path.unlink()
+        if isinstance(folder, Path):
+            _remove_empty(folder / room)
+    parts = list(folder.glob("manifest.part-*"))  # of format 1
+    for path in (folder / CHANNELS, folder / CAPTURE_CONFIG, *parts, folder / MANIFEST):
+        if isinstance(path, Path):
+            path.with_name(temporary_name(path.name)).unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+
+
+# What a writer puts there, whether a record names it by now or a crash came before.
+_OURS = re.compile(
+    rf"(?:{'|'.join(DATA_FOLDERS)})/(?:.+/)?"
+    r"(?:shard-\d+\.safetensors|zarr\.json|c/\d+(?:/0)*)(?:\.tmp)?"
+    rf"|(?:{SHARDS}|{ADDING})/(?:\d+\.json(?:\.tmp)?|text-ended)"
+)
+
+
+def _is_folder(path: Location) -> bool:
+    return isinstance(path, Path) and path.is_dir()
+
+
+def _remove_empty(room: Path) -> None:
+    """Removes folders that hold nothing, `room` itself too; links stay."""
+    if room.is_symlink() or not room.is_dir():
+        return
+    for path in room.iterdir():
+        _remove_empty(path)
+    if not any(room.iterdir()):
+        room.rmdir()
 
 
 def remove_folder(place: Location) -> None:

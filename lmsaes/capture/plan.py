@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 
+from lmsaes.atomic import temporary_name
 from lmsaes.cache import (
     LOCK,
     MANIFEST,
@@ -98,7 +99,9 @@ def holds_cache(folder: Location) -> bool:
     if isinstance(folder, Path):
         if folder.exists() and not folder.is_dir():
             raise CacheError(f"'{folder}' is a file, not a folder", "choose another --out")
-        foreign = folder.is_dir() and any(path.name != LOCK for path in folder.iterdir())
+        # a process that was killed while it began leaves these
+        ours = {LOCK, temporary_name(MANIFEST)}
+        foreign = folder.is_dir() and any(path.name not in ours for path in folder.iterdir())
     else:
         foreign = any(path.name != LOCK for path in folder.rglob("*"))
     if foreign:

@@ -17,6 +17,7 @@ from lmsaes.demo import MODEL
 from lmsaes.model.language_model import LanguageModel
 from lmsaes.provenance import TextPosition
 from lmsaes.text.tokenizer import token_strings, tokenizer_facts
+from tests.cache.test_cache import data_files
 from tests.support.made_up_cache import made_up_cache, made_up_manifest, made_up_tokens
 from tests.support.tools import refused, tool
 
@@ -156,6 +157,38 @@ def test_rm_deletes_a_cache_and_nothing_else(tmp_path):
     made_up_cache(tmp_path / "d", 9, format="zarr")
     tool("rm", tmp_path / "d", "--yes")
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("format", ["safetensors", "zarr"])
+def test_rm_leaves_files_of_others_inside_a_cache(tmp_path, format):
+    folder = tmp_path / "c"
+    made_up_cache(folder, 9, hooks=HOOKS, format=format)
+    room = next(path for path in (folder / "activations").iterdir() if path.is_dir())
+    others = [folder / "tokens/notes.txt", room / "plot.png", folder / "shards/mine.json"]
+    for path in others:
+        path.write_text("mine")
+    tool("rm", folder, "--yes")
+    assert [path for path in sorted(folder.rglob("*")) if path.is_file()] == sorted(others)
+
+
+def test_rm_of_a_link_deletes_nothing(tmp_path):
+    made_up_cache(tmp_path / "c", 9, hooks=HOOKS)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "c")
+    before = data_files(tmp_path / "c")
+    message = refused("rm", link, "--yes")
+    assert f"is a link to {tmp_path / 'c'}: nothing is deleted" in message
+    assert f"lmsaes tools rm {tmp_path / 'c'}" in message
+    assert link.is_symlink()
+    assert data_files(tmp_path / "c") == before
+    # data that somebody has moved to another disk: the files go, the link stays
+    (tmp_path / "c/activations").rename(tmp_path / "moved")
+    (tmp_path / "c/activations").symlink_to(tmp_path / "moved")
+    (tmp_path / "moved/mine").write_text("mine")
+    assert "activations stay there" in tool("rm", tmp_path / "c", "--yes")
+    assert [path for path in (tmp_path / "moved").rglob("*") if path.is_file()] == [
+        tmp_path / "moved/mine"
+    ]
 
 
 def _in_another_process(*words: str) -> str:
