@@ -35,7 +35,7 @@ from lmsaes.units import format_bytes, format_count
 
 _log = logging.getLogger("lmsaes")
 _REFERENCE_CONTEXTS = 8192
-# Of a feature, as measured on SAEs of 2 048 to 98 304 features (docs/analysis.md), with room.
+# Of a feature, with room over what benchmarks/analyze.py measures (docs/analysis.md).
 _BYTES_PER_FEATURE = 24 << 10
 _BYTES_OF_THE_PASS = 1 << 30
 
