@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lmsaes.analysis.config import AnalyzeConfig
-from lmsaes.analysis.identity import made_from, name_saes, plain_name, sae_hash
+from lmsaes.analysis.identity import made_from, name_saes, plain_name
 from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
 from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
 from lmsaes.analysis.top_contexts import FeatureStatistics
@@ -43,7 +43,7 @@ from lmsaes.evaluation import (
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device, widest_float
 from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, find_saes
+from lmsaes.sae import SAE, find_saes, read_evaluation, sae_hash
 from lmsaes.text import token_strings
 from lmsaes.units import format_bytes, format_count
 
@@ -378,6 +378,7 @@ def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) ->
         made_from=draft.made_from,
         sae_path=str(job.folder),
         sae_hash=job.sae_hash,
+        ce_recovered=(read_evaluation(job.folder) or {}).get("ce_recovered_zero"),
         architecture=sae.config.architecture,
         features=sae.features,
         d_model=sae.d_in,

@@ -71,6 +71,15 @@ class EvalConfig(StageConfig, frozen=True):
             metavar="FILE",
         ),
     ] = None
+    db: Annotated[
+        Text | None,
+        setting(
+            "Database whose records of these SAEs get the CE recovered: a MongoDB address, or"
+            " default for the one that `lmsaes analyze` takes (default: none).",
+            _RESULT,
+            metavar="URI",
+        ),
+    ] = None
     write: Annotated[
         bool, setting("Write what was found into each SAE's config.json.", _RESULT)
     ] = True

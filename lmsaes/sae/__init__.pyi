@@ -20,7 +20,7 @@ from .config import (
     TopKFamilyConfig,
     todays_names,
 )
-from .folders import find_saes, sae_name
+from .folders import find_saes, sae_hash, sae_name
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
 from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
@@ -69,6 +69,7 @@ __all__ = [
     "normalize_rows",
     "read_evaluation",
     "row_norms",
+    "sae_hash",
     "sae_name",
     "todays_names",
     "weights_digest",

@@ -13,8 +13,8 @@ from lmsaes.cli.app import app
 HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr", "pymongo",
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
-    (), ("cache",), ("train",), ("analyze",), ("serve",), ("import",), ("export",), ("demo",),
-    ("tools",), ("db",),
+    (), ("cache",), ("train",), ("eval",), ("analyze",), ("serve",), ("import",), ("export",),
+    ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
     *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),
