@@ -43,7 +43,7 @@ class EvalConfig(StageConfig, frozen=True):
     probe: Annotated[
         Text | None,
         setting(
-            "Labelled texts for k-sparse probing: lines of JSON with text and label"
+            "Labeled texts for k-sparse probing: lines of JSON with text and label"
             " (default: none).",
             _MAIN,
             metavar="FILE",

@@ -71,7 +71,7 @@ def evaluate(
     device = resolve_device(config.device)
     folders = find_saes(config.saes)
     _check_outputs(config, folders)
-    labelled = None if config.probe is None else check_probe(Path(config.probe))
+    labeled = None if config.probe is None else check_probe(Path(config.probe))
     jobs = [MeasuredSAE(folder, cache, device, config.any_model) for folder in folders]
     chosen = choose_contexts(cache, [job.sae for job in jobs], config.tokens, config.heldout)
     lm = None
@@ -84,8 +84,8 @@ def evaluate(
     for job in jobs:
         job.finish()
     found = [_evaluation(job, cache, chosen) for job in jobs]
-    if labelled is not None and downstream is not None:
-        found = _with_probing(found, probe(labelled, jobs, cache, downstream.forward, size))
+    if labeled is not None and downstream is not None:
+        found = _with_probing(found, probe(labeled, jobs, cache, downstream.forward, size))
     if config.write:
         for job, evaluation in zip(jobs, found, strict=True):
             write_evaluation(job.folder, evaluation.model_dump(mode="json"))
