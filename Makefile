@@ -47,8 +47,9 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
-stress: $(READY) ## caches killed at many random moments
+stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
 	$(BIN)/python -m pytest -m stress
+	LMSAES_FUZZ=1000 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 
 # The libraries that lmsaes reads and writes, in an environment of their own: they want other
 # versions than ours. What two of them ask for in vain is left out (--no-deps): circuit-tracer an

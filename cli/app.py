@@ -24,6 +24,17 @@ app = lazy_app(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
         ),
+        "show": Command(
+            "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
+        ),
+        "steer": Command(
+            "lmsaes.cli.steer:steer",
+            "Complete a prompt with a feature edited, beside the model's own completion.",
+        ),
+        "explain": Command(
+            "lmsaes.cli.explain:explain",
+            "Say what features stand for: set, show, export and import explanations.",
+        ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",

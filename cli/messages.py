@@ -10,11 +10,12 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import shown_text
+from lmsaes.addresses import expand_home, shown_text
 from lmsaes.errors import LmsaesError, first_line
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
@@ -28,7 +29,7 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def run(*, debug: bool, **arguments: Any) -> None:
         try:
-            function(**arguments)
+            function(**{name: _at_home(value) for name, value in arguments.items()})
         except LmsaesError as error:
             if debug:
                 raise
@@ -79,6 +80,11 @@ def _ordinary(error: Exception) -> str | None:
     if "surrogates not allowed" in said:
         return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2]
     return None
+
+
+def _at_home(value: Any) -> Any:
+    """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
+    return Path(expand_home(str(value))) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:

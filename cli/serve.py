@@ -40,6 +40,17 @@ def serve(
             " several times. [default: this machine's own address]",
         ),
     ] = None,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="Language model for own text and steering: auto for the one in an SAE's records,"
+            " none, or a name or folder. It is loaded when it is first asked for.",
+        ),
+    ] = "auto",
+    device: Annotated[
+        str, typer.Option(metavar="TEXT", help="Where it runs: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the viewer in a browser.")
     ] = False,
@@ -59,7 +70,9 @@ def serve(
         contextlib.suppress(KeyboardInterrupt),
         Database(db) as database,
     ):
-        app = create_app(database=database, hosts=[*_names(host), *names])
+        app = create_app(
+            database=database, hosts=[*_names(host), *names], model=model, device=device
+        )
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         typer.echo(f"database  {database.address}, {len(database.saes())} SAEs")
         for each in database.unreadable():

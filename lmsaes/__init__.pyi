@@ -18,6 +18,7 @@ from .sae import (
     SparseRows,
     TopKConfig,
 )
+from .steering import Edit, encode_text, steer
 from .training import train
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ActivationCache",
     "BatchTopKConfig",
     "Database",
+    "Edit",
     "GatedConfig",
     "HierarchicalTopKConfig",
     "JumpReLUConfig",
@@ -37,8 +39,10 @@ __all__ = [
     "TopKConfig",
     "analyze",
     "cache_activations",
+    "encode_text",
     "evaluate",
     "export_sae",
     "import_sae",
+    "steer",
     "train",
 ]

@@ -6,6 +6,7 @@ Whatever is printed, logged, written or answered of an address comes from `shown
 address that no secret may stand in, `check_without_keys` refuses those that have one.
 """
 
+import os
 import re
 from urllib.parse import unquote
 
@@ -96,3 +97,12 @@ def check_without_keys(address: str, right_way: str) -> str:
             f"leave them out and {right_way}"
         )
     return address
+
+
+def expand_home(path: str) -> str:
+    """A path that begins with `~/` or `~user/` as the one that it means, anything else as it is.
+
+    A shell does so for words of their own alone: not for `--out=~/x`, files and Python.
+    """
+    named = path == "~" or (path.startswith("~") and "/" in path)
+    return os.path.expanduser(path) if named else path  # noqa: PTH111 - no name becomes a Path's

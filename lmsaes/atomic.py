@@ -39,7 +39,7 @@ def replacing(path: Path) -> Generator[Path]:
 
     Left by an exception, what was written is removed and `path` stays as it was.
     """
-    temporary = path.with_name(path.name + ".tmp")
+    temporary = path.with_name(temporary_name(path.name))
     try:
         yield temporary
         temporary.chmod(_MODE)
@@ -49,6 +49,11 @@ def replacing(path: Path) -> Generator[Path]:
         raise
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def temporary_name(name: str) -> str:
+    """What a file is called while it is written; a process that is killed leaves it behind."""
+    return name + ".tmp"
 
 
 def sync_folder(folder: Path) -> None:

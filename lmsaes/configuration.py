@@ -20,7 +20,7 @@ import tomli_w
 from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
 
-from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, shown_text
+from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, expand_home, shown_text
 from lmsaes.atomic import WritesWhole, replace_file
 from lmsaes.errors import ConfigError, nearest
 
@@ -53,7 +53,7 @@ def _as_text(value: Any) -> Any:
         raise ValueError(f"{len(value)} letters are more than any path may have")
     if value.count("/") > _DEEPEST_PATH:
         raise ValueError(f"{value.count('/')} folders inside each other are too many")
-    return check_without_keys(value, KEYS_OF_STORES)
+    return check_without_keys(expand_home(value), KEYS_OF_STORES)
 
 
 def _as_texts(value: Any) -> Any:
@@ -71,7 +71,7 @@ def _as_sequence(value: Any) -> Any:
 
 
 Text = Annotated[str, BeforeValidator(_as_text)]
-"""A name, a URL or a path. An address with a password or key in it is refused."""
+"""A name, a URL or a path (`~` is the home folder). An address with a password in it is refused."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 """Several of them; one alone may stand without a list."""
 Floats = Annotated[tuple[float, ...], BeforeValidator(_as_sequence)]

@@ -20,10 +20,11 @@ from starlette.routing import Match, Mount
 from starlette.types import Scope
 
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
-from lmsaes.errors import LmsaesError
+from lmsaes.errors import ConfigError, LmsaesError
 
-from . import features, saes
+from . import explanations, features, model_routes, saes
 from .dependencies import CurrentStore
+from .live import BusyError, Live, NoModelError
 from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
 from .schemas import About, Problem
 from .settings import Settings
@@ -35,12 +36,17 @@ def create_app(
     settings: Settings | None = None,
     database: Database | None = None,
     hosts: Iterable[str] = (),
+    model: str | None = None,
+    device: str | None = None,
 ) -> FastAPI:
     """The application. A `database` that is given stays the caller's to close.
+
+    model, device: in place of those in the settings.
 
     hosts: names that it answers to beside the machine's own address and those in the settings.
     """
     settings = settings or Settings()
+    live = Live(model or settings.model, device or settings.device)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
@@ -64,6 +70,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
+    app.state.live = live
     # the last one added is the first to see a request
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(Methods, allowed=partial(_methods_at, app))
@@ -75,6 +82,8 @@ def create_app(
     api.include_router(saes.router)
     api.include_router(saes.unreadable_router)
     api.include_router(features.router)
+    api.include_router(explanations.router)
+    api.include_router(model_routes.router)
     app.include_router(api)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
@@ -98,8 +107,8 @@ def former_address(rest: str, request: Request) -> RedirectResponse:
     return RedirectResponse(str(request.url.replace(path=f"/api/saes{rest}")), 308)
 
 
-def about(store: CurrentStore) -> About:
-    """Version of lmsaes, and which database is served."""
+def about(store: CurrentStore, live: model_routes.CurrentLive) -> About:
+    """Version of lmsaes, which database is served, and whether there is a model to ask."""
     database = store.database
     folder = database.folder
     return About(
@@ -108,6 +117,8 @@ def about(store: CurrentStore) -> About:
         database=database.address,
         database_uri=database.uri,
         database_folder=None if folder in (None, default_folder()) else str(folder),
+        asks_model=live.mode != "none",
+        model=live.loaded,
     )
 
 
@@ -132,6 +143,20 @@ def _answer_errors(app: FastAPI) -> None:
     @app.exception_handler(ReplacedError)
     async def replaced(_: Request, error: ReplacedError) -> JSONResponse:
         return problem(503, "this analysis is being replaced by a newer one: try again")
+
+    @app.exception_handler(ConfigError)
+    async def impossible(_: Request, error: ConfigError) -> JSONResponse:
+        return problem(422, with_hint(error))
+
+    @app.exception_handler(BusyError)
+    async def occupied(_: Request, error: BusyError) -> JSONResponse:
+        return problem(
+            503, "the model is busy with other requests: try again", {"Retry-After": "5"}
+        )
+
+    @app.exception_handler(NoModelError)
+    async def no_model(_: Request, error: NoModelError) -> JSONResponse:
+        return problem(503, "no language model is served: start lmsaes serve --model auto")
 
     @app.exception_handler(LmsaesError)
     async def failed(_: Request, error: LmsaesError) -> JSONResponse:

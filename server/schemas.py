@@ -39,6 +39,10 @@ class About(BaseModel):
         str | None,
         Field(description="The embedded server's `LMSAES_DB_FOLDER`; null for the default one"),
     ]
+    asks_model: Annotated[bool, Field(description="Whether own text and steering are served")]
+    model: Annotated[
+        str | None, Field(description="The language model in memory; null until it is needed")
+    ]
 
 
 class SAESummary(BaseModel):

@@ -26,3 +26,10 @@ class Settings(BaseSettings):
 
     allow_hosts: str = ""
     """Names that the server answers to beside this machine's own address, with spaces between."""
+
+    model: str = "auto"
+    """The language model for own text and steering: auto for that of an SAE's records, loaded when
+    it is first asked for; none; or a name or folder."""
+
+    device: str = "auto"
+    """Where it runs."""

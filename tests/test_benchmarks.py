@@ -11,6 +11,7 @@ import torch
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "analyze": "--tokens 4k --train 4k --features 64 --k 8 --rounds 1",
     "generate": "--d 64 --layers 2 --batch 2 --batches 2 --rounds 1",
     "knobs": "--tokens 4k --features 64 --batch 128 --steps 10 --values 1 4",
     "learning_rates": "--tokens 4k --features 64 --batch 128 --steps 10 --rates 2e-3 4e-3",

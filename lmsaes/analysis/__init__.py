@@ -1,8 +1,13 @@
 """Stage three: one read of a cache for many SAEs, and what was found into the database.
 
-config.py ──────► run.py ──► top_contexts.py (per-feature state that doesn't grow with the cache)
-                 │   └─────► logits.py (tokens that features promote and suppress) ──► database
-identity.py ─────┘           what it is made from, and the SAE's name
+config.py, identity.py, jobs.py ─► run.py ─► scan.py: the pass ─► pages.py ─► store.py ─► database
+                                                │                    │
+    segments.py: a batch, sorted ◄──────────────┤                    ├─► logits.py, neighbors.py
+    findings.py: all that is gathered ◄─────────┘                    ├─► cofiring.py, labels.py
+        feature_statistics.py: numbers, contexts                     └─► twins.py, other_saes.py
+            bins.py, exact_sums.py, context_choice.py
+        token_statistics.py, token_pairs.py: counts on the disk
+        reference_contexts.py, sampled_rows.py: samples fixed before the pass (sampling.py)
 """
 
 import lazy_loader

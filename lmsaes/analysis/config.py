@@ -42,9 +42,28 @@ class AnalyzeConfig(StageConfig, frozen=True):
         setting("Name of a single SAE in the database (default: run:sae).", _MAIN),
     ] = None
 
-    top: Annotated[Count, setting("Contexts kept per feature.", _HOW, gt=0)] = 40
+    top: Annotated[Count, setting("Strongest contexts kept per feature.", _HOW, gt=0)] = 40
+    samples: Annotated[
+        Count,
+        setting(
+            "Contexts sampled from each fifth of a feature's maximum, at random, and without it.",
+            _HOW,
+            gt=0,
+        ),
+    ] = 10
+    sample_rows: Annotated[
+        Count, setting("Tokens on which co-firing and twins are counted.", _HOW, gt=0)
+    ] = 1 << 17
+    token_rows: Annotated[
+        Count, setting("Tokens over which the tokens of a feature are counted.", _HOW, gt=0)
+    ] = 16_000_000
+    seed: Annotated[int, setting("Seed of the samples.", _HOW, ge=0)] = 0
+    scratch: Annotated[
+        Text | None,
+        setting("Folder for what is kept while it runs (default: the user's cache folder).", _HOW),
+    ] = None
     model: Annotated[
-        str | None,
+        Text | None,
         setting("Where the language model is (default: where the cache says).", _HOW),
     ] = None
     device: Annotated[

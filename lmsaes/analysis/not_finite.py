@@ -1,10 +1,13 @@
 """SAEs of which something is not finite are refused by name, before anything is stored."""
 
-import math
 from pathlib import Path
+
+import torch
 
 from lmsaes.errors import SAEError
 from lmsaes.sae import SAE, SparseRows, row_norms
+
+_LARGEST = torch.finfo(torch.float32).max
 
 
 def check_encoder(folder: Path, sae: SAE) -> None:
@@ -30,8 +33,10 @@ def check_activations(folder: Path, encoded: SparseRows, first: int) -> None:
         raise SAEError(f"{folder} has activations that are not finite: feature {bad}")
 
 
-def check_fvu(folder: Path, fvu: float | None) -> float | None:
-    """The FVU. Raises SAEError for one that is not finite: the reconstruction isn't, either."""
-    if fvu is not None and not math.isfinite(fvu):
+def check_error(folder: Path, squared_error: float) -> float:
+    """The squared error of some rows. Raises SAEError where it is not finite in float32: the
+    reconstruction isn't, either.
+    """
+    if not squared_error <= _LARGEST:
         raise SAEError(f"{folder} has a reconstruction that is not finite")
-    return fvu
+    return squared_error

@@ -1,62 +1,43 @@
 """Stage three: one pass over the cache for many SAEs, then what was found goes into MongoDB.
 
-cache ─► chunk of contexts ─► each SAE's encoder ─► its statistics ─┐
-language model ─► unembedding, token strings ──────────────────┴─► database
+jobs.py ─► scan.py ─► findings.py of each SAE ─► pages.py ─► store.py ─► database
+               language model ─► unembedding, token strings ──────┘
 """
 
-import hashlib
-import json
 import logging
-from collections.abc import Iterator, Sequence
+import os
+import shutil
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from lmsaes.analysis.config import AnalyzeConfig
-from lmsaes.analysis.identity import made_from, name_saes, plain_name
-from lmsaes.analysis.logits import LogitWeights, logit_weights, writes_to_residual
-from lmsaes.analysis.not_finite import check_activations, check_encoder, check_fvu
-from lmsaes.analysis.top_contexts import FeatureStatistics
-from lmsaes.cache import ActivationCache, finite_rows
+from lmsaes.analysis.findings import Depth, Findings, Samples
+from lmsaes.analysis.identity import name_saes, plain_name
+from lmsaes.analysis.jobs import Job, new_job
+from lmsaes.analysis.pages import new_pages
+from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.sampling import context_hashes, lowest_contexts
+from lmsaes.analysis.scan import ScannedSAE, scan
+from lmsaes.analysis.store import store, storing_phases
+from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
-from lmsaes.database import (
-    Database,
-    Draft,
-    FeatureRecord,
-    SAERecord,
-    SampleRecord,
-    is_made_from,
-)
+from lmsaes.database import Database, Draft, SAERecord, content_hash, is_made_from
 from lmsaes.errors import ConfigError
-from lmsaes.evaluation import (
-    ReconstructionSums,
-    check_fit,
-    load_cache_model,
-    never_fired_fraction,
-)
-from lmsaes.model import LanguageModel
-from lmsaes.parallel import resolve_device, widest_float
-from lmsaes.progress import Phase, ProgressReporter, progress
-from lmsaes.sae import SAE, find_saes, read_evaluation, sae_hash
-from lmsaes.text import token_strings
+from lmsaes.evaluation import load_cache_model
+from lmsaes.parallel import Ranks, free_memory, join_ranks, own_device, resolve_device
+from lmsaes.progress import progress
+from lmsaes.sae import find_saes
 from lmsaes.units import format_bytes, format_count
 
-_Stored = TypeVar("_Stored", FeatureRecord, SampleRecord)
-
 _log = logging.getLogger("lmsaes")
-_ROWS_PER_CHUNK = 4096
-_VALUES_PER_CHUNK = 1 << 26  # an encoder may hold all of a chunk's activations at once
-_LOGITS = 10
-# What storing takes in the embedded database, until it is measured: the host does it, whatever
-# device the pass over the cache runs on.
-_SECONDS_PER_CONTEXT = 1e-4
-_SECONDS_PER_RECORD = 1.5e-3  # two of each feature: its numbers, its top contexts
+_REFERENCE_CONTEXTS = 8192
+# Of a feature, as measured on SAEs of 2 048 to 98 304 features (docs/analysis.md), with room.
+_BYTES_PER_FEATURE = 24 << 10
+_BYTES_OF_THE_PASS = 1 << 30
 
 
 @takes(AnalyzeConfig, "db")
@@ -67,12 +48,14 @@ def analyze(
     features: slice | str | None = None,
     **settings: Any,
 ) -> list[SAERecord]:
-    """Finds each feature's top contexts and numbers over a whole cache: `lmsaes analyze`.
+    """Finds what each feature fires on, and what it does, over a whole cache: `lmsaes analyze`.
 
     The settings are those of `AnalyzeConfig`, listed below. Special tokens and first positions are
-    left out, as in training. An analysis that is in the database already is left as it is. Raises
+    left out, as in training. An analysis that is in the database already is left as it is, one
+    that was interrupted goes on. Several processes of a `torchrun` share the cache. Raises
     SAEError or ConfigError when an SAE does not fit the cache, ModelError when the model can't be
-    loaded, DatabaseError when the database fails or another process analyzes under the same name.
+    loaded, DatabaseError when the database fails or another process analyzes under the same name,
+    KeyboardInterrupt after it was asked to stop and has saved its state.
 
     saes: SAE folders, or runs that hold some
     cache: the opened cache to look through
@@ -85,29 +68,64 @@ def analyze(
     folders = find_saes(config.saes)
     if config.name is not None and len(folders) != 1:
         raise ConfigError(f"a name for {len(folders)} SAEs is one too few", "analyze one at a time")
-    where = resolve_device(config.device)
-    wanted = config.feature_slice
-    jobs = [_job(f, cache, wanted, config.top, where, config.any_model) for f in folders]
+    device = resolve_device(own_device(config.device))
+    jobs = [new_job(folder, cache, config, device) for folder in folders]
     _name(jobs, database, config.name)
-    todo = _not_current(jobs, database)
-    if todo:
-        lm = load_cache_model(cache, config.model)
-        with ExitStack() as drafts:
-            for job in todo:
-                job.draft = drafts.enter_context(
-                    database.draft(job.name, cache.identity, job.made_from)
-                )
-            todo = _not_current(todo, database)  # another process may just have finished them
-            database.gc()
-            _announce(todo, cache, database, where)
-            with progress("analyzing", cache.rows, "tokens", then=_phases(todo, cache)) as bar:
-                _read_cache(todo, cache, where, bar)
-                _store(todo, cache, database, lm, bar)
-    finished = {r.name: r for r in database.saes()}
+    with join_ranks() as ranks:
+        todo = _not_current(jobs, database)
+        ranks.wait()  # nobody publishes before all have looked
+        if todo:
+            _analyze(todo, cache, database, config, device, ranks)
+        ranks.wait()
+    finished = {record.name: record for record in database.saes()}
     return [finished[job.name] for job in jobs]
 
 
-def _name(jobs: "list[_Job]", database: Database, name: str | None) -> None:
+def _analyze(
+    todo: list[Job],
+    cache: ActivationCache,
+    database: Database,
+    config: AnalyzeConfig,
+    device: torch.device,
+    ranks: Ranks,
+) -> None:
+    first = ranks.rank == 0
+    lm = load_cache_model(cache, config.model) if first else None
+    with ExitStack() as stack:
+        drafts: dict[str, Draft] = {}
+        for job in todo if first else ():
+            draft = database.draft(job.name, cache.identity, job.made_from)
+            drafts[job.name] = stack.enter_context(draft)
+        if first and ranks.size == 1:
+            todo = _not_current(todo, database)  # another process may just have finished them
+        if not todo:
+            return
+        if first:
+            database.gc()
+            _announce(todo, cache, database, device)
+        _check_memory(todo)
+        samples = pass_samples(cache, config)
+        scratch = _scratch_folders(todo, database, config)
+        scanned = [_scanned(job, cache, config, samples, scratch[job.name], ranks) for job in todo]
+        share = -(-cache.rows // ranks.size)
+        phases = storing_phases(todo)
+        with progress("analyzing", share, "tokens", shown=first, then=phases) as bar:
+            scan(scanned, cache, device, bar.advance, ranks)
+            if ranks.size > 1:
+                _gather(scanned, todo, cache, config, samples, scratch, ranks)
+            if lm is not None:
+                samples.reference.read(cache)
+                bar.next_phase()
+                all_pages = [
+                    new_pages(job, each.findings, cache.contexts, lm.vocabulary)
+                    for job, each in zip(todo, scanned, strict=True)
+                ]
+                store(all_pages, drafts, samples.reference, cache, database, lm, bar)
+                for folder in scratch.values():
+                    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _name(jobs: list[Job], database: Database, name: str | None) -> None:
     """Gives each SAE its name in the database, and says which where that is not `run:sae`."""
     hashes = {job.folder: job.sae_hash for job in jobs}
     names = name_saes(hashes, {r.name: r for r in database.saes()}, name)
@@ -117,7 +135,7 @@ def _name(jobs: "list[_Job]", database: Database, name: str | None) -> None:
             _log.info("analyze: %s is called %s in the database", job.folder, job.name)
 
 
-def _not_current(jobs: "list[_Job]", database: Database) -> "list[_Job]":
+def _not_current(jobs: list[Job], database: Database) -> list[Job]:
     """The SAEs whose analysis in the database is missing, or made from something else."""
     analyses = {record.name: record.analysis for record in database.saes()}
     todo = [job for job in jobs if not is_made_from(analyses.get(job.name, ""), job.made_from)]
@@ -127,81 +145,16 @@ def _not_current(jobs: "list[_Job]", database: Database) -> "list[_Job]":
     return todo
 
 
-@dataclass
-class _Job:
-    """One SAE on its way through the analysis."""
-
-    folder: Path
-    sae: SAE
-    sae_hash: str
-    made_from: dict[str, Any]
-    hooks: tuple[str, ...]
-    target: str | None
-    features: slice
-    statistics: FeatureStatistics
-    reconstruction: ReconstructionSums
-    name: str = field(default="")
-    draft: Draft | None = field(default=None)
-
-    @property
-    def count(self) -> int:
-        return self.features.stop - self.features.start
-
-    @property
-    def whole(self) -> bool:
-        return self.count == self.sae.features
-
-
-def _job(
-    folder: Path,
-    cache: ActivationCache,
-    features: slice | None,
-    top: int,
-    device: torch.device,
-    any_model: bool,
-) -> _Job:
-    sae = SAE.load(folder, device)
-    check_encoder(folder, sae)
-    hooks, target = check_fit(folder, sae, cache, any_model)
-    used = (*hooks, *([target] if target else []))
-    wanted = _range(features, sae.features)
-    own = sae_hash(folder, sae)
-    settings = {"top": top, "features": [wanted.start, wanted.stop], "logits": _LOGITS}
-    return _Job(
-        folder=folder,
-        sae=sae,
-        sae_hash=own,
-        made_from=made_from(own, cache, used, settings),
-        hooks=hooks,
-        target=target,
-        features=wanted,
-        statistics=FeatureStatistics(wanted.stop - wanted.start, cache.context_size, top, device),
-        reconstruction=ReconstructionSums(device),
-    )
-
-
-def _range(features: slice | None, count: int) -> slice:
-    start, stop, step = (features or slice(None)).indices(count)
-    if step != 1 or stop <= start:
-        raise ConfigError(
-            f"there are no features {features and features.start}:{features and features.stop} "
-            f"among {count}",
-            "give a range such as --features 0:512",
-        )
-    return slice(start, stop)
-
-
 def _announce(
-    jobs: list[_Job], cache: ActivationCache, database: Database, device: torch.device
+    jobs: list[Job], cache: ActivationCache, database: Database, device: torch.device
 ) -> None:
     for job in jobs:
-        memory = job.count * job.statistics.top * (cache.context_size * 2 + 20)
         _log.info(
-            "analyze: %s, %d features of %s, %s in memory",
+            "analyze: %s, %d features of %s, up to %s in memory",
             job.name,
             job.count,
             ", ".join(job.hooks),
-            format_bytes(memory),
+            format_bytes(job.count * _BYTES_PER_FEATURE),
         )
     _log.info(
         "         %s tokens of %s on %s, into %s",
@@ -212,201 +165,82 @@ def _announce(
     )
 
 
-def _phases(jobs: list[_Job], cache: ActivationCache) -> list[Phase]:
-    """What follows the pass over the cache; how many contexts are kept is only known after it."""
-    features = sum(job.count for job in jobs)
-    kept = sum(job.count * job.statistics.top for job in jobs)
-    return [
-        Phase("storing contexts", min(cache.contexts, kept), "contexts", _SECONDS_PER_CONTEXT),
-        Phase("storing features", 2 * features, "records", _SECONDS_PER_RECORD),
-    ]
+def _check_memory(jobs: list[Job]) -> None:
+    needed = sum(job.count for job in jobs) * _BYTES_PER_FEATURE + _BYTES_OF_THE_PASS
+    free = free_memory(torch.device("cpu"))
+    if free is not None and needed > free:
+        raise ConfigError(
+            f"the analysis may need {format_bytes(needed)} of memory, and {format_bytes(free)} is "
+            "free",
+            "analyze fewer SAEs at once, or ranges of their features with --features",
+        )
 
 
-def _read_cache(
-    jobs: list[_Job], cache: ActivationCache, device: torch.device, bar: ProgressReporter
-) -> None:
-    """The one pass: every chunk goes through every SAE."""
-    widest = max(job.sae.features for job in jobs)
-    rows = min(_ROWS_PER_CHUNK, _VALUES_PER_CHUNK // widest)
-    step = max(1, rows // cache.context_size)
-    hooks = {hook for job in jobs for hook in (*job.hooks, *([job.target] if job.target else []))}
-    # as training does, rows that are not finite are left out
-    holed = [hook for hook in hooks if cache.shards_not_finite(hook)]
-    with torch.inference_mode():
-        for start in range(0, cache.contexts, step):
-            stop = min(start + step, cache.contexts)
-            valid = cache.valid_positions(cache.tokens(start, stop)).reshape(-1).to(device)
-            chunk = {
-                hook: cache.activations(hook, start, stop).flatten(0, 1).to(device).float()
-                for hook in hooks
-            }
-            for hook in holed:
-                valid &= finite_rows(chunk[hook])
-            for job in jobs:
-                _add_chunk(job, start, chunk, valid)
-            bar.advance((stop - start) * cache.context_size)
+def pass_samples(cache: ActivationCache, config: AnalyzeConfig) -> Samples:
+    """The samples of contexts that the settings ask for."""
+    counted, limit = max(1, config.token_rows // cache.context_size), None
+    if counted < cache.contexts:
+        last = lowest_contexts(cache.contexts, counted, config.seed)[-1:]
+        limit = int(context_hashes(last, config.seed)[0])
+        _log.info(
+            "         tokens are counted over %s of %s contexts",
+            format_count(counted),
+            format_count(cache.contexts),
+        )
+    size = cache.context_size
+    rows = max(1, config.sample_rows // size)
+    reference = ReferenceContexts(cache.contexts, size, max(rows, _REFERENCE_CONTEXTS), config.seed)
+    return Samples(reference, rows, limit)
 
 
-def _add_chunk(job: _Job, start: int, chunk: dict[str, Tensor], valid: Tensor) -> None:
-    x = torch.cat([chunk[hook] for hook in job.hooks], 1)
-    encoded = job.sae.encode(x, None if job.whole else job.features)
-    encoded = encoded.where(valid[encoded.row_ids()])
-    check_activations(job.folder, encoded, job.features.start)
-    job.statistics.add(start, encoded)
-    squared_error = x.new_zeros(())
-    if job.whole:
-        y = chunk[job.target] if job.target else x
-        output = job.sae.decode(encoded, x)
-        squared_error = (y - output).square().sum(1).to(widest_float(x.device))[valid].sum()
-    job.reconstruction.add(squared_error, encoded.values > 0, int(valid.sum()))
-
-
-def _store(
-    jobs: list[_Job],
+def _scanned(
+    job: Job,
     cache: ActivationCache,
-    database: Database,
-    lm: LanguageModel,
-    bar: ProgressReporter,
+    config: AnalyzeConfig,
+    samples: Samples,
+    folder: Path,
+    ranks: Ranks,
+    rank: int | None = None,
+) -> ScannedSAE:
+    """An SAE at the start of its pass, or where its checkpoint ended."""
+    own = ranks.rank if rank is None else rank
+    depth = Depth(config.top, config.samples, config.seed)
+    part = f"{own}-of-{ranks.size}"
+    findings = Findings(job.count, cache.context_size, depth, samples, folder, part)
+    if findings.load() and rank is None:
+        _log.info("analyze: %s goes on after %d contexts", job.name, findings.next)
+    return ScannedSAE(job.folder, job.sae, job.hooks, job.target, job.features, findings)
+
+
+def _gather(
+    scanned: list[ScannedSAE],
+    jobs: list[Job],
+    cache: ActivationCache,
+    config: AnalyzeConfig,
+    samples: Samples,
+    scratch: dict[str, Path],
+    ranks: Ranks,
 ) -> None:
-    """Writes contexts, features and samples, and last the record that makes them visible."""
-    unembedding = lm.unembedding()
-    strings = token_strings(lm.tokenizer, unembedding.shape[1])
-    # by its own content: another rendering of the same tokenizer is another vocabulary
-    vocabulary = hashlib.sha256(json.dumps(strings).encode()).hexdigest()[:16]
-    database.put_vocabulary(vocabulary, strings)
-    shown = torch.cat([job.statistics.stored_contexts() for job in jobs]).unique().tolist()
-    bar.next_phase(len(shown))
-    for ids in _runs(shown):
-        tokens = cache.tokens(ids[0], ids[-1] + 1).numpy()
-        database.put_contexts(cache.identity, np.array(ids), tokens)
-        bar.advance(len(ids))
-    bar.next_phase()
+    """Brings what all processes found into the first one's findings, through the disk."""
+    if ranks.rank:
+        for each in scanned:
+            each.findings.save()
+    ranks.wait()
+    if ranks.rank:
+        return
+    for job, each in zip(jobs, scanned, strict=True):
+        for rank in range(1, ranks.size):
+            other = _scanned(job, cache, config, samples, scratch[job.name], ranks, rank)
+            each.findings.merge(other.findings)
+
+
+def _scratch_folders(jobs: list[Job], database: Database, config: AnalyzeConfig) -> dict[str, Path]:
+    """A folder for each SAE's analysis while it runs, the same when it is begun again."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    base = Path(config.scratch or Path(home) / "lmsaes" / "analyze")
+    folders: dict[str, Path] = {}
     for job in jobs:
-        draft = job.draft
-        assert draft is not None
-        weights = _logit_weights(job, unembedding)
-        draft.put_features(_counted(_features(job, weights), bar))
-        draft.put_samples(_counted(_samples(job), bar))
-        statistics = job.statistics
-        columns = {
-            "firings": statistics.firings,
-            "density": statistics.firings.double() / max(job.reconstruction.rows, 1),
-            "maximum": statistics.maximum,
-            "mean": statistics.sums / statistics.firings.clamp(min=1),
-        }
-        draft.put_columns(
-            {
-                key: column.cpu().numpy().astype(np.int64 if key == "firings" else np.float32)
-                for key, column in columns.items()
-            }
-        )
-        draft.publish(_record(job, draft, cache, vocabulary))
-
-
-def _runs(numbers: list[int]) -> Iterator[list[int]]:
-    """Stretches of consecutive numbers, at most a thousand each."""
-    run: list[int] = []
-    for number in numbers:
-        if run and (number != run[-1] + 1 or len(run) == 1000):
-            yield run
-            run = []
-        run.append(number)
-    if run:
-        yield run
-
-
-def _logit_weights(job: _Job, unembedding: Tensor) -> Iterator[LogitWeights]:
-    hook = job.target or job.hooks[0]
-    directions = job.sae.W_dec[job.features].cpu()
-    fits = directions.shape[1] == unembedding.shape[0] and writes_to_residual(hook)
-    if not fits:
-        return iter([([], [])] * job.count)
-    return logit_weights(directions, unembedding, _LOGITS)
-
-
-def _features(job: _Job, weights: Iterator[LogitWeights]) -> Iterator[FeatureRecord]:
-    statistics = job.statistics
-    firings, sums, maximum = (
-        statistics.firings.tolist(),
-        statistics.sums.tolist(),
-        statistics.maximum.tolist(),
-    )
-    for index, (promotes, suppresses) in enumerate(weights):
-        counts, end = statistics.histogram(index)
-        yield FeatureRecord(
-            index=job.features.start + index,
-            firings=firings[index],
-            density=firings[index] / max(job.reconstruction.rows, 1),
-            maximum=maximum[index],
-            mean=sums[index] / max(firings[index], 1),
-            histogram=counts,
-            histogram_max=end,
-            promotes=promotes,
-            suppresses=suppresses,
-        )
-
-
-def _samples(job: _Job) -> Iterator[SampleRecord]:
-    for index in range(job.count):
-        contexts, activations = job.statistics.top_contexts(index)
-        yield SampleRecord(
-            index=job.features.start + index,
-            group="top",
-            contexts=contexts,
-            positions=activations.argmax(1).astype(np.int32),
-            activations=activations,
-        )
-
-
-def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Stored]:
-    for record in records:
-        yield record
-        bar.advance(1)
-
-
-def _record(job: _Job, draft: Draft, cache: ActivationCache, vocabulary: str) -> SAERecord:
-    sae, origin = job.sae, job.sae.provenance
-    trained = origin.metrics if origin is not None else None
-    fvu, l0, dead = (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None,) * 3
-    if job.whole:
-        fvu = check_fvu(job.folder, job.reconstruction.fvu(_variance(job, cache)))
-        l0 = job.reconstruction.l0
-        dead = never_fired_fraction(job.statistics.firings)
-    return SAERecord(
-        name=job.name,
-        analysis=draft.analysis,
-        made_from=draft.made_from,
-        sae_path=str(job.folder),
-        sae_hash=job.sae_hash,
-        ce_recovered=(read_evaluation(job.folder) or {}).get("ce_recovered_zero"),
-        architecture=sae.config.architecture,
-        features=sae.features,
-        d_model=sae.d_in,
-        model=cache.manifest.model.name,
-        hook=", ".join(job.hooks),
-        target=job.target,
-        cache=cache.identity,
-        cache_path=str(cache.path.resolve()),
-        dataset=cache.manifest.text.dataset,
-        context_size=cache.context_size,
-        tokens_analyzed=job.reconstruction.rows,
-        tokens_trained=None if origin is None else origin.tokens,
-        l0=l0,
-        fvu=fvu,
-        dead_fraction=dead,
-        # of an imported SAE what is known alone: the defaults are none of its settings
-        config=sae.config.model_dump(
-            mode="json", exclude_none=True, exclude_unset=sae.imported is not None
-        ),
-        run=job.folder.parent.name,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        vocabulary=vocabulary,
-        feature_range=(job.features.start, job.features.stop),
-    )
-
-
-def _variance(job: _Job, cache: ActivationCache) -> float:
-    """Total variance per valid row of what the SAE reconstructs."""
-    hooks = (job.target,) if job.target else job.hooks
-    statistics = [cache.hooks[hook].valid for hook in hooks]
-    return sum(sum(s.variance) for s in statistics if s is not None)
+        own = content_hash({**job.made_from, "name": job.name, "database": database.place})
+        folders[job.name] = base / own
+        folders[job.name].mkdir(parents=True, exist_ok=True)
+    return folders

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeAlias
 
-from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, shown_address
+from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, expand_home, shown_address
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.parallel import try_lock
 from lmsaes.units import format_bytes
@@ -69,8 +69,11 @@ class FolderLock(Lock):
 def locate(where: "str | Location") -> Location:
     """A folder's path, or the place in an object store that a URL such as s3://bucket/x names.
 
-    Raises ConfigError for a URL of a kind that can't be used, or one with keys in it.
+    `~` is the home folder. Raises ConfigError for a URL of a kind that can't be used, or one with
+    keys in it.
     """
+    if isinstance(where, Path):
+        return Path(expand_home(str(where)))
     if not isinstance(where, str):
         return where
     if "://" not in where:
@@ -79,7 +82,7 @@ def locate(where: "str | Location") -> Location:
                 f"'{where.partition(':')[0]}:/…' is no address of an object store",
                 "write it with two slashes, as s3://bucket/prefix",
             )
-        return Path(where)
+        return Path(expand_home(where))
     try:
         check_without_keys(where, KEYS_OF_STORES)
     except ValueError as error:

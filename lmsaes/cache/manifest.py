@@ -8,9 +8,9 @@ import hashlib
 import json
 import re
 import shlex
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from lmsaes.atomic import replace_file
 from lmsaes.cache.kinds import Compression, StorageDtype, StorageFormat
@@ -23,17 +23,17 @@ FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
-class Statistics(Record):
+class Statistics(Record, allow_inf_nan=False):
     """Running statistics of one hook's rows, in the activations' own units."""
 
-    count: int
+    count: int = Field(ge=0, lt=2**63)
     mean: list[float]
     variance: list[float]
     mean_norm: float
     mean_squared_norm: float
     min: float
     max: float
-    left_out: int = 0
+    left_out: int = Field(default=0, ge=0, lt=2**63)
     """Rows that are not finite, and count in none of these."""
 
 
@@ -56,6 +56,13 @@ class HookRecord(Record):
     valid: Statistics | None = Field(
         default=None, validation_alias=AliasChoices("valid", "ordinary")
     )
+
+    @model_validator(mode="after")
+    def _channels_are_as_many_as_its_width(self) -> Self:
+        for found in (self.statistics, self.valid):
+            if found and not len(found.mean) == len(found.variance) == self.d_model:
+                raise ValueError(f"its statistics are not of {self.d_model} channels")
+        return self
 
 
 class SourceRecord(Record):

@@ -1,14 +1,27 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .client import Database
+from .details import (
+    FeatureDetails,
+    GroupFacts,
+    HookFacts,
+    LogitFacts,
+    RowsRecord,
+    Table,
+    TokenRecord,
+    TwinFacts,
+)
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
+from .explanations import Explanation, Explanations, new_explanation
+from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
     FeatureRecord,
     SAERecord,
     SampleRecord,
     check_name,
+    content_hash,
     is_made_from,
     is_name,
 )
@@ -19,13 +32,26 @@ __all__ = [
     "Database",
     "Draft",
     "EmbeddedServer",
+    "Explanation",
+    "Explanations",
+    "FeatureDetails",
     "FeatureRecord",
+    "GroupFacts",
+    "HookFacts",
+    "LogitFacts",
+    "RowsRecord",
     "SAERecord",
     "SampleRecord",
+    "Table",
+    "TokenRecord",
+    "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
     "check_name",
+    "content_hash",
     "default_folder",
+    "feature_page",
     "is_made_from",
     "is_name",
+    "new_explanation",
 ]

@@ -24,7 +24,9 @@ import numpy as np
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.explanations import Explanations
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
@@ -189,6 +191,17 @@ class Database:
         documents = self._connection.fetch(f"samples_{analysis}", list(keys))
         return {keys[key]: sample_record(document) for key, document in documents.items()}
 
+    def tokens(self, analysis: str, ids: Sequence[int]) -> dict[int, TokenRecord]:
+        """The features of tokens by id; tokens that have none are left out."""
+        documents = self._connection.fetch(f"tokens_{analysis}", ids)
+        return {token: token_record(document) for token, document in documents.items()}
+
+    def rows(self, analysis: str) -> list[RowsRecord]:
+        """All firings on the sampled rows, by feature; empty where none were kept."""
+        with self._connection.database() as mongo:
+            documents = list(mongo[f"rows_{analysis}"].find())
+        return sorted(map(rows_record, documents), key=lambda record: record.first)
+
     def contexts(self, cache: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Token ids, int32 [context_size], by context id."""
         documents = self._connection.fetch(f"contexts_{cache}", ids)
@@ -205,6 +218,11 @@ class Database:
         for part in keys:
             tokens.extend(rest[part]["tokens"])
         return tokens
+
+    @property
+    def explanations(self) -> Explanations:
+        """What people and models say of features, kept by the SAEs' hashes."""
+        return Explanations(self._connection)
 
     # Upkeep
 

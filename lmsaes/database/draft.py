@@ -13,6 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.details import RowsRecord, TokenRecord, rows_document, token_document
 from lmsaes.database.garbage import KINDS, collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
@@ -75,6 +76,14 @@ class Draft:
         """
         self._columns |= {key: len(array) for key, array in columns.items()}
         self._put("columns", ({"_id": key, "values": pack(v)} for key, v in columns.items()))
+
+    def put_tokens(self, records: Iterable[TokenRecord]) -> None:
+        """The features of each token; the iterable is read as a stream."""
+        self._put("tokens", map(token_document, records))
+
+    def put_rows(self, records: Iterable[RowsRecord]) -> None:
+        """The features' firings on the sampled rows; the iterable is read as a stream."""
+        self._put("rows", map(rows_document, records))
 
     def publish(self, record: SAERecord) -> None:
         """Makes this analysis the visible one of its SAE by one write, then drops the former one.

@@ -14,8 +14,9 @@ from typing import Annotated, Any
 
 import numpy as np
 from numcodecs.zstd import Zstd
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
+from lmsaes.database.details import FeatureDetails, details_document, details_record
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
@@ -30,19 +31,12 @@ AnalysisId = Annotated[str, StringConstraints(pattern=f"^{_ANALYSIS}$")]
 """Hash of what the analysis is made from, and a random part: two runs never share collections."""
 
 
-def _finite_or_none(value: float | None) -> float | None:
-    return value if value is not None and isfinite(value) else None
-
-
 def _printable(value: Any) -> Any:
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 
 Text = Annotated[str, BeforeValidator(_printable)]
 """Text that may come from a file's name: bytes that are no text in it become question marks."""
-
-Measured = Annotated[float | None, AfterValidator(_finite_or_none)]
-"""A number, or None where nothing was measured: NaN and infinity don't enter the database."""
 
 Document = dict[str, Any]
 
@@ -60,14 +54,18 @@ class FeatureRecord:
     histogram_max: float
     promotes: Sequence[tuple[int, float]]  # (token id, logit weight), strongest first; may be empty
     suppresses: Sequence[tuple[int, float]]
+    details: FeatureDetails | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One group of a feature's contexts with their activations, strongest first."""
+    """One group of a feature's contexts with their activations.
+
+    The group `top` has the strongest first, others are in the order they were drawn.
+    """
 
     index: int
-    group: str  # "top"
+    group: str  # top, interval-0 … interval-4, random, silent, same-token
     contexts: np.ndarray  # int64 [n], context ids in the cache
     positions: np.ndarray  # int32 [n], where in its context the activation is largest
     activations: np.ndarray  # float32 [n, context_size], token by token
@@ -76,7 +74,7 @@ class SampleRecord:
 class SAERecord(BaseModel):
     """One SAE and the analysis of it that readers see."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: Name  # `run:sae`, unique in the database
     analysis: AnalysisId
@@ -95,10 +93,10 @@ class SAERecord(BaseModel):
     context_size: int
     tokens_analyzed: int
     tokens_trained: int | None  # None where it isn't known: of imported SAEs
-    l0: Measured  # mean number of active features per token
-    fvu: Measured  # fraction of the activations' variance that is left unexplained
-    dead_fraction: Measured
-    ce_recovered: Measured = None
+    l0: float | None  # mean number of active features per token; None: not measured, as for others
+    fvu: float | None  # fraction of the activations' variance that is left unexplained
+    dead_fraction: float | None
+    ce_recovered: float | None = None
     config: dict[str, Any]
     run: Text
     created: str  # ISO 8601
@@ -176,6 +174,7 @@ def feature_document(record: FeatureRecord) -> Document:
         "histogram_max": float(record.histogram_max),
         "promotes": _pack_weights(record.promotes),
         "suppresses": _pack_weights(record.suppresses),
+        "details": record.details and details_document(record.details),
     }
 
 
@@ -191,6 +190,7 @@ def feature_record(document: Document) -> FeatureRecord:
         histogram_max=document["histogram_max"],
         promotes=_unpack_weights(document["promotes"]),
         suppresses=_unpack_weights(document["suppresses"]),
+        details=document["details"] and details_record(document["details"]),
     )
 
 

@@ -5,7 +5,8 @@ from typing import Annotated, ClassVar, Literal
 from lmsaes.configuration import StageConfig, Text, setting
 from lmsaes.provenance import Weights
 
-_MAIN, _FACTS, _HUB = "What and where", "What the files don't say", "For the hub"
+_MAIN, _FACTS = "What and where", "What the files don't say"
+_ROWS, _HUB = "For what is written from a cache or the database", "For the hub"
 
 ImportFormat = Literal[
     "auto",
@@ -22,7 +23,16 @@ ImportFormat = Literal[
     "deepseek-r1",
     "lmsaes",
 ]
-ExportFormat = Literal["saelens", "sparsify", "circuit-tracer", "hub"]
+ExportFormat = Literal[
+    "saelens",
+    "sparsify",
+    "circuit-tracer",
+    "hub",
+    "delphi",
+    "neuronpedia",
+    "circuit-tracer-features",
+    "parquet",
+]
 
 
 class ImportConfig(StageConfig, frozen=True):
@@ -92,9 +102,29 @@ class ExportConfig(StageConfig, frozen=True):
 
     stage: ClassVar[str] = "export"
 
-    sae: Annotated[Text, setting("SAE folder, or a run that holds some.", _MAIN)]
+    sae: Annotated[
+        Text,
+        setting(
+            "SAE folder, or a run that holds some; for neuronpedia, circuit-tracer-features and"
+            " parquet the name of an SAE in the database, or of a run.",
+            _MAIN,
+        ),
+    ]
     to: Annotated[ExportFormat, setting("Whose layout to write.", _MAIN)]
     out: Annotated[Text, setting("Folder to write, or OWNER/REPO on the hub.", _MAIN)]
+    cache: Annotated[
+        str | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
+    ] = None
+    splits: Annotated[int, setting("Files that delphi's features are split into.", _ROWS, gt=0)] = 5
+    device: Annotated[
+        Text, setting("Device that encodes for delphi: auto, cpu, cuda, cuda:1 or mps.", _ROWS)
+    ] = "auto"
+    db: Annotated[
+        str | None,
+        setting(
+            "MongoDB address (default: $LMSAES_DB, or the embedded server).", _ROWS, metavar="URI"
+        ),
+    ] = None
     private: Annotated[bool, setting("Make a new repository private.", _HUB)] = False
     license: Annotated[
         str | None, setting("License that the model card names, such as mit (default: none).", _HUB)

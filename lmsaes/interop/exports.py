@@ -11,9 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
+from lmsaes.database import Database
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.interop import circuit_tracer, saelens, saelens_export, sparsify
+from lmsaes.interop import (
+    circuit_tracer,
+    delphi,
+    feature_files,
+    neuronpedia,
+    parquet,
+    saelens,
+    saelens_export,
+    sparsify,
+)
+from lmsaes.interop.analyzed import find_records
 from lmsaes.interop.compare import compare
 from lmsaes.interop.config import ExportConfig, ImportConfig
 from lmsaes.interop.hooks import module_of_hook
@@ -41,7 +53,11 @@ def export_sae(
     overwrite: replace what is in the folder
     """
     config = ExportConfig.of({"sae": sae, "to": to, "out": out, **settings})
+    if config.to in _FROM_DATABASE:
+        return _from_database(config, overwrite)
     folders = find_saes([config.sae])
+    if config.to == "delphi":
+        return _delphi(folders, config, overwrite)
     if config.to == "hub":
         push(folders, config)
         return []
@@ -62,6 +78,7 @@ class _Layout:
     read: Reader
 
 
+_FROM_DATABASE = ("neuronpedia", "circuit-tracer-features", "parquet")
 _LAYOUTS = {
     "saelens": _Layout(
         saelens_export.check,
@@ -102,7 +119,7 @@ def _one_by_one(
 def _places(folders: list[Path], config: ExportConfig) -> dict[Path, Path]:
     """Where each SAE goes. sparsify names folders by hookpoints."""
     out = Path(config.out)
-    if config.to == "sparsify":
+    if config.to in ("sparsify", "delphi"):
         named = {f: out / module_of_hook(_hook(SAE.load(f), f)) for f in folders}
     else:
         one = len(folders) == 1 and folders[0] == Path(config.sae).resolve()
@@ -135,6 +152,44 @@ def _circuit_tracer(folders: list[Path], out: Path, overwrite: bool) -> Path:
     for published in circuit_tracer.read(LocalSource(out), _reading(out)):
         _compare(saes[published.name], published.formula, out / published.name)
     return out
+
+
+def _delphi(folders: list[Path], config: ExportConfig, overwrite: bool) -> list[Path]:
+    if config.cache is None:
+        raise ConfigError("--cache is missing", "give the cache whose rows Delphi is to see")
+    cache, places = ActivationCache.open(config.cache), _places(folders, config)
+    for place in places.values():
+        _refuse_other(place, overwrite)
+    for folder, place in places.items():
+        delphi.write(SAE.load(folder), cache, place, config.splits, config.device)
+    return list(places.values())
+
+
+def _from_database(config: ExportConfig, overwrite: bool) -> list[Path]:
+    """What the database knows of features; `config.sae` is a name there."""
+    out = Path(config.out)
+    _refuse_other(out, overwrite)
+    with Database(config.db) as database:
+        records = find_records(database, config.sae)
+        if config.to == "circuit-tracer-features":
+            feature_files.write(database, records, out)
+            return [out]
+        if config.to == "neuronpedia":
+            return [neuronpedia.write(database, record, out) for record in records]
+        if len(records) > 1:
+            raise ConfigError(
+                f"'{config.sae}' has {len(records)} SAEs", "write one file for each: give its name"
+            )
+        parquet.write(database, records[0], out)
+        return [out]
+
+
+def _refuse_other(place: Path, overwrite: bool) -> None:
+    """Raises ConfigError where something is already, which would be mixed with what is written."""
+    if not overwrite and place.exists() and (place.is_file() or any(place.iterdir())):
+        raise ConfigError(
+            f"{place} is there already", "choose another --out, or replace it with --overwrite"
+        )
 
 
 def _is_there(place: Path, head: str, content: bytes) -> bool:

@@ -94,8 +94,8 @@ def model_card(repo: str, saes: dict[str, SAE], staged: Path, license: str | Non
 def _line(name: str, sae: SAE) -> str:
     origin = sae.provenance
     hooks = ", ".join(sae.config.inputs) + (f" → {sae.config.target}" if sae.config.target else "")
-    l0 = f"{origin.metrics.l0:.1f}" if origin else ""
-    fvu = f"{origin.metrics.fvu:.4f}" if origin else ""
+    l0 = _figure(origin.metrics.l0, ".1f") if origin else ""
+    fvu = _figure(origin.metrics.fvu, ".4f") if origin else ""
     text = f"{origin.tokens:,} tokens of {origin.dataset}" if origin else ""
     kind = sae.config.architecture
     return f"| {name} | {kind} | {hooks} | {sae.d_in} | {sae.features} | {l0} | {fvu} | {text} |"
@@ -134,3 +134,7 @@ def _upload(staged: Path, repo: str, private: bool) -> None:
             f"can't push to {repo}: {first_line(error)}",
             "log in with `hf auth login`, or set HF_TOKEN, and check the name",
         ) from None
+
+
+def _figure(value: float | None, form: str) -> str:
+    return "–" if value is None else format(value, form)

@@ -2,7 +2,7 @@
 
 from ._compat import official_name
 from .hooks import HookShape
-from .intervene import Edit, Entry, PatchedForward, replaced_at
+from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "check_dtype",
     "load_tokenizer",
     "official_name",
+    "patched_forward",
     "replaced_at",
     "resolve_device",
 ]

@@ -4,13 +4,15 @@ Seen in transformer_lens 4.3, transformers 5.24 and torch 2.13.
 """
 
 import contextlib
+import functools
+import inspect
 import io
 import logging
 from collections.abc import Generator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException
 from torch._inductor.exc import InductorError
 
@@ -85,6 +87,29 @@ def unwrapped(module: nn.Module | None) -> nn.Module | None:
 def attention_of(model: Any) -> str:
     """Which of transformers' attention implementations a model runs."""
     return model.config._attn_implementation
+
+
+def with_key_value_cache(model: Any, tokens: Tensor, past: Any) -> tuple[Tensor, Any]:
+    """Logits of `tokens` after those in `past`, a key-value cache or None, and the grown cache.
+
+    transformers renamed the argument and the output from `past_key_values` to `cache`.
+    """
+    name = _cache_argument(type(model))
+    found = model(tokens, use_cache=True, **({} if past is None else {name: past}))
+    return found.logits, getattr(found, name, None)
+
+
+@functools.cache
+def _cache_argument(model: type) -> str:
+    parameters = inspect.signature(model.forward).parameters  # pyright: ignore[reportAttributeAccessIssue]
+    return "cache" if "cache" in parameters else "past_key_values"
+
+
+def stop_tokens(model: Any) -> tuple[int, ...]:
+    """The token ids after which a model has nothing more to say."""
+    ids = model.generation_config.eos_token_id if model.can_generate() else None
+    ids = model.config.eos_token_id if ids is None else ids
+    return () if ids is None else tuple(ids) if isinstance(ids, list) else (ids,)
 
 
 def config_facts(config: Any) -> Mapping[str, Any]:

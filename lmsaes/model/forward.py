@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from lmsaes.errors import ModelError, first_line
-from lmsaes.model._compat import CompileError, attention_of, hook_points, unwrapped
+from lmsaes.model._compat import (
+    CompileError,
+    attention_of,
+    hook_points,
+    unwrapped,
+    with_key_value_cache,
+)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class DirectForward:
     def logits(self, tokens: Tensor) -> Tensor:
         """The whole pass: logits of `tokens`, [contexts, positions, vocabulary]."""
         return self._model(tokens, use_cache=False).logits
+
+    def step(self, tokens: Tensor, past: Any) -> tuple[Tensor, Any]:
+        """Logits of `tokens` that follow those whose keys and values are in `past` (None: there
+        are none), and what holds theirs too."""
+        return with_key_value_cache(self._model, tokens, past)
 
     def compile(self, sites: Mapping[str, HookSite]) -> None:
         """Compiles the pass to these sites, as one graph, which the next `run` does.

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from lmsaes.errors import ModelError
 from lmsaes.model._compat import hook_points, unwrapped
 from lmsaes.model.forward import (
     DirectForward,
@@ -57,6 +58,7 @@ class PatchedForward:
     def __init__(self, lm: LanguageModel, hooks: Sequence[str]) -> None:
         """hooks: those to be edited or read. Raises ConfigError for one that the model has not."""
         lm.find_hooks(hooks)
+        lm.mount(None)
         self.lm, self.device = lm, lm.device
         self._dtype = check_dtype(lm.record.dtype)
         wrapped: list[nn.Module] = list(getattr(lm.bridge, "blocks", ()))
@@ -72,6 +74,7 @@ class PatchedForward:
         trial = torch.randint(0, lm.vocabulary, _TRIAL, generator=generator).to(self.device)
         self._use_the_model_itself([*hooks, *self._inputs], trial)
         self._skips = bool(self._inputs) and self._can_skip(trial)
+        self._caches = self._direct is not None and self._can_cache(trial)
 
     @property
     def blocks(self) -> int:
@@ -99,14 +102,38 @@ class PatchedForward:
         with torch.inference_mode(), ExitStack() as stack:
             if entry is not None:
                 stack.enter_context(self._entered(entry))
+            self.lm.mount(self._direct)
             if self._direct is None:
                 hooks = [(name, _bridge_hook(edit)) for name, edit in edits.items()]
                 return self.lm.bridge.run_with_hooks(
                     tokens.to(self.device), return_type="logits", fwd_hooks=hooks
                 )
-            for name, edit in edits.items():
-                stack.callback(edit_site(self._sites[name], _shaped(edit)).remove)
+            self._attach(edits, stack)
             return self._direct.logits(tokens.to(self.device))
+
+    @property
+    def caches(self) -> bool:
+        """Whether `step` can go on from the keys and values of what came before."""
+        return self._caches
+
+    def step(
+        self, tokens: Tensor, edits: Mapping[str, Edit] | None = None, past: Any = None
+    ) -> tuple[Tensor, Any]:
+        """Logits of `tokens` int64 [contexts, positions] that follow those in `past`, and a `past`
+        that has them too. None stands for no tokens. Edits see the new positions alone.
+
+        Raises ModelError where `caches` is false.
+        """
+        if self._direct is None:
+            raise ModelError("this model runs without a key-value cache here")
+        with torch.inference_mode(), ExitStack() as stack:
+            self.lm.mount(self._direct)
+            self._attach(edits or {}, stack)
+            return self._direct.step(tokens.to(self.device), past)
+
+    def _attach(self, edits: Mapping[str, Edit], stack: ExitStack) -> None:
+        for name, edit in edits.items():
+            stack.callback(edit_site(self._sites[name], _shaped(edit)).remove)
 
     def read(self, tokens: Tensor, hooks: Sequence[str]) -> tuple[Tensor, dict[str, Tensor]]:
         """Logits of the model as it is, and its activations [contexts, positions, width] at
@@ -138,7 +165,7 @@ class PatchedForward:
         expected = self.logits(trial)
         direct = DirectForward(lm.bridge)
         try:
-            direct.unwrap()
+            lm.mount(direct)
             with torch.inference_mode():
                 same = differ_by_rounding(direct.logits(trial), expected)
             if same and direct.holds(list(sites.values())):
@@ -147,7 +174,7 @@ class PatchedForward:
                 return
         except ValueError:
             pass  # the architecture has no fused attention
-        direct.rewrap()
+        lm.mount(None)
 
     def _can_skip(self, trial: Tensor) -> bool:
         """Whether entering in the middle gives what the whole pass gives."""
@@ -157,6 +184,18 @@ class PatchedForward:
         self._skips = True
         stream = found[self.input_of(middle)]
         return differ_by_rounding(self.logits(trial, entry=Entry(middle, stream)), whole)
+
+    def _can_cache(self, trial: Tensor) -> bool:
+        """Whether going on from keys and values gives what the whole pass gives."""
+        whole, cut = self.logits(trial), trial.shape[1] // 2
+        first, past = self.step(trial[:, :cut])
+        if past is None:
+            return False
+        steps = [first]
+        for position in range(cut, trial.shape[1]):
+            logits, past = self.step(trial[:, position : position + 1], past=past)
+            steps.append(logits)
+        return differ_by_rounding(torch.cat(steps, 1), whole)
 
     @contextmanager
     def _watched_outputs(self) -> Generator[None]:
@@ -200,6 +239,17 @@ class PatchedForward:
             handle.remove()
             for index in below:
                 self._blocks[index].__dict__.pop("forward", None)
+
+
+def patched_forward(lm: LanguageModel, hooks: Sequence[str]) -> PatchedForward:
+    """The model's `PatchedForward` for these hooks: made and tried once, then kept with the model.
+
+    Raises ConfigError for a hook that the model has not.
+    """
+    key = frozenset(hooks)
+    if key not in lm.patched:
+        lm.patched[key] = PatchedForward(lm, sorted(key))
+    return lm.patched[key]
 
 
 def replaced_at(where: Tensor, values: Tensor) -> Edit:

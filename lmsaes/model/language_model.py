@@ -11,23 +11,28 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from einops import rearrange
 from torch import Tensor
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import ConfigError, ModelError, first_line
 from lmsaes.model._compat import (
     boot_quietly,
     config_facts,
     official_name,
     stand_in_tokenizer,
+    stop_tokens,
 )
 from lmsaes.model.forward import DirectForward, HookSite, differ_by_rounding, find_sites
 from lmsaes.model.hooks import HookShape, NamedShapes, find_hooks, named_shapes
 from lmsaes.parallel import resolve_device
 from lmsaes.provenance import ModelRecord, Weights
+
+if TYPE_CHECKING:
+    from lmsaes.model.intervene import PatchedForward
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _TRIAL = (2, 16)  # contexts and positions of the batch that shows two ways to be equal
@@ -46,6 +51,9 @@ class LanguageModel:
         self._shapes: NamedShapes | None = None
         self._direct: DirectForward | None = None
         self._sites: dict[str, HookSite] = {}
+        self._mounted: DirectForward | None = None
+        # By hooks, the passes that intervene.py has prepared and tried.
+        self.patched: dict[frozenset[str], PatchedForward] = {}
 
     @staticmethod
     def load(
@@ -122,6 +130,29 @@ class LanguageModel:
         """The longest context the model takes; None when it sets no limit."""
         return getattr(self.bridge.cfg, "n_ctx", None)
 
+    @property
+    def stop_tokens(self) -> tuple[int, ...]:
+        """The token ids after which the model has nothing more to say."""
+        return stop_tokens(self.bridge.original_model)
+
+    def mount(self, direct: DirectForward | None) -> None:
+        """Makes the model ready for a direct forward pass, or for the bridge (None).
+
+        They share the modules: one runs without the bridge's wrappers, the other with them.
+        """
+        if self._mounted is direct:
+            return
+        if self._mounted is not None:
+            self._mounted.rewrap()
+            self._mounted = None
+        if direct is not None:
+            try:
+                direct.unwrap()
+            except ValueError:
+                direct.rewrap()
+                raise
+            self._mounted = direct
+
     def find_hooks(self, patterns: Sequence[str]) -> dict[str, HookShape]:
         """The hook points that `patterns` (names or globs) name, each with its vector per token.
 
@@ -135,6 +166,7 @@ class LanguageModel:
     def _shapes_of(self, contexts: int, positions: int) -> dict[str, tuple[int, ...]]:
         """Every hook point that fires, with the shape it gives for a batch of this size."""
         tokens = torch.zeros((contexts, positions), dtype=torch.int64, device=self.device)
+        self.mount(None)
         with torch.inference_mode():
             _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
         return {
@@ -156,6 +188,8 @@ class LanguageModel:
         then has. Raises ConfigError where only the bridge gives the hooks, ModelError where this
         machine or torch can't compile the model.
         """
+        self.mount(None)
+        self._direct = None
         sites = find_sites(self.bridge, hooks) if self.record.weights == "raw" else None
         if sites is not None and self._try_direct_forward(sites, compile, batch):
             return "sdpa"
@@ -175,7 +209,7 @@ class LanguageModel:
         expected = self.activations(trial, list(sites))
         direct = DirectForward(self.bridge)
         try:
-            direct.unwrap()
+            self.mount(direct)
             if direct.holds(list(sites.values())):
                 if compile:
                     direct.compile(sites)
@@ -185,7 +219,7 @@ class LanguageModel:
                     return True
         except ValueError:
             pass  # the architecture has no fused attention
-        direct.rewrap()
+        self.mount(None)
         return False
 
     def activations(self, tokens: Tensor, hooks: Sequence[str]) -> dict[str, Tensor]:
@@ -194,6 +228,7 @@ class LanguageModel:
         The forward pass stops as soon as the last wanted hook has fired. Returns, by hook,
         [contexts, context_size, width] on the model's device.
         """
+        self.mount(self._direct)
         if self._direct is not None:
             found = self._direct.run(self._upload(tokens), {h: self._sites[h] for h in hooks})
             return {hook: _as_rows(found[hook]) for hook in hooks}
@@ -230,6 +265,7 @@ class LanguageModel:
         The final norm's weight is folded in, and each direction's part that is the same for
         all tokens (which softmax ignores) is taken out. Returns float32 [d_model, vocabulary].
         """
+        self.mount(None)
         with torch.inference_mode():
             weight = self.bridge.W_U.float()
             norm = self.bridge.ln_final
@@ -290,6 +326,7 @@ def check_dtype(dtype: str) -> torch.dtype:
 
 def _source(name: str) -> str:
     """A local folder as it is, an old TransformerLens name as its Hugging Face name."""
+    name = expand_home(name)
     if Path(name).is_dir():
         if not (Path(name) / "config.json").is_file():
             raise ModelError(f"'{name}' holds no model: it has no config.json")

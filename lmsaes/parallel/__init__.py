@@ -2,6 +2,7 @@
 
 ranks.py    this process among the others      threads.py   threads that share torch's cores
 locks.py    one process to a folder            devices.py   auto, cpu, cuda or mps; free memory
+interrupts.py  Ctrl-C in long work
 """
 
 import lazy_loader

@@ -1,6 +1,7 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .devices import free_memory, own_device, resolve_device, widest_float
+from .interrupts import interruptible
 from .locks import try_lock
 from .ranks import OneRank, Ranks, is_first_rank, join_ranks
 from .threads import iterate_ahead, map_ahead, threads_that_compute
@@ -9,6 +10,7 @@ __all__ = [
     "OneRank",
     "Ranks",
     "free_memory",
+    "interruptible",
     "is_first_rank",
     "iterate_ahead",
     "join_ranks",

@@ -7,7 +7,8 @@
     sparse/     products that touch                             ├─ topk.py ── hierarchical_topk.py
                 active features alone                           └─ batchtopk.py ── matryoshka.py
 
-Imports torch, numpy, einops, safetensors and pydantic, and nothing heavier.
+`limits.py` and `former_names.py` belong to config.py. Imports torch, numpy, einops, safetensors
+and pydantic, and nothing heavier.
 """
 
 import lazy_loader

@@ -5,7 +5,6 @@ from .autoencoder import SAE, StepOutput
 from .batchtopk import BatchTopK
 from .config import (
     CONFIGS,
-    RENAMED,
     AnyConfig,
     BatchTopKConfig,
     GatedConfig,
@@ -18,9 +17,9 @@ from .config import (
     SAEConfig,
     TopKConfig,
     TopKFamilyConfig,
-    todays_names,
 )
 from .folders import find_saes, sae_hash, sae_name
+from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
 from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
@@ -30,7 +29,7 @@ from .origin import Imported, Metrics, Provenance
 from .p_annealing import PAnnealing
 from .relu import ReLU
 from .row_norm import normalize_rows
-from .sparse.ops import row_norms
+from .sparse.ops import products_at, row_norms
 from .sparse.rows import SparseRows
 from .topk import TopK
 
@@ -67,6 +66,7 @@ __all__ = [
     "find_saes",
     "first_not_finite",
     "normalize_rows",
+    "products_at",
     "read_evaluation",
     "row_norms",
     "sae_hash",

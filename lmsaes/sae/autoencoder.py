@@ -20,6 +20,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from lmsaes.addresses import expand_home
 from lmsaes.errors import SAEError
 from lmsaes.sae.auxiliary_losses import aux_k_loss, ghost_loss
 from lmsaes.sae.config import SAEConfig
@@ -119,6 +120,16 @@ class SAE(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """The reconstruction of `x` [rows, d_in], a linear skip included; [rows, d_out]."""
         return self.decode(self.encode(x), x)
+
+    def direction_scale(self, x: Tensor) -> Tensor | None:
+        """What decoder rows are multiplied by beside rows `x` [rows, d_in], [rows, d_out].
+
+        Each row's deviation where the SAE was trained with layer norm; None stands for 1.
+        """
+        if not self.row_norm_parts or self.transcodes:
+            return None
+        width = self.d_out // self.row_norm_parts
+        return self._row_norm(x).deviation[..., 0].repeat_interleave(width, 1)
 
     def residual(self, x: Tensor, target: Tensor | None = None) -> Tensor:
         """What the reconstruction misses of `target` (of `x` itself if None), [rows, d_out]."""
@@ -301,7 +312,7 @@ class SAE(nn.Module, ABC):
         """Writes the SAE into the folder `path`; `io.py` says what lies there."""
         from lmsaes.sae.io import save
 
-        save(self, Path(path))
+        save(self, Path(expand_home(str(path))))
 
     @staticmethod
     def load(path: str | Path, device: torch.device | str = "cpu") -> SAE:
@@ -311,7 +322,7 @@ class SAE(nn.Module, ABC):
         """
         from lmsaes.sae.io import load
 
-        return load(Path(path), device)
+        return load(Path(expand_home(str(path))), device)
 
 
 def _scaled(weight: Tensor, scale: Tensor) -> Tensor:

@@ -14,6 +14,8 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, model_validator
 
+from lmsaes.sae.former_names import RENAMED, todays_names
+from lmsaes.sae.limits import FolderName, Shares, check_range
 from lmsaes.units import Count
 
 NormalizationKind = Literal["none", "mean_norm", "mean_square", "layer_norm", "whiten"]
@@ -32,7 +34,8 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, def
 
     architecture: str
     name: Annotated[
-        str, Field(description="Folder of the SAE inside the run (default: such as topk-32).")
+        FolderName,
+        Field(description="Folder of the SAE in the run (default: such as topk-32)."),
     ] = ""
     hook: Annotated[str | None, Field(description="Hook whose activations go in.")] = None
     target: Annotated[
@@ -152,7 +155,7 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, def
         Field(ge=0, description="Weight of ghost gradients for silent features (usually 1)."),
     ] = 0.0
     resample: Annotated[
-        tuple[float, ...],
+        Shares,
         Field(
             description="Shares of the run after which dead features start again on rows with a"
             " large error."
@@ -171,6 +174,11 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, def
             if isinstance(values, Mapping) and old in values:
                 raise ValueError(f"'{old}' is now called '{new}'")
         return values
+
+    @model_validator(mode="after")
+    def _in_range(self) -> Self:
+        check_range(self)
+        return self
 
     @model_validator(mode="after")
     def _one_width(self) -> Self:
@@ -352,6 +360,12 @@ class TopKFamilyConfig(SAEConfig, frozen=True):
         float, Field(ge=0, description="Weight of the auxiliary loss for silent features.")
     ] = 0.1
 
+    @model_validator(mode="after")
+    def _k_of_the_features(self) -> Self:
+        if self.features is not None and self.k > self.features:
+            raise ValueError(f"k = {self.k} is more than the {self.features} features")
+        return self
+
     @property
     def active(self) -> float:
         return self.k
@@ -374,6 +388,12 @@ class HierarchicalTopKConfig(TopKConfig, frozen=True):
         tuple[int, ...] | None,
         Field(description="The k whose losses are averaged (default: k, k/2, k/4, … 1)."),
     ] = None
+
+    @model_validator(mode="after")
+    def _levels_up_to_k(self) -> Self:
+        if self.levels is not None and not all(1 <= level <= self.k for level in self.levels):
+            raise ValueError(f"levels lie between 1 and k = {self.k}")
+        return self
 
 
 class BatchTopKConfig(TopKFamilyConfig, frozen=True):
@@ -412,13 +432,6 @@ CONFIGS: dict[str, type[SAEConfig]] = {
 """By architecture, its configuration."""
 
 
-def todays_names(settings: Any) -> Any:
-    """With the architecture's name of today: it once was p-anneal."""
-    if isinstance(settings, Mapping) and settings.get("architecture") == "p-anneal":
-        return {**settings, "architecture": "p_annealing"}
-    return settings
-
-
 AnyConfig = Annotated[
     ReLUConfig
     | GatedConfig
@@ -431,13 +444,3 @@ AnyConfig = Annotated[
     Discriminator("architecture"),
     BeforeValidator(todays_names),
 ]
-
-RENAMED = {
-    "label": "name",
-    "dead_after": "dead_window",
-    "revive_after": "aux_after",
-    "decay": "lr_decay_fraction",
-    "precision": "matmul_dtype",
-    "centre": "center",
-}
-"""Settings that format 1 of SAE folders called otherwise."""

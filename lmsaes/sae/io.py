@@ -28,7 +28,7 @@ from lmsaes.atomic import replace_file, replacing, sync_folder
 from lmsaes.errors import SAEError
 from lmsaes.sae.architectures import ARCHITECTURES
 from lmsaes.sae.autoencoder import SAE
-from lmsaes.sae.config import RENAMED
+from lmsaes.sae.former_names import RENAMED
 from lmsaes.sae.origin import Imported, Provenance
 
 FORMAT_VERSION = 2

@@ -2,7 +2,13 @@
 
 from .datasets import TextSource, load_mixture, reopen
 from .packing import Contexts, ContextStream
-from .tokenizer import TokenizerFacts, check_token_ids, token_strings, tokenizer_facts
+from .tokenizer import (
+    TokenizerFacts,
+    check_token_ids,
+    strings_of,
+    token_strings,
+    tokenizer_facts,
+)
 
 __all__ = [
     "ContextStream",
@@ -12,6 +18,7 @@ __all__ = [
     "check_token_ids",
     "load_mixture",
     "reopen",
+    "strings_of",
     "token_strings",
     "tokenizer_facts",
 ]

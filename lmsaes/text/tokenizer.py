@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,22 +140,25 @@ def token_strings(tokenizer: Any, size: int) -> list[str]:
     """
     if tokenizer is None:
         return [f"[{index}]" for index in range(size)]
+    # not its length: ids may have gaps
+    known = min(size, 1 + max(tokenizer.get_vocab().values(), default=-1))
+    return strings_of(tokenizer, range(known)) + [f"[{index}]" for index in range(known, size)]
+
+
+def strings_of(tokenizer: Any, ids: Sequence[int]) -> list[str]:
+    """As `token_strings`, of these ids alone."""
     # Decoded alone, many tokenizers drop a leading space: decode after an anchor and cut it off.
     anchor = tokenizer.encode("a", add_special_tokens=False)
     prefix = tokenizer.decode(anchor)
-    # not its length: ids may have gaps
-    known = min(size, 1 + max(tokenizer.get_vocab().values(), default=-1))
-    texts = tokenizer.batch_decode(
-        [[*anchor, i] for i in range(known)], clean_up_tokenization_spaces=False
-    )
+    texts = tokenizer.batch_decode([[*anchor, i] for i in ids], clean_up_tokenization_spaces=False)
     strings = [text.removeprefix(prefix) for text in texts]
-    names = tokenizer.convert_ids_to_tokens(list(range(known)))
-    for index, text in enumerate(strings):
-        if names[index] is None:  # an id that the tokenizer leaves out
-            strings[index] = f"[{index}]"
+    names = tokenizer.convert_ids_to_tokens(list(ids))
+    for place, text in enumerate(strings):
+        if names[place] is None:  # an id that the tokenizer leaves out
+            strings[place] = f"[{ids[place]}]"
         elif "�" in text:
-            strings[index] = _byte_escapes(names[index])
-    return strings + [f"[{index}]" for index in range(known, size)]
+            strings[place] = _byte_escapes(names[place])
+    return strings
 
 
 def _byte_escapes(name: str) -> str:

@@ -1,9 +1,10 @@
 """Stage two: many SAEs trained on one read of a cache.
 
-config.py ──► run.py ──► ShuffledLoader ──► normalization.py ──► parallel_steps.py
-                                                                      └─► trainer.py
-run_folder.py, checkpoint.py, metrics.py: what is kept                      ▲
-initialization.py: where an SAE starts       schedules.py, optimizers.py, resampling.py
+config.py ──► run.py ──► sweep.py: ShuffledLoader ──► normalization.py ──► parallel_steps.py
+                                                                                └─► trainer.py
+run_folder.py, members.py, checkpoint.py, metrics.py: what is kept                      ▲
+initialization.py: where an SAE starts                 schedules.py, optimizers.py, resampling.py
+divergence.py: what is no longer finite                announcement.py: what is said before
 allocator.py, interrupts.py, resources.py: the process
 """
 

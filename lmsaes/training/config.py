@@ -165,6 +165,8 @@ class TrainConfig(StageConfig, frozen=True):
 
     @model_validator(mode="after")
     def _a_folder_each(self) -> "TrainConfig":
+        if any(config.seed >= 2**63 for config in self.saes):
+            raise ConfigError("seed + seeds is too large: seeds go up to 2^63 - 1", "lower --seed")
         names = [config.name for config in self.saes]
         for name in names:
             if names.count(name) > 1:

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lmsaes.atomic import replace_file, replacing
+from lmsaes.atomic import replace_file, replacing, temporary_name
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, Metrics, SAEConfig
 from lmsaes.training.divergence import Divergence
@@ -25,6 +25,7 @@ from lmsaes.training.divergence import Divergence
 DIVERGED = "diverged"
 METRICS = "metrics.jsonl"
 _RECORD, _STATE = "diverged.json", "state.safetensors"
+_SAE = ("config.json", "weights.safetensors")
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,13 @@ def remove_members(run: Path) -> None:
     """Removes every SAE of a run, and what was kept of those that diverged."""
     for kept in (run, run / DIVERGED):
         for folder in {file.parent for file in kept.glob(f"*/{METRICS}")}:
-            shutil.rmtree(folder)
+            # its metrics last: by them it is found again when this is cut off; what else somebody
+            # has put there stays
+            for name in (*_SAE, _RECORD, _STATE, METRICS):
+                (folder / temporary_name(name)).unlink(missing_ok=True)
+                (folder / name).unlink(missing_ok=True)
+            if not any(folder.iterdir()):
+                folder.rmdir()
     for name in diverged_names(run):
         clear_diverged(run, name)
     if (run / DIVERGED).is_dir() and not any((run / DIVERGED).iterdir()):

@@ -109,9 +109,11 @@ def train(
                 if begun is None:
                     remove_checkpoints(run)
                     remove_members(run)
+                    (run / TRAIN_CONFIG).unlink(missing_ok=True)
                     now.write(run)
-                    write_config(run / TRAIN_CONFIG, config)
                     begun = now
+                if not (run / TRAIN_CONFIG).is_file():
+                    write_config(run / TRAIN_CONFIG, config)
                 for sae in waiting:
                     clear_diverged(run, sae.name)  # with other settings
                 there |= {result.name: result for result in sweep.train(checkpoint, memory)}
@@ -179,16 +181,23 @@ def _check_memory(
 
 
 def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
+    """The SAE with the hook it reads. Raises ConfigError where it doesn't fit the cache."""
     names = list(cache.hooks)
     if not config.hooks and config.hook is None:
         if hook is None and len(names) > 1:
             raise ConfigError("--hook is missing", "one of: " + ", ".join(names))
         config = config.model_copy(update={"hook": hook or names[0]})
-    widths = {cache.hooks[cache.check_hook(name)].d_model for name in config.inputs}
+    widths = [cache.hooks[cache.check_hook(name)].d_model for name in config.inputs]
     cache.check_hook(config.outputs[0])
-    if len(widths) > 1:
+    if len(set(widths)) > 1:
         raise ConfigError(
-            f"{config.name}: the hooks of a crosscoder have different widths: {sorted(widths)}"
+            f"{config.name}: the hooks of a crosscoder have different widths: {sorted(set(widths))}"
+        )
+    features, k = config.width(sum(widths)), getattr(config, "k", 1)
+    if features < max(k, 1):
+        raise ConfigError(
+            f"{config.name}: {sum(widths)} dimensions make {features} features, and k is {k}",
+            "give more --features, a larger --expansion, or a smaller --k",
         )
     return config
 

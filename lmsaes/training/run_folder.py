@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmsaes.atomic import replace_file
+from lmsaes.atomic import replace_file, temporary_name
 from lmsaes.errors import ConfigError
 from lmsaes.parallel import try_lock
 from lmsaes.training.members import diverged_names
@@ -72,7 +72,8 @@ def check_folder(run: Path, asked: dict[str, Any], overwrite: bool) -> RunSettin
 def _refuse_other_content(run: Path) -> None:
     if not run.exists() or (run / RUN_FILE).is_file():
         return
-    if not run.is_dir() or any(file.name != LOCK_FILE for file in run.iterdir()):
+    ours = {LOCK_FILE, temporary_name(RUN_FILE)}
+    if not run.is_dir() or any(file.name not in ours for file in run.iterdir()):
         raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
 
 

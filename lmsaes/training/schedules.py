@@ -18,7 +18,7 @@ def steps_for(tokens: int, rows: int, batch_size: int, batches: int) -> int:
     last one of an epoch may be short. Raises ConfigError where there are no rows.
     """
     if rows == 0:
-        raise ConfigError("the cache has no rows to train on", "run `lmsaes cache` first")
+        raise ConfigError("no row of the cache is left to train on", "leave fewer of them out")
     epochs, rest = divmod(tokens, rows)
     return epochs * batches + -(-rest // batch_size)
 

@@ -17,13 +17,13 @@ from torch import Tensor
 
 from lmsaes.cache import ActivationCache
 from lmsaes.loader import ShuffledLoader
+from lmsaes.parallel import interruptible
 from lmsaes.progress import progress
 from lmsaes.sae import Provenance, SAEConfig, first_not_finite
 from lmsaes.training.announcement import announce
 from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from lmsaes.training.divergence import Divergence
 from lmsaes.training.initialization import new_trainers
-from lmsaes.training.interrupts import interruptible
 from lmsaes.training.members import METRICS, TrainedSAE, set_aside
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps

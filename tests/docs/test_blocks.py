@@ -30,6 +30,7 @@ SUBSTITUTIONS = {
     # models and text of a hub: the bundled ones, of which the tests use the beginning
     "--model gpt2": f"--model {MODEL}",
     'model="gpt2"': f'model="{MODEL}"',
+    'load("gpt2")': f'load("{MODEL}", "cpu")',
     "lmsaes/demo/model": str(MODEL),
     "Skylion007/openwebtext --streaming": "text.jsonl",
     "lmsaes/demo/text.jsonl.gz": "text.jsonl",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 
 from lmsaes.errors import ConfigError, SAEError
@@ -131,8 +132,10 @@ def test_decode_takes_sparse_and_dense(config: SAEConfig):
 
 
 def test_k_beyond_the_number_of_features_is_refused():
+    with pytest.raises(ValidationError, match="k = 9 is more than the 8 features"):
+        TopKConfig(features=8, k=9)
     with pytest.raises(ConfigError, match="k = 9 is more than the 8 features"):
-        SAE.create(TopKConfig(features=8, k=9), 4)
+        SAE.create(TopKConfig(expansion=2, k=9), 4)
 
 
 def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):

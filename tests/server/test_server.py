@@ -185,7 +185,7 @@ def test_what_was_not_measured_is_null(server: EmbeddedServer) -> None:
         Database(f"{server.uri}/unmeasured") as database,
         TestClient(create_app(database=database)) as client,
     ):
-        made_up.publish(database, fvu=float("nan"), l0=None)
+        made_up.publish(database, fvu=None, l0=None)
         for sae in (*get(client, "/api/saes"), get(client, "/api/saes/demo:topk")):
             assert (sae["fvu"], sae["l0"], sae["ce_recovered"]) == (None, None, None)
         assert get(client, f"/api/saes/demo:topk/features/{made_up.DEAD[0]}")["mean"] is None

@@ -57,12 +57,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedServer]
 
 @pytest.fixture(scope="module")
 def database(server: EmbeddedServer) -> Iterator[Database]:
-    unmeasured = float("nan")
     with Database(f"{server.uri}/viewer") as database:
         for name, changes in (
             ("demo:topk", {}),
             ("demo:relu", {"architecture": "relu", "l0": 41.2, "fvu": 0.3}),
-            ("demo:early", {"hook": EARLY, "l0": unmeasured, "fvu": unmeasured}),
+            ("demo:early", {"hook": EARLY, "l0": None, "fvu": None}),
         ):
             made_up.publish(database, name, **changes)
         yield database

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the step is finished, then the run saves and stops."""
+"""Ctrl-C and SIGTERM in long work: the step is finished, then what is done is saved."""
 
 import signal
 import threading

@@ -1,0 +1,108 @@
+"""`lmsaes show`: one feature in the terminal."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lmsaes.cli.db import Db, Name
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+_GROUPS = "top, interval-0 to interval-4, random, silent or same-token"
+
+
+def show(
+    name: Name,
+    feature: Annotated[int, typer.Argument(metavar="FEATURE", help="The feature's number.")],
+    group: Annotated[
+        str, typer.Option("--group", help=f"Which contexts are shown: {_GROUPS}.")
+    ] = "top",
+    count: Annotated[
+        int, typer.Option("--contexts", min=0, help="How many contexts are shown.")
+    ] = 10,
+    db: Db = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all that is known as one JSON object.")
+    ] = False,
+) -> None:
+    """Show a feature: its numbers, its tokens, its contexts with their activations in color."""
+    from lmsaes.database import Database, feature_page
+    from lmsaes.errors import ConfigError
+
+    with Database(db) as database:
+        record = database.sae(name)
+        if record is None:
+            raise ConfigError(f"no SAE '{name}' in {database.place}", "see: lmsaes db list")
+        if group not in record.groups:
+            raise ConfigError(f"'{group}' is no group of contexts", f"choose {_GROUPS}")
+        page = feature_page(database, record, feature)
+    if as_json:
+        typer.echo(json.dumps(page))
+        return
+    from rich.console import Console
+
+    _print(page, group, count, Console())
+
+
+def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> None:
+    from rich.text import Text
+
+    title = f"feature {page['feature']} of {page['sae']}"
+    console.print(Text(f"{title}: {page['label'] or 'never fires'}", "bold"))
+    if page["firings"]:
+        console.print(
+            f"fires on {page['firings']} tokens ({100 * page['density']:.3g} %) in "
+            f"{page['contexts']} contexts; maximum {page['maximum']:.4g}, mean {page['mean']:.4g}"
+        )
+    for twin in page["twins"]:
+        told = "none" if twin["feature"] is None else f"{twin['feature']} ({twin['score']:.2f})"
+        console.print(Text(f"twin in {twin['sae']}: {told}"))
+    lists = {
+        "fires on": [(e["token"], f"{e['share_of_firings']:.0%}") for e in page["fires_on"]],
+        "after": [(e["token"], f"{e['lift']:.0f}×") for e in page["preceded_by"]],
+        "promotes": [(e["token"], f"{e['weight']:.2g}") for e in page["promotes"]],
+        "suppresses": [(e["token"], f"{e['weight']:.2g}") for e in page["suppresses"]],
+    }
+    for what, tokens in lists.items():
+        if tokens:
+            told = "  ".join(f"'{token}' {number}" for token, number in tokens[:8])
+            console.print(Text(f"{what:<11}{told}"), soft_wrap=True)
+    chosen = page["groups"][group]
+    between = ""
+    if chosen["lower"] is not None:
+        between = f", whose maximum is above {chosen['lower']:.4g} up to {chosen['upper']:.4g}"
+    shown = chosen["contexts"][:count]
+    console.print(Text(f"\n{group}: {len(shown)} of {chosen['available']} contexts{between}"))
+    for context in shown:
+        line = Text(f"{context['maximum']:8.4g}  ", "dim")
+        line.append_text(_snippet(context, page["maximum"], console.width - 12))
+        console.print(line, no_wrap=True, overflow="crop")
+
+
+def _snippet(context: dict[str, Any], maximum: float, width: int) -> "Text":
+    """As much of the context around its position as fits, darker where the feature is stronger."""
+    from rich.text import Text
+
+    tokens = [token.replace("\n", "⏎") for token in context["tokens"]]
+    first = last = context["position"]
+    room = width - len(tokens[first])
+    while room > 0 and (first > 0 or last + 1 < len(tokens)):
+        if first > 0:
+            first -= 1
+            room -= len(tokens[first])
+        if last + 1 < len(tokens) and room > 0:
+            last += 1
+            room -= len(tokens[last])
+    line = Text()
+    for token, value in zip(
+        tokens[first : last + 1], context["activations"][first : last + 1], strict=True
+    ):
+        share = value / maximum if maximum else 0.0
+        green = round(60 + 140 * share)
+        line.append(
+            token, f"black on rgb({255 - green},{green + 55},{255 - green})" if share else ""
+        )
+    return line

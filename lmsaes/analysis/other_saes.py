@@ -1,0 +1,118 @@
+"""The other SAEs that an SAE's features may have twins in: of the run, and of the database."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from lmsaes.analysis.jobs import Job
+from lmsaes.analysis.pages import Pages
+from lmsaes.analysis.sampled_rows import SampledRows
+from lmsaes.analysis.twins import find_twins
+from lmsaes.database import Database, RowsRecord, SAERecord
+from lmsaes.errors import SAEError
+from lmsaes.sae import SAE, sae_hash
+
+_log = logging.getLogger("lmsaes")
+_FIRINGS_PER_DOCUMENT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSAE:
+    """An SAE that was analyzed on the same rows."""
+
+    name: str
+    rows: SampledRows
+    decoder: Tensor  # [features analyzed, d]
+    start: int  # the first feature analyzed
+
+
+def add_twins(all_pages: Sequence[Pages], database: Database) -> None:
+    """Finds the twins of each SAE's features in every other SAE of the same hook."""
+    for number, pages in enumerate(all_pages):
+        job = pages.job
+        own = _of_run(pages)
+        for earlier in all_pages[:number]:
+            if (earlier.job.hooks, earlier.job.target) == (job.hooks, job.target):
+                other = _of_run(earlier)
+                mine, theirs = find_twins(own.rows, other.rows, own.decoder, other.decoder)
+                pages.twins[other.name], pages.twin_starts[other.name] = mine, other.start
+                earlier.twins[own.name], earlier.twin_starts[own.name] = theirs, own.start
+        in_run = {each.job.name for each in all_pages}
+        for other in _of_database(job, database, in_run):
+            mine, _ = find_twins(own.rows, other.rows, own.decoder, other.decoder)
+            pages.twins[other.name], pages.twin_starts[other.name] = mine, other.start
+
+
+def _of_run(pages: Pages) -> OtherSAE:
+    job = pages.job
+    return OtherSAE(
+        job.name, pages.rows, job.sae.W_dec.detach()[job.features].cpu(), job.features.start
+    )
+
+
+def _of_database(job: Job, database: Database, left_out: set[str]) -> Iterator[OtherSAE]:
+    """Those of the same hook, analyzed on the same rows, whose weights are still there."""
+    same = ("cache", "rows", "seed", "sample_rows", "version")
+    for record in database.saes():
+        other = record.made_from
+        if (
+            record.name in left_out
+            or (record.hook, record.target) != (", ".join(job.hooks), job.target)
+            or any(other.get(each) != job.made_from[each] for each in same)
+        ):
+            continue
+        decoder = _decoder(record)
+        if decoder is None:
+            continue
+        rows = rows_of(database.rows(record.analysis))
+        if rows is not None:
+            yield OtherSAE(record.name, rows, decoder, record.feature_range[0])
+
+
+def _decoder(record: SAERecord) -> Tensor | None:
+    """The decoder of an SAE in the database, if its folder still holds it."""
+    folder = Path(record.sae_path)
+    try:
+        sae = SAE.load(folder)
+        if sae_hash(folder, sae) == record.sae_hash:
+            return sae.W_dec.detach()[slice(*record.feature_range)]
+    except (SAEError, OSError):
+        pass  # it is gone or damaged, which is no reason not to analyze another
+    _log.info("analyze: no twins in %s, whose weights are no longer in %s", record.name, folder)
+    return None
+
+
+def rows_records(rows: SampledRows) -> Iterator[RowsRecord]:
+    """The sampled rows in parts, as they are stored."""
+    first = 0
+    while first < rows.features:
+        end = rows.bounds[first] + _FIRINGS_PER_DOCUMENT
+        stop = max(int(np.searchsorted(rows.bounds, end, side="right")) - 1, first + 1)
+        at = slice(rows.bounds[first], rows.bounds[stop])
+        yield RowsRecord(
+            first,
+            rows.rows,
+            np.diff(rows.bounds[first : stop + 1]).astype(np.int32),
+            rows.scales[first:stop],
+            rows.places[at],
+            rows.values[at],
+        )
+        first = stop
+
+
+def rows_of(records: Sequence[RowsRecord]) -> SampledRows | None:
+    """The sampled rows of such parts; None where there are none."""
+    if not records:
+        return None
+    counts = np.concatenate([record.counts for record in records])
+    return SampledRows(
+        records[0].rows,
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        np.concatenate([record.places for record in records]),
+        np.concatenate([record.values for record in records]),
+        np.concatenate([record.scales for record in records]),
+    )

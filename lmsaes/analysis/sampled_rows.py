@@ -1,0 +1,114 @@
+"""All firings of an SAE on a sample of rows: what co-firing and twins are counted on.
+
+The rows are those of the reference contexts of lowest hash, so SAEs of one cache share them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lmsaes.analysis.context_choice import stable_order
+from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.segments import Segments
+
+
+@dataclass(frozen=True, slots=True)
+class SampledRows:
+    """Firings by feature: those of f are at `bounds[f]` to `bounds[f + 1]`, by row."""
+
+    rows: int  # valid rows in the sample
+    bounds: np.ndarray  # int64 [features + 1]
+    places: np.ndarray  # int32 [firings]: rank of the context · context_size + position
+    values: np.ndarray  # float16 [firings], in units of the feature's scale
+    scales: np.ndarray  # float32 [features]: powers of two
+
+    @property
+    def features(self) -> int:
+        return len(self.bounds) - 1
+
+    @property
+    def firings(self) -> np.ndarray:
+        """Rows on which each feature fires, int64 [features]."""
+        return np.diff(self.bounds)
+
+    def feature_ids(self) -> np.ndarray:
+        """The feature of each firing, int32."""
+        return np.repeat(np.arange(self.features, dtype=np.int32), self.firings)
+
+    def activations(self) -> np.ndarray:
+        """The activation of each firing, float32."""
+        return self.values * np.repeat(self.scales, self.firings)
+
+    def by_row(self) -> FeaturesOfRows:
+        """The same firings, by row."""
+        order = stable_order(self.places)
+        places = self.places[order]
+        starts = np.flatnonzero(np.diff(places, prepend=-1))
+        return FeaturesOfRows(
+            places[starts], np.append(starts, len(places)), self.feature_ids()[order]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FeaturesOfRows:
+    """Which features fire on each row: those of row r at `bounds[r]` to `bounds[r + 1]`."""
+
+    places: np.ndarray  # int32 [rows], of rows with a firing, ascending
+    bounds: np.ndarray  # int64 [rows + 1]
+    features: np.ndarray  # int32 [firings]
+
+    def pairs_with(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(index into `places`, feature) for every feature that fires on each of these rows."""
+        if len(self.places) == 0:
+            return np.empty(0, np.int64), np.empty(0, np.int32)
+        row = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
+        there = self.places[row] == places
+        starts = self.bounds[row]
+        counts = np.where(there, self.bounds[row + 1] - starts, 0)
+        ends = np.cumsum(counts)
+        at = np.arange(counts.sum()) - np.repeat(ends - counts - starts, counts)
+        return np.repeat(np.arange(len(places)), counts), self.features[at]
+
+
+class RowSampler:
+    """Gathers an SAE's firings on the rows of the first `contexts` reference contexts."""
+
+    def __init__(self, reference: ReferenceContexts, contexts: int, features: int) -> None:
+        self.reference, self.contexts, self.features = reference, contexts, features
+        self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+
+    def add(self, segments: Segments) -> None:
+        """Takes a batch of contexts that were not taken before."""
+        ranks = self.reference.ranks(segments.contexts.astype(np.int64))
+        inside = (ranks >= 0) & (ranks < self.contexts)
+        if not inside.any():
+            return
+        own = segments.where(inside)
+        places = own.per_entry(ranks[inside]) * self.reference.context_size + own.positions
+        self.take_over(own.per_entry(own.features), places.astype(np.int32), own.values)
+
+    def take_over(self, features: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
+        """Adds firings: what `firings` gave in another process or before a break."""
+        self._parts.append((features, places, values))
+
+    def firings(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(features int32, places int32, activations float32), by feature, then by place."""
+        empty = (np.empty(0, np.int32), np.empty(0, np.int32), np.empty(0, np.float32))
+        features, places, values = (
+            np.concatenate(parts) for parts in zip(empty, *self._parts, strict=True)
+        )
+        order = stable_order((features.astype(np.int64) << 32) | places)
+        self._parts = [(features[order], places[order], values[order])]
+        return self._parts[0]
+
+    def finish(self, maximum: np.ndarray) -> SampledRows:
+        """The sample, when all contexts have been taken. maximum: [features], of activations."""
+        features, places, values = self.firings()
+        exponents = np.maximum(np.frexp(maximum)[1] - 15, -126)  # the maximum fits, with room
+        scales = np.ldexp(np.float32(1), exponents).astype(np.float32)
+        valid = (self.reference.tokens[: self.contexts] >= 0).sum()
+        bounds = np.searchsorted(features, np.arange(self.features + 1))
+        halves = (values / scales[features]).astype(np.float16)
+        return SampledRows(int(valid), bounds, places, halves, scales)

@@ -1,0 +1,183 @@
+"""Writes what was found into the database; the last write of each SAE makes it visible."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from lmsaes.analysis.findings import Findings
+from lmsaes.analysis.jobs import Job
+from lmsaes.analysis.other_saes import add_twins, rows_records
+from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
+from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.cache import ActivationCache
+from lmsaes.database import Database, Draft, SAERecord, SampleRecord
+from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
+from lmsaes.model import LanguageModel
+from lmsaes.progress import Phase, ProgressReporter
+from lmsaes.text import token_strings
+
+_Stored = TypeVar("_Stored")
+
+# What storing takes in the embedded database, until it is measured: the host does it, whatever
+# device the pass over the cache runs on.
+_SECONDS_PER_RECORD = 2e-4
+_COLUMNS = {"firings": np.int64, "contexts": np.int64}  # others are float32
+
+
+def storing_phases(jobs: Sequence[Job]) -> list[Phase]:
+    """What follows the pass over the cache."""
+    count = sum(job.count for job in jobs)
+    return [
+        Phase("counting", len(jobs), "SAEs", 1.0),
+        Phase("storing", count * (len(GROUPS) + 1), "records", _SECONDS_PER_RECORD),
+    ]
+
+
+def store(
+    all_pages: Sequence[Pages],
+    drafts: Mapping[str, Draft],
+    reference: ReferenceContexts,
+    cache: ActivationCache,
+    database: Database,
+    lm: LanguageModel,
+    bar: ProgressReporter,
+) -> None:
+    """Stores and publishes every SAE of the run."""
+    unembedding = lm.unembedding()
+    strings = token_strings(lm.tokenizer, unembedding.shape[1])
+    # by its own content: another rendering of the same tokenizer is another vocabulary
+    vocabulary = hashlib.sha256(json.dumps(strings).encode()).hexdigest()[:16]
+    database.put_vocabulary(vocabulary, strings)
+    add_twins(all_pages, database)
+    index = reference.index()
+    bar.next_phase()
+    for pages in all_pages:
+        job, draft = pages.job, drafts[pages.job.name]
+        shown = _Contexts()
+        records = samples(pages, index, pages.findings.statistics.per_interval)
+        draft.put_samples(_counted(shown.noting(records), bar))
+        for ids in _runs(shown.ids().tolist()):
+            found = cache.tokens(ids[0], ids[-1] + 1).numpy()
+            database.put_contexts(cache.identity, np.array(ids), found)
+        draft.put_features(_counted(features(pages, unembedding, strings), bar))
+        draft.put_tokens(tokens(pages, len(strings)))
+        draft.put_rows(rows_records(pages.rows))
+        draft.put_columns(_columns(pages))
+        draft.publish(_record(job, pages, draft, cache, vocabulary))
+
+
+class _Contexts:
+    """The contexts that samples name."""
+
+    def __init__(self) -> None:
+        self._ids: list[np.ndarray] = []
+
+    def noting(self, records: Iterable[SampleRecord]) -> Iterator[SampleRecord]:
+        for record in records:
+            self._ids.append(record.contexts)
+            if len(self._ids) > 100_000:
+                self._ids = [self.ids()]
+            yield record
+
+    def ids(self) -> np.ndarray:
+        return np.unique(np.concatenate([np.empty(0, np.int64), *self._ids]))
+
+
+def _columns(pages: Pages) -> dict[str, np.ndarray]:
+    statistics, stability = pages.findings.statistics, pages.stability
+    columns = {
+        "firings": statistics.firings,
+        "density": statistics.firings / max(pages.findings.rows, 1),
+        "maximum": statistics.maximum,
+        "mean": statistics.means,
+        "contexts": statistics.contexts,
+    }
+    if stability is not None:
+        columns["stability"] = stability
+    if pages.logit_std is not None:
+        columns["logit_std"] = pages.logit_std
+    return {key: values.astype(_COLUMNS.get(key, np.float32)) for key, values in columns.items()}
+
+
+def _counted(records: Iterator[_Stored], bar: ProgressReporter) -> Iterator[_Stored]:
+    for record in records:
+        yield record
+        bar.advance(1)
+
+
+def _runs(numbers: list[int]) -> Iterator[list[int]]:
+    """Stretches of consecutive numbers, at most a thousand each."""
+    run: list[int] = []
+    for number in numbers:
+        if run and (number != run[-1] + 1 or len(run) == 1000):
+            yield run
+            run = []
+        run.append(number)
+    if run:
+        yield run
+
+
+def _record(
+    job: Job, pages: Pages, draft: Draft, cache: ActivationCache, vocabulary: str
+) -> SAERecord:
+    sae, origin = job.sae, job.sae.provenance
+    fvu, l0, dead = measured(job, pages.findings, cache)
+    return SAERecord(
+        name=job.name,
+        analysis=draft.analysis,
+        made_from=draft.made_from,
+        sae_path=str(job.folder),
+        sae_hash=job.sae_hash,
+        ce_recovered=(read_evaluation(job.folder) or {}).get("ce_recovered_zero"),
+        architecture=sae.config.architecture,
+        features=sae.features,
+        d_model=sae.d_in,
+        model=cache.manifest.model.name,
+        hook=", ".join(job.hooks),
+        target=job.target,
+        cache=cache.identity,
+        cache_path=str(cache.path.resolve()),
+        dataset=cache.manifest.text.dataset,
+        context_size=cache.context_size,
+        tokens_analyzed=pages.findings.rows,
+        tokens_trained=None if origin is None else origin.tokens,
+        l0=l0,
+        fvu=fvu,
+        dead_fraction=dead,
+        # of an imported SAE what is known alone: the defaults are none of its settings
+        config=sae.config.model_dump(
+            mode="json", exclude_none=True, exclude_unset=sae.imported is not None
+        ),
+        run=job.folder.parent.name,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        vocabulary=vocabulary,
+        feature_range=(job.features.start, job.features.stop),
+        groups=GROUPS,
+    )
+
+
+def measured(
+    job: Job, findings: Findings, cache: ActivationCache
+) -> tuple[float | None, float | None, float | None]:
+    """FVU, L0 and dead fraction over the whole cache; of a range of features, those of training."""
+    origin = job.sae.provenance
+    if not job.whole:
+        trained = origin.metrics if origin is not None else None
+        return (trained.fvu, trained.l0, trained.dead_fraction) if trained else (None, None, None)
+    firings = torch.from_numpy(findings.statistics.firings)
+    sums = ReconstructionSums(torch.device("cpu"))
+    error = torch.tensor(findings.squared_error, dtype=torch.float64)
+    sums.add(error, firings, findings.rows)
+    return sums.fvu(_variance(job, cache)), sums.l0, never_fired_fraction(firings)
+
+
+def _variance(job: Job, cache: ActivationCache) -> float:
+    """Total variance per valid row of what the SAE reconstructs."""
+    hooks = (job.target,) if job.target else job.hooks
+    statistics = [cache.hooks[hook].valid for hook in hooks]
+    return sum(sum(s.variance) for s in statistics if s is not None)

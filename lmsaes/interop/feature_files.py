@@ -1,0 +1,90 @@
+"""circuit-tracer's feature files, which its graph viewer reads by ranges of bytes.
+
+features/
+  index.json.gz      {layer: {filename, offsets [features + 1]}}
+  layer_0.bin        at offsets[i] a little-endian uint32, the length, and that many bytes:
+                     feature i as JSON, packed by zlib
+"""
+
+import gzip
+import json
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+from lmsaes.atomic import replace_file, replacing
+from lmsaes.database import Database, SAERecord
+from lmsaes.errors import ConfigError
+from lmsaes.interop.analyzed import AnalyzedFeature, features_of, strings
+from lmsaes.interop.hooks import layer_of_hook
+
+
+def write(database: Database, records: list[SAERecord], out: Path) -> None:
+    """The features of one SAE for each layer into `out`/features.
+
+    Raises ConfigError where two are of one layer, or one of no layer, or was analyzed in part.
+    """
+    layers: dict[int, SAERecord] = {}
+    for record in records:
+        place = layer_of_hook(record.target or record.hook)
+        if place is None or place[0] in layers:
+            raise ConfigError(
+                f"'{record.name}' is of {record.hook}: one SAE is needed for each layer",
+                "export one SAE by its name, or a run with one for each layer",
+            )
+        if record.feature_range != (0, record.features):
+            raise ConfigError(f"'{record.name}' was analyzed in part", "analyze it whole")
+        layers[place[0]] = record
+    folder = out / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    index: dict[str, Any] = {}
+    for layer, record in sorted(layers.items()):
+        name = f"layer_{layer}.bin"
+        index[str(layer)] = {
+            "filename": name,
+            "offsets": _write_layer(database, record, folder / name),
+        }
+    content = json.dumps(index).encode()
+    replace_file(folder / "index.json.gz", gzip.compress(content, mtime=0))
+
+
+def _write_layer(database: Database, record: SAERecord, file: Path) -> list[int]:
+    vocabulary, offsets = database.vocabulary(record.vocabulary), [0]
+    with replacing(file) as temporary, temporary.open("wb") as out:
+        for feature in features_of(database, record):
+            content = json.dumps(_feature(feature, record, vocabulary), allow_nan=False)
+            packed = zlib.compress(content.encode())
+            out.write(struct.pack("<I", len(packed)) + packed)
+            offsets.append(out.tell())
+    return offsets
+
+
+def _feature(feature: AnalyzedFeature, sae: SAERecord, vocabulary: list[str]) -> dict[str, Any]:
+    """As circuit_tracer.frontend.feature_models has it."""
+    record, top = feature.record, feature.top
+    examples: list[dict[str, Any]] = []
+    if top is not None:
+        for position, values, tokens in zip(
+            top.positions, top.activations, feature.tokens, strict=True
+        ):
+            examples.append(
+                {
+                    "tokens": strings(vocabulary, tokens),
+                    "tokens_acts_list": [round(float(value), 5) for value in values],
+                    "train_token_ind": int(position),
+                    "is_repeated_datapoint": False,
+                }
+            )
+    return {
+        "transcoder_id": sae.name,
+        "index": record.index,
+        "examples_quantiles": [{"quantile_name": "Top activations", "examples": examples}],
+        "top_logits": [vocabulary[token] for token, _ in record.promotes],
+        "bottom_logits": [vocabulary[token] for token, _ in record.suppresses],
+        "act_min": 0.0,
+        "act_max": record.maximum,
+        "quantile_values": [],
+        "histogram": record.histogram.tolist(),
+        "activation_frequency": record.density,
+    }

@@ -1,0 +1,140 @@
+"""Neuronpedia's bulk layout: lines of JSON as its tables have them, gzipped.
+
+    gemma-2-2b/12-my-set/
+      release.jsonl  model.jsonl  sourceset.jsonl  source.jsonl      one line each
+      features/batch-0.jsonl.gz …     activations/batch-0.jsonl.gz … of 1024 features each
+
+Fields that lmsaes doesn't measure (correlated neurons, logit histograms) are left out.
+"""
+
+import gzip
+import json
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lmsaes.atomic import replace_file
+from lmsaes.database import Database, SAERecord
+from lmsaes.interop.analyzed import AnalyzedFeature, features_of, strings
+from lmsaes.interop.hooks import layer_of_hook
+from lmsaes.interop.saelens_export import public_name
+
+_BATCH = 1024
+_CREATOR = "lmsaes"
+_DIGITS = 5  # as SAEDashboard rounds activations
+
+
+def write(database: Database, record: SAERecord, out: Path) -> Path:
+    """The SAE's features into `out`; returns the source's folder in it."""
+    model = (public_name(record.model) or "model").rpartition("/")[2]
+    hook = record.target or record.hook
+    place = layer_of_hook(hook)
+    layer = 0 if place is None else place[0]
+    name = re.sub(r"[^a-z0-9]+", "-", record.name.lower()).strip("-")
+    source = f"{layer}-{name}"
+    folder = out / model / source
+    for kind in ("features", "activations"):
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+    vocabulary = database.vocabulary(record.vocabulary)
+    ids = {"modelId": model, "layer": source}
+    features, number = features_of(database, record), 0
+    while batch := list(islice(features, _BATCH)):
+        lines = (_feature(each, ids, name, vocabulary) for each in batch)
+        _pack(folder / "features" / f"batch-{number}.jsonl.gz", lines)
+        shown = (line for each in batch for line in _activations(each, ids, vocabulary))
+        _pack(folder / "activations" / f"batch-{number}.jsonl.gz", shown)
+        number += 1
+    for file, line in _tables(record, model, source, name, layer).items():
+        replace_file(folder / f"{file}.jsonl", (json.dumps(line) + "\n").encode())
+    return folder
+
+
+def _feature(
+    feature: AnalyzedFeature, ids: dict[str, str], set_name: str, vocabulary: list[str]
+) -> dict[str, Any]:
+    record = feature.record
+    bins = len(record.histogram)
+    width = record.histogram_max / bins if bins else 0.0
+    return {
+        **ids,
+        "index": str(record.index),
+        "sourceSetName": set_name,
+        "creatorId": _CREATOR,
+        "maxActApprox": record.maximum,
+        "frac_nonzero": record.density,
+        "hasVector": False,
+        "pos_str": [vocabulary[token] for token, _ in record.promotes],
+        "pos_values": [weight for _, weight in record.promotes],
+        "neg_str": [vocabulary[token] for token, _ in record.suppresses],
+        "neg_values": [weight for _, weight in record.suppresses],
+        "freq_hist_data_bar_heights": record.histogram.tolist(),
+        "freq_hist_data_bar_values": [round((i + 0.5) * width, _DIGITS) for i in range(bins)],
+    }
+
+
+def _activations(
+    feature: AnalyzedFeature, ids: dict[str, str], vocabulary: list[str]
+) -> Iterator[dict[str, Any]]:
+    if feature.top is None:
+        return
+    top, index = feature.top, str(feature.record.index)
+    for context, position, values, tokens in zip(
+        top.contexts, top.positions, top.activations, feature.tokens, strict=True
+    ):
+        numbers = [round(float(value), _DIGITS) for value in values]
+        key = "/".join((ids["modelId"], ids["layer"], index, str(int(context))))
+        yield {
+            "id": "c" + sha256(key.encode()).hexdigest()[:24],
+            **ids,
+            "index": index,
+            "creatorId": _CREATOR,
+            "tokens": strings(vocabulary, tokens),
+            "values": numbers,
+            "maxValue": max(numbers),
+            "maxValueTokenIndex": int(position),
+            "minValue": min(numbers),
+            "dataIndex": str(int(context)),
+            # the group of the strongest contexts, by the names of SAEDashboard's exporter
+            "binMin": -1,
+            "binMax": max(numbers),
+            "binContains": -1,
+            "qualifyingTokenIndex": int(position),
+        }
+
+
+def _tables(
+    record: SAERecord, model: str, source: str, set_name: str, layer: int
+) -> dict[str, dict[str, Any]]:
+    return {
+        "release": {"name": set_name, "description": f"{record.name}, by lmsaes"},
+        "model": {"id": model, "displayName": model, "instruct": False},
+        "sourceset": {
+            "modelId": model,
+            "name": set_name,
+            "creatorId": _CREATOR,
+            "visibility": "PRIVATE",
+            "description": f"{record.architecture}, {record.hook}",
+            "releaseName": set_name,
+        },
+        "source": {
+            "id": source,
+            "modelId": model,
+            "setName": set_name,
+            "creatorId": _CREATOR,
+            "hasDashboards": True,
+            "inferenceEnabled": False,
+            "visibility": "PRIVATE",
+            "num_prompts": record.tokens_analyzed // record.context_size,
+            "num_tokens_in_prompt": record.context_size,
+            "dataset": public_name(record.dataset),
+            "notes": f"layer {layer}",
+        },
+    }
+
+
+def _pack(file: Path, lines: Iterable[dict[str, Any]]) -> None:
+    text = "".join(json.dumps(line, allow_nan=False) + "\n" for line in lines)
+    replace_file(file, gzip.compress(text.encode(), 5, mtime=0))

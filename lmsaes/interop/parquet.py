@@ -1,0 +1,61 @@
+"""Feature statistics as one Parquet file, a row per feature."""
+
+from pathlib import Path
+from typing import Any
+
+from lmsaes.atomic import replacing
+from lmsaes.database import Database, SAERecord
+from lmsaes.interop.analyzed import AnalyzedFeature, features_of
+
+_ROWS = 1024  # of a row group: what is in memory at once
+
+
+def write(database: Database, record: SAERecord, file: Path) -> None:
+    """The SAE's features into `file`; the record itself is the file's metadata `lmsaes`.
+
+    `mean` and `maximum` of a feature that never fired are null.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    weighted: Any = pa.list_(pa.struct([("token", pa.string()), ("weight", pa.float32())]))
+    schema = pa.schema(
+        [
+            ("feature", pa.int32()),
+            ("firings", pa.int64()),
+            ("density", pa.float64()),
+            ("maximum", pa.float32()),
+            ("mean", pa.float32()),
+            ("histogram", pa.list_(pa.int64())),
+            ("histogram_max", pa.float32()),
+            ("promotes", weighted),
+            ("suppresses", weighted),
+        ],
+        metadata={"lmsaes": record.model_dump_json()},
+    )
+    vocabulary = database.vocabulary(record.vocabulary)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as temporary, pq.ParquetWriter(temporary, schema) as writer:
+        rows: list[dict[str, Any]] = []
+        for feature in features_of(database, record):
+            rows.append(_row(feature, vocabulary))
+            if len(rows) == _ROWS:
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+                rows = []
+        if rows:
+            writer.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def _row(feature: AnalyzedFeature, vocabulary: list[str]) -> dict[str, Any]:
+    record, fired = feature.record, feature.record.firings > 0
+    return {
+        "feature": record.index,
+        "firings": record.firings,
+        "density": record.density,
+        "maximum": record.maximum if fired else None,
+        "mean": record.mean if fired else None,
+        "histogram": record.histogram.tolist(),
+        "histogram_max": record.histogram_max,
+        "promotes": [{"token": vocabulary[t], "weight": w} for t, w in record.promotes],
+        "suppresses": [{"token": vocabulary[t], "weight": w} for t, w in record.suppresses],
+    }
