@@ -11,6 +11,7 @@ _HOOKS = ("blocks.1.hook_resid_post", "blocks.2.hook_resid_post")
 _FOLDER = "LMSAES_DB_FOLDER"
 _USE_DATABASE = ("analyze", "serve")
 _TOKENS = "250k"
+_EVALUATED = "16k"  # on two cores a few seconds
 
 
 def demo(
@@ -20,7 +21,7 @@ def demo(
     ] = Path("lmsaes-demo"),
     port: Annotated[int, typer.Option(help="Port of the viewer.", min=1, max=65535)] = 24577,
 ) -> None:
-    """Cache, train, analyze and serve on a small model, printing each command."""
+    """Cache, train, evaluate, analyze and serve on a small model, printing each command."""
     from lmsaes.demo import MODEL, SWEEP, TEXT
 
     # a database of the demo's own: the user's keeps what the user put there
@@ -30,7 +31,8 @@ def demo(
     hooks = [word for hook in _HOOKS for word in ("--hook", hook)]
     _run("cache", "--model", str(MODEL), "--dataset", str(TEXT), *hooks,
          "--tokens", _TOKENS, "--out", cache)  # fmt: skip
-    _run("train", "--cache", cache, "--config", str(SWEEP), "--out", run)
+    _run("train", "--cache", cache, "--config", str(SWEEP), "--heldout", "0.1", "--out", run)
+    _run("eval", run, "--cache", cache, "--tokens", _EVALUATED)
     _run("analyze", run, "--cache", cache)
     if not no_serve:
         _run("serve", "--port", str(port))

@@ -13,18 +13,11 @@ from typing import Any
 from lmsaes.cache import ActivationCache, shard_file
 from lmsaes.database import SAERecord, check_name, is_name
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, weights_digest
 
 VERSION = 3
 """Of what an analysis computes: a new one makes old analyses stale."""
 
 _LENGTH = 120
-
-
-def sae_hash(folder: Path, sae: SAE) -> str:
-    """A short hash of an SAE's weights and configuration: what tells one from another."""
-    config = sae.config.model_dump(mode="json", exclude_none=True)
-    return _hash([weights_digest(folder), sae.config.architecture, config])
 
 
 def made_from(

@@ -7,12 +7,12 @@ from typing import Any
 import torch
 
 from lmsaes.analysis.config import AnalyzeConfig
-from lmsaes.analysis.identity import made_from, sae_hash
+from lmsaes.analysis.identity import made_from
 from lmsaes.analysis.not_finite import check_encoder
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError
 from lmsaes.evaluation import Origin, check_fit, origin_of
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, sae_hash
 
 LOGITS = 10
 """Tokens that a feature promotes most, and suppresses most, that are stored."""

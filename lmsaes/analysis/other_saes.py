@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from lmsaes.analysis.identity import sae_hash
 from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.pages import Pages
 from lmsaes.analysis.sampled_rows import SampledRows
 from lmsaes.analysis.twins import find_twins
 from lmsaes.database import Database, RowsRecord, SAERecord
 from lmsaes.errors import SAEError
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, sae_hash
 
 _log = logging.getLogger("lmsaes")
 _FIRINGS_PER_DOCUMENT = 1 << 20

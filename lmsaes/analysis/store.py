@@ -133,6 +133,7 @@ def _record(
         made_from=draft.made_from,
         sae_path=str(job.folder),
         sae_hash=job.sae_hash,
+        ce_recovered=(read_evaluation(job.folder) or {}).get("ce_recovered_zero"),
         architecture=sae.config.architecture,
         features=sae.features,
         d_model=sae.d_in,

@@ -139,6 +139,14 @@ class Database:
             raise there.error()
         return Draft(self._connection, self._leases, name, cache, made_from)
 
+    def set_ce_recovered(self, sae_hash: str, value: float | None) -> int:
+        """Puts what `lmsaes eval` found into every record of an SAE; returns how many there are.
+
+        sae_hash: the SAE's, as its records have it. value: share of the cross-entropy recovered
+        against zero ablation.
+        """
+        return saes.set_ce_recovered(self._connection, sae_hash, value)
+
     # What readers fetch
 
     def saes(self) -> list[SAERecord]:

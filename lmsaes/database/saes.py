@@ -67,6 +67,13 @@ def documents(connection: Connection) -> list[Document]:
     return list(found.values())
 
 
+def set_ce_recovered(connection: Connection, sae_hash: str, value: float | None) -> int:
+    """Puts an evaluation's figure into the records of an SAE; returns how many there are."""
+    with connection.database() as mongo:
+        update = {"$set": {"ce_recovered": value}}
+        return mongo[SAES].update_many({"sae_hash": sae_hash}, update).matched_count
+
+
 def delete(connection: Connection, names: Iterable[str]) -> None:
     """Removes records by name, whatever their schema; what they name is left to `gc`."""
     wanted = set(names)

@@ -43,7 +43,7 @@ class EvalConfig(StageConfig, frozen=True):
     probe: Annotated[
         Text | None,
         setting(
-            "Labelled texts for k-sparse probing: lines of JSON with text and label"
+            "Labeled texts for k-sparse probing: lines of JSON with text and label"
             " (default: none).",
             _MAIN,
             metavar="FILE",
@@ -69,6 +69,15 @@ class EvalConfig(StageConfig, frozen=True):
             " (default: none).",
             _RESULT,
             metavar="FILE",
+        ),
+    ] = None
+    db: Annotated[
+        Text | None,
+        setting(
+            "Database whose records of these SAEs get the CE recovered: a MongoDB address, or"
+            " default for the one that `lmsaes analyze` takes (default: none).",
+            _RESULT,
+            metavar="URI",
         ),
     ] = None
     write: Annotated[

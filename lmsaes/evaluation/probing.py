@@ -1,4 +1,4 @@
-"""k-sparse probing: how well a few features tell labelled texts apart, beside the activations.
+"""k-sparse probing: how well a few features tell labeled texts apart, beside the activations.
 
 For each class, its texts against as many others drawn at random; four fifths to learn from, the
 rest to test on. The k features whose mean differs most between the two (Gurnee et al. 2023,
@@ -31,7 +31,7 @@ _TESTED = 0.2
 
 
 @dataclass(frozen=True)
-class LabelledTexts:
+class LabeledTexts:
     """Texts and the class of each, as an index into `classes`."""
 
     texts: tuple[str, ...]
@@ -39,8 +39,8 @@ class LabelledTexts:
     classes: tuple[str, ...]
 
 
-def check_probe(file: Path) -> LabelledTexts:
-    """The labelled texts in a file of JSON lines, `{"text": …, "label": …}`.
+def check_probe(file: Path) -> LabeledTexts:
+    """The labeled texts in a file of JSON lines, `{"text": …, "label": …}`.
 
     A label is text, a whole number or a truth value. Raises DataError for a file that can't be
     read, naming the line, and for classes that are too few or too small.
@@ -55,7 +55,7 @@ def check_probe(file: Path) -> LabelledTexts:
         raise DataError(f"{file} is not UTF-8 text") from None
     for number, line in enumerate(lines, 1):
         if line.strip():
-            text, name = _labelled(file, number, line)
+            text, name = _labeled(file, number, line)
             texts.append(text)
             names.append(name)
     sizes = Counter(names)
@@ -69,10 +69,10 @@ def check_probe(file: Path) -> LabelledTexts:
         )
     classes = sorted(sizes)
     labels = torch.tensor([classes.index(name) for name in names])
-    return LabelledTexts(tuple(texts), labels, tuple(classes))
+    return LabeledTexts(tuple(texts), labels, tuple(classes))
 
 
-def _labelled(file: Path, number: int, line: str) -> tuple[str, str]:
+def _labeled(file: Path, number: int, line: str) -> tuple[str, str]:
     try:
         found = json.loads(line)
     except (ValueError, RecursionError):
@@ -89,7 +89,7 @@ def _labelled(file: Path, number: int, line: str) -> tuple[str, str]:
 
 
 def probe(
-    labelled: LabelledTexts,
+    labeled: LabeledTexts,
     jobs: Sequence[MeasuredSAE],
     cache: ActivationCache,
     forward: PatchedForward,
@@ -99,10 +99,10 @@ def probe(
     hooks = list(dict.fromkeys(hook for job in jobs for hook in job.hooks))
     activations: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
     features: list[list[SparseRows]] = [[] for _ in jobs]
-    total = len(labelled.texts)
+    total = len(labeled.texts)
     with torch.inference_mode(), progress("probing", total, "texts") as bar:
         for start in range(0, total, batch_size):
-            texts = labelled.texts[start : start + batch_size]
+            texts = labeled.texts[start : start + batch_size]
             tokens, counted = _tokens(texts, cache, forward)
             _, found = forward.read(tokens, hooks)
             text = torch.arange(len(texts), device=forward.device)[:, None]
@@ -117,16 +117,16 @@ def probe(
                 kept.append(SparseRows.above(pooled.cpu(), 0.0))
             bar.advance(len(texts))
     dense = {
-        hooks_read: _over_seeds(labelled, "dense", _Dense(torch.cat(parts)))
+        hooks_read: _over_seeds(labeled, "dense", _Dense(torch.cat(parts)))
         for hooks_read, parts in activations.items()
     }
     return [
         Probing(
             texts=total,
-            classes=list(labelled.classes),
+            classes=list(labeled.classes),
             reseedings=RESEEDINGS,
             results=[
-                *(_over_seeds(labelled, _named(k), _Sparse(_joined(kept), k)) for k in KS),
+                *(_over_seeds(labeled, _named(k), _Sparse(_joined(kept), k)) for k in KS),
                 dense[job.hooks],
             ],
         )
@@ -200,19 +200,19 @@ class _Sparse:
         return self.rows.columns(chosen).dense()[texts]
 
 
-def _over_seeds(labelled: LabelledTexts, name: str, given: "_Dense | _Sparse") -> ProbeResult:
-    classes = range(len(labelled.classes))
+def _over_seeds(labeled: LabeledTexts, name: str, given: "_Dense | _Sparse") -> ProbeResult:
+    classes = range(len(labeled.classes))
     # of two classes, one against the other is the other against the one
     asked = classes[:1] if len(classes) == 2 else classes
     chosen: dict[int, Counter[int]] = {index: Counter() for index in asked}
     accuracies: list[float] = []
     for seed in range(RESEEDINGS):
-        correct = [_accuracy(labelled, given, index, seed, chosen[index]) for index in asked]
+        correct = [_accuracy(labeled, given, index, seed, chosen[index]) for index in asked]
         accuracies.append(sum(correct) / len(correct))
     features = None
     if isinstance(given, _Sparse):
         features = {
-            labelled.classes[index]: [feature for feature, _ in counts.most_common(given.k)]
+            labeled.classes[index]: [feature for feature, _ in counts.most_common(given.k)]
             for index, counts in chosen.items()
         }
     return ProbeResult(
@@ -225,7 +225,7 @@ def _over_seeds(labelled: LabelledTexts, name: str, given: "_Dense | _Sparse") -
 
 
 def _accuracy(
-    labelled: LabelledTexts,
+    labeled: LabeledTexts,
     given: "_Dense | _Sparse",
     index: int,
     seed: int,
@@ -237,8 +237,8 @@ def _accuracy(
     def drawn(texts: Tensor) -> Tensor:
         return texts[torch.randperm(len(texts), generator=generator)]
 
-    mine = drawn((labelled.labels == index).nonzero()[:, 0])
-    others = drawn((labelled.labels != index).nonzero()[:, 0])
+    mine = drawn((labeled.labels == index).nonzero()[:, 0])
+    others = drawn((labeled.labels != index).nonzero()[:, 0])
     size = min(len(mine), len(others))
     tested = max(1, round(_TESTED * size))
     learned = [texts[tested:size] for texts in (mine, others)]

@@ -53,7 +53,7 @@ class ProbeResult(BaseModel, extra="forbid"):
 
 
 class Probing(BaseModel, extra="forbid"):
-    """k-sparse probing on labelled text."""
+    """k-sparse probing on labeled text."""
 
     texts: int
     classes: list[str]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
+from lmsaes.database import Database
 from lmsaes.errors import ConfigError
 from lmsaes.evaluation.cache_model import load_cache_model
 from lmsaes.evaluation.comparison import compare
@@ -31,7 +32,7 @@ from lmsaes.evaluation.rows import ChosenContexts, choose_contexts, in_words, se
 from lmsaes.model import LanguageModel
 from lmsaes.parallel import free_memory, resolve_device
 from lmsaes.progress import progress
-from lmsaes.sae import find_saes, write_evaluation
+from lmsaes.sae import find_saes, sae_hash, write_evaluation
 from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
@@ -70,7 +71,7 @@ def evaluate(
     device = resolve_device(config.device)
     folders = find_saes(config.saes)
     _check_outputs(config, folders)
-    labelled = None if config.probe is None else check_probe(Path(config.probe))
+    labeled = None if config.probe is None else check_probe(Path(config.probe))
     jobs = [MeasuredSAE(folder, cache, device, config.any_model) for folder in folders]
     chosen = choose_contexts(cache, [job.sae for job in jobs], config.tokens, config.heldout)
     lm = None
@@ -83,11 +84,13 @@ def evaluate(
     for job in jobs:
         job.finish()
     found = [_evaluation(job, cache, chosen) for job in jobs]
-    if labelled is not None and downstream is not None:
-        found = _with_probing(found, probe(labelled, jobs, cache, downstream.forward, size))
+    if labeled is not None and downstream is not None:
+        found = _with_probing(found, probe(labeled, jobs, cache, downstream.forward, size))
     if config.write:
         for job, evaluation in zip(jobs, found, strict=True):
             write_evaluation(job.folder, evaluation.model_dump(mode="json"))
+    if config.db is not None:
+        _into_database(config.db, jobs)
     results = Evaluations(found, compare(jobs))
     if config.plot is not None:
         write_plot(results, Path(config.plot))
@@ -220,6 +223,20 @@ def _evaluation(job: MeasuredSAE, cache: ActivationCache, chosen: ChosenContexts
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         **job.figures(),
     )
+
+
+def _into_database(address: str, jobs: Sequence[MeasuredSAE]) -> None:
+    with Database(None if address == "default" else address) as database:
+        for job in jobs:
+            recovered = job.estimates.get("ce_recovered_zero")
+            value = None if recovered is None else recovered.value
+            count = database.set_ce_recovered(sae_hash(job.folder, job.sae), value)
+            if count == 0:
+                _log.warning(
+                    "eval: %s is not in %s; `lmsaes analyze` takes the figure with it",
+                    job.name,
+                    database.place,
+                )
 
 
 def _with_probing(found: list[Evaluation], probings: list[Probing]) -> list[Evaluation]:

@@ -18,7 +18,7 @@ from .config import (
     TopKConfig,
     TopKFamilyConfig,
 )
-from .folders import find_saes, sae_name
+from .folders import find_saes, sae_hash, sae_name
 from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
@@ -69,6 +69,7 @@ __all__ = [
     "products_at",
     "read_evaluation",
     "row_norms",
+    "sae_hash",
     "sae_name",
     "todays_names",
     "weights_digest",

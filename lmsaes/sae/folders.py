@@ -1,11 +1,15 @@
 """SAE folders among paths that may be runs, and what an SAE is called by its folder."""
 
+import hashlib
+import json
 import re
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from lmsaes.errors import SAEError
+from lmsaes.sae.autoencoder import SAE
+from lmsaes.sae.io import weights_digest
 
 
 def find_saes(paths: Sequence[str | Path]) -> list[Path]:
@@ -34,3 +38,10 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
 def sae_name(folder: Path) -> str:
     """`run:sae`, in letters that a name in the database may have."""
     return re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{folder.parent.name}:{folder.name}")
+
+
+def sae_hash(folder: Path, sae: SAE) -> str:
+    """A short hash of an SAE's weights and configuration: what tells one from another."""
+    config = sae.config.model_dump(mode="json", exclude_none=True)
+    facts = [weights_digest(folder), sae.config.architecture, config]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmsaes.analysis.identity import made_from, name_saes, sae_hash
+from lmsaes.analysis.identity import made_from, name_saes
 from lmsaes.cache import ActivationCache
 from lmsaes.database import SAERecord, is_name
 from lmsaes.errors import ConfigError
-from lmsaes.sae import SAE, TopK, TopKConfig
+from lmsaes.sae import SAE, TopK, TopKConfig, sae_hash
 from tests.support import made_up_analysis as made_up
 from tests.support.made_up_cache import made_up_cache
 

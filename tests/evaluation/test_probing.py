@@ -8,7 +8,7 @@ import torch
 
 from lmsaes import TopKConfig, cache_activations, evaluate
 from lmsaes.errors import DataError
-from lmsaes.evaluation.probing import LabelledTexts, _over_seeds, _Sparse, check_probe, fit_logistic
+from lmsaes.evaluation.probing import LabeledTexts, _over_seeds, _Sparse, check_probe, fit_logistic
 from lmsaes.sae import SparseRows
 from tests.support.made_from_rows import sae_from_rows
 from tests.support.small_capture import SMALL
@@ -49,12 +49,12 @@ def test_planted_features_are_chosen_and_noise_is_at_chance():
     dense = torch.rand(300, 20, generator=generator)
     for index in range(3):
         dense[:, 4 * index] += 2 * (labels == index)
-    labelled = LabelledTexts(("",) * 300, labels, ("a", "b", "c"))
-    one = _over_seeds(labelled, "1 feature", _Sparse(SparseRows.above(dense, 0.0), 1))
+    labeled = LabeledTexts(("",) * 300, labels, ("a", "b", "c"))
+    one = _over_seeds(labeled, "1 feature", _Sparse(SparseRows.above(dense, 0.0), 1))
     assert one.features == {"a": [0], "b": [4], "c": [8]}
     assert one.accuracy > 0.97
     noise = torch.rand(300, 20, generator=generator)
-    chance = _over_seeds(labelled, "5 features", _Sparse(SparseRows.above(noise, 0.0), 5))
+    chance = _over_seeds(labeled, "5 features", _Sparse(SparseRows.above(noise, 0.0), 5))
     assert chance.low <= 0.55
     assert 0.4 < chance.accuracy < 0.6
 
