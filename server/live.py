@@ -11,11 +11,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lmsaes.analysis import sae_hash
 from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.model import LanguageModel
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, sae_hash
 from lmsaes.steering import find_model
 
 WAITING = 8

@@ -19,6 +19,7 @@ from lmsaes.database import Database, Draft, SAERecord, SampleRecord
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
 from lmsaes.progress import Phase, ProgressReporter
+from lmsaes.sae import read_evaluation
 from lmsaes.text import token_strings
 
 _Stored = TypeVar("_Stored")
