@@ -185,7 +185,7 @@ class _Writer:
         self.ids: list[int] = []
         self.ended = False
         self._text, self._tokenizer = text, text.lm.tokenizer
-        self._stop = set(text.lm.stop_tokens)
+        self._stop = {*text.lm.stop_tokens}
         if self._tokenizer is not None:
             self._stop.add(self._tokenizer.eos_token_id)
         self._logits: list[Tensor] = []

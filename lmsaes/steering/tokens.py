@@ -54,7 +54,7 @@ def tokenize(
                 raise ConfigError(
                     f"the model has no token {token}", f"ids are 0 to {lm.vocabulary - 1}"
                 )
-    first = None if tokenizer is None else tokenizer.bos_token_id
+    first: Any = None if tokenizer is None else tokenizer.bos_token_id
     if bos and first is None:
         raise ConfigError("the model's tokenizer has no beginning-of-text token", "leave bos out")
     wanted = first is not None if bos is None else bos
