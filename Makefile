@@ -48,7 +48,8 @@ test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
-	$(BIN)/python -m pytest -m stress
+	$(BIN)/python -m pytest -m 'stress and not forks'
+	for file in tests/*/test_crash_points.py; do $(BIN)/python -m pytest -m stress $$file || exit 1; done
 	LMSAES_FUZZ=1000 $(BIN)/python -m pytest tests/cli/test_fuzz.py
 
 # The libraries that lmsaes reads and writes, in an environment of their own: they want other

@@ -14,6 +14,9 @@ from lmsaes.model import LanguageModel
 from tests.support.crash_points import contents, count, dies_before
 from tests.support.small_capture import SMALL
 
+# run by tests/test_crash_points.py, in a process of their own
+pytestmark = pytest.mark.forks
+
 HOOK = "blocks.1.hook_resid_post"
 
 

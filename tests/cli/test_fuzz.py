@@ -141,7 +141,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
             (training.Sweep, "train"),
             (capture, "fill"),
             (capture, "add_hooks"),
-            (analysis, "_read_cache"),
+            (analysis, "scan"),
         ):
             patch.setattr(module, name, end)
         with EmbeddedServer():
@@ -162,7 +162,7 @@ def test_options(work: Work, data: st.DataObject):
     values = st.sampled_from([*VALUES, *work.strange])
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     if arguments and data.draw(st.integers(0, 9)) == 0:
-        line[len(words)] = data.draw(values)
+        line[len(words) : len(words) + 1] = [data.draw(values)]
     for option in data.draw(st.lists(st.sampled_from(options(command)), min_size=1, max_size=2)):
         line.append(option)
         if not is_flag(command, option):

@@ -67,6 +67,7 @@ def _child(work: Work, folder: Path, last: int | None) -> tuple[int, int]:
             os.close(reading)
             signal.alarm(_SECONDS)
             # threads of a pool that the parent has begun are not there in its child
+            os.environ["TOKENIZERS_PARALLELISM"] = "false"
             torch.set_num_threads(1)
             torch.set_num_threads = lambda number: None  # pyright: ignore
             countdown = _Countdown(last)

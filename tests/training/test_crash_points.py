@@ -11,6 +11,9 @@ from lmsaes.training import TrainedSAE, train
 from tests.support.crash_points import contents, count, dies_before
 from tests.support.made_up_cache import made_up_cache
 
+# run by tests/test_crash_points.py, in a process of their own
+pytestmark = pytest.mark.forks
+
 TOPK, RELU = TopKConfig(features=16, k=2), ReLUConfig(features=16)
 
 
