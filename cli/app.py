@@ -25,7 +25,8 @@ app = lazy_app(
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
         ),
         "show": Command(
-            "lmsaes.cli.show:show", "Show a feature of an analyzed SAE in the terminal."
+            "lmsaes.cli.show:show",
+            "Show a feature: its numbers, its tokens, its contexts with their activations in color.",
         ),
         "steer": Command(
             "lmsaes.cli.steer:steer",
