@@ -47,7 +47,7 @@ class LanguageModel:
     def __init__(
         self, bridge: Any, tokenizer: Any, record: ModelRecord, device: torch.device
     ) -> None:
-        self.bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
+        self._bridge, self.tokenizer, self.record, self.device = bridge, tokenizer, record, device
         self._shapes: NamedShapes | None = None
         self._direct: DirectForward | None = None
         self._sites: dict[str, HookSite] = {}
@@ -123,17 +123,23 @@ class LanguageModel:
     @property
     def vocabulary(self) -> int:
         """How many token ids the model knows."""
-        return self.bridge.cfg.d_vocab
+        return self._bridge.cfg.d_vocab
 
     @property
     def max_context(self) -> int | None:
         """The longest context the model takes; None when it sets no limit."""
-        return getattr(self.bridge.cfg, "n_ctx", None)
+        return getattr(self._bridge.cfg, "n_ctx", None)
 
     @property
     def stop_tokens(self) -> tuple[int, ...]:
         """The token ids after which the model has nothing more to say."""
-        return stop_tokens(self.bridge.original_model)
+        return stop_tokens(self._bridge.original_model)
+
+    @property
+    def bridge(self) -> Any:
+        """TransformerLens' bridge, ready to run."""
+        self.mount(None)
+        return self._bridge
 
     def mount(self, direct: DirectForward | None) -> None:
         """Makes the model ready for a direct forward pass, or for the bridge (None).
@@ -168,7 +174,7 @@ class LanguageModel:
         tokens = torch.zeros((contexts, positions), dtype=torch.int64, device=self.device)
         self.mount(None)
         with torch.inference_mode():
-            _, cache = self.bridge.run_with_cache(tokens, return_cache_object=False)
+            _, cache = self._bridge.run_with_cache(tokens, return_cache_object=False)
         return {
             name: tuple(value.shape)
             for name, value in cache.items()
@@ -190,7 +196,7 @@ class LanguageModel:
         """
         self.mount(None)
         self._direct = None
-        sites = find_sites(self.bridge, hooks) if self.record.weights == "raw" else None
+        sites = find_sites(self._bridge, hooks) if self.record.weights == "raw" else None
         if sites is not None and self._try_direct_forward(sites, compile, batch):
             return "sdpa"
         if compile:
@@ -207,7 +213,7 @@ class LanguageModel:
         generator = torch.Generator().manual_seed(0)
         trial = torch.randint(0, self.vocabulary, batch, generator=generator)
         expected = self.activations(trial, list(sites))
-        direct = DirectForward(self.bridge)
+        direct = DirectForward(self._bridge)
         try:
             self.mount(direct)
             if direct.holds(list(sites.values())):
@@ -243,7 +249,7 @@ class LanguageModel:
             return keep
 
         with torch.inference_mode(), contextlib.suppress(_AllCaptured):
-            self.bridge.run_with_hooks(
+            self._bridge.run_with_hooks(
                 self._upload(tokens),
                 return_type=None,
                 fwd_hooks=[(name, capture(name)) for name in hooks],
@@ -267,14 +273,14 @@ class LanguageModel:
         """
         self.mount(None)
         with torch.inference_mode():
-            weight = self.bridge.W_U.float()
-            norm = self.bridge.ln_final
+            weight = self._bridge.W_U.float()
+            norm = self._bridge.ln_final
             d_model = len(weight)
             # A vector of alternating signs has mean zero and unit variance, so both LayerNorm
             # and RMSNorm pass it on times their weight (plus a bias, which the difference drops).
             probe = torch.ones(d_model, device=weight.device)
             probe[1::2] = -1
-            dtype = self.bridge.W_U.dtype
+            dtype = self._bridge.W_U.dtype
             difference = norm(probe.to(dtype)[None, None]) - norm(-probe.to(dtype)[None, None])
             weight = weight * (difference.float().reshape(-1, 1) / 2 * probe[:, None])
             return (weight - weight.mean(1, keepdim=True)).cpu()
