@@ -85,7 +85,7 @@ def record_of(manifest: Manifest, index: int) -> ShardRecord:
     checksums = np.random.default_rng(index).integers(0, 2**32, BLOCKS).tolist()
     files = {
         shard_file(manifest, spec, index): FileRecord(
-            bytes=1,
+            bytes=spec.context_bytes,  # of the one context
             sha256=f"{index:064x}",
             blocks=pack_checksums(checksums if path.startswith("activations/") else checksums[:1]),
         )
@@ -122,8 +122,8 @@ def records_of(folder: Path, manifest: Manifest, sums: bytes) -> Iterator[ShardR
     size = FileRecord(bytes=len(sums), sha256="0" * 64)
     for index in range(manifest.contexts_requested):
         record = record_of(manifest, index)
-        for name in record.files:
-            (folder / name).write_bytes(b"0")
+        for name, file in record.files.items():
+            (folder / name).write_bytes(bytes(file.bytes))
         (folder / moments_file(HOOK, index)).write_bytes(sums)
         yield record.with_files({moments_file(HOOK, index): size})
 

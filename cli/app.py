@@ -26,7 +26,8 @@ app = lazy_app(
         ),
         "show": Command(
             "lmsaes.cli.show:show",
-            "Show a feature: its numbers, its tokens, its contexts with their activations in color.",
+            "Show a feature: its numbers, its tokens, its contexts with their activations in "
+            "color.",
         ),
         "steer": Command(
             "lmsaes.cli.steer:steer",
