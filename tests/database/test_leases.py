@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -101,9 +102,11 @@ def test_renewing_goes_on_by_itself(
     leases = Leases(connection, clock)
     leases.take("demo:topk")
     clock.now = NOON + timedelta(minutes=1)
+    renewed = clock.now + LASTS
+    end = time.monotonic() + 60  # a fault fails here instead of waiting forever
     with connection.database() as mongo:
-        while mongo[LEASES].find_one({})["expires"] != clock.now + LASTS:  # pyright: ignore
-            pass
+        while mongo[LEASES].find_one({})["expires"] != renewed:  # pyright: ignore
+            assert time.monotonic() < end, "the lease was not renewed"
     leases.close()
 
 
