@@ -11,9 +11,7 @@ share the cache: a process takes whole batches.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +23,14 @@ from lmsaes.analysis.findings import Findings
 from lmsaes.analysis.not_finite import check_activations, check_error
 from lmsaes.analysis.segments import Segments, segments_of
 from lmsaes.cache import ActivationCache, finite_rows
-from lmsaes.parallel import OneRank, Ranks, interruptible, threads_that_compute, widest_float
+from lmsaes.parallel import (
+    OneRank,
+    Ranks,
+    interruptible,
+    results_ahead,
+    threads_that_compute,
+    widest_float,
+)
 from lmsaes.sae import SAE
 
 _ROWS_PER_BATCH = 4096
@@ -133,18 +138,8 @@ def _batches(
     cores = torch.get_num_threads()
     # each product on one core, where that keeps all cores busy: threads lose little by waiting
     count = min(cores, _MOST_WORKERS) if device.type == "cpu" else 1
-    pending: deque[Future[_Batch]] = deque()
     with threads_that_compute(count, cores // count, "analyze") as workers:
-        try:
-            for start in starts:
-                pending.append(workers.submit(make, start))
-                if len(pending) > count:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        yield from results_ahead(workers, make, starts, count)
 
 
 def _encoded(

@@ -4,7 +4,7 @@ from .devices import free_memory, own_device, resolve_device, widest_float
 from .interrupts import interruptible
 from .locks import try_lock
 from .ranks import OneRank, Ranks, is_first_rank, join_ranks
-from .threads import iterate_ahead, map_ahead, threads_that_compute
+from .threads import iterate_ahead, map_ahead, results_ahead, threads_that_compute
 
 __all__ = [
     "OneRank",
@@ -17,6 +17,7 @@ __all__ = [
     "map_ahead",
     "own_device",
     "resolve_device",
+    "results_ahead",
     "threads_that_compute",
     "try_lock",
     "widest_float",

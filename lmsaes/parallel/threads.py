@@ -3,7 +3,7 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from queue import Queue
 from typing import TypeVar
 
@@ -40,18 +40,25 @@ def map_ahead(
 
     What has not begun when the iteration ends is left undone.
     """
-    pending: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(workers, name) as threads:
-        try:
-            for task in tasks:
-                pending.append(threads.submit(work, task))
-                if len(pending) > workers:
-                    yield pending.popleft().result()
-            while pending:
+        yield from results_ahead(threads, work, tasks, workers)
+
+
+def results_ahead(
+    threads: Executor, work: Callable[[Task], Result], tasks: Iterable[Task], depth: int
+) -> Iterator[Result]:
+    """The same by threads that are there already, `depth` tasks ahead."""
+    pending: deque[Future[Result]] = deque()
+    try:
+        for task in tasks:
+            pending.append(threads.submit(work, task))
+            if len(pending) > depth:
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
 
 
 def iterate_ahead(items: Iterable[Result], depth: int, name: str) -> Iterator[Result]:
