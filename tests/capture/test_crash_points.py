@@ -49,8 +49,8 @@ STATES = ["fresh", "resumed", "overwrite", "overwrite finished"]
 @pytest.mark.parametrize(
     ("state", "share"),
     [
-        ("fresh", 20),
-        ("overwrite finished", 25),
+        ("fresh", 60),
+        ("overwrite finished", 75),
         *(pytest.param(state, 1, marks=pytest.mark.stress) for state in STATES),
     ],
 )

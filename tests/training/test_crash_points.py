@@ -56,7 +56,7 @@ STATES = ["fresh", "resumed", "overwrite", "overwrite finished"]
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("share", [13, pytest.param(1, marks=pytest.mark.stress)])
+@pytest.mark.parametrize("share", [39, pytest.param(1, marks=pytest.mark.stress)])
 def test_killed_before_any_change_the_same_command_goes_on(
     tmp_path: Path, cache: Path, whole: Path, state: str, share: int
 ) -> None:
