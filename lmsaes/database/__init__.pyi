@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .answers import Answers
 from .client import Database
 from .details import (
     FeatureDetails,
@@ -29,6 +30,7 @@ from .saes import UnreadableError, UnreadableRecord
 
 __all__ = [
     "SCHEMA_VERSION",
+    "Answers",
     "Database",
     "Draft",
     "EmbeddedServer",
