@@ -2,6 +2,7 @@
 
 from .answers import Answers
 from .client import Database
+from .curves import TrainingCurves
 from .details import (
     FeatureDetails,
     GroupFacts,
@@ -46,6 +47,7 @@ __all__ = [
     "SampleRecord",
     "Table",
     "TokenRecord",
+    "TrainingCurves",
     "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
