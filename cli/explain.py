@@ -53,8 +53,7 @@ def explain(
     ] = None,
     **given: Any,
 ) -> None:
-    """Say what features stand for: set, show, export and import explanations, or have a language
-    model write them.
+    """Say what features stand for, or have a language model say it and score what it says.
 
     Without an option the explanations are listed. They belong to the SAE's weights and stay when it
     is analyzed again. Nothing is sent anywhere without --endpoint; what a person said of a feature

@@ -73,7 +73,9 @@ class ExplainConfig(StageConfig, frozen=True):
     ] = 32
     score: Annotated[
         bool,
-        setting("Score the labels: can the model tell by them where the feature fires?", _SCORE),
+        setting(
+            "Score the labels: whether the model can tell by them where features fire.", _SCORE
+        ),
     ] = False
     scorer: Annotated[
         str | None,

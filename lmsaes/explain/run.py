@@ -1,4 +1,4 @@
-"""Labels written and judged by a language model: `lmsaes explain --endpoint`.
+"""Labels written and judged by a language model, as `lmsaes explain` has it do.
 
     explain half ──► label, for every feature
     score half ────► yes or no, window by window: by the label, by another feature's label, by the
