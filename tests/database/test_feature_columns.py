@@ -27,7 +27,7 @@ def test_columns_hold_what_the_features_documents_hold(database: Database) -> No
         label = dict(label_tokens(fires["token"], fires["share_of_firings"]))
         assert columns["label_token"][index].tolist() == [*label, *[NONE] * (3 - len(label))]
         shares = columns["label_share"][index][: len(label)]
-        np.testing.assert_array_equal(shares, np.float32(list(label.values())))
+        np.testing.assert_array_equal(shares, np.array(list(label.values()), np.float32))
         bins = columns["histogram"][index]
         assert (bins > 0).sum() == (feature.histogram > 0).sum()  # 20 bins, none of them merged
         width = columns["histogram_end"][index] / BINS

@@ -75,7 +75,11 @@ def details(index: int, values: np.ndarray) -> FeatureDetails:
     share = counts / max(int((values > 0).sum()), 1)
     of_token = counts / np.maximum([(tokens == token).sum() for token in own], 1)
     near = np.array([(index + 1) % FEATURES, (index + 2) % FEATURES], np.int32)
-    together = {"feature": near, "jaccard": np.float32([0.5, 0.25]), "pmi": np.float32([2, 1])}
+    together = {
+        "feature": near,
+        "jaccard": np.array([0.5, 0.25], np.float32),
+        "pmi": np.array([2, 1], np.float32),
+    }
     firing = int((values.max(axis=1) > 0).sum())
     twin = None if index in DEAD else FEATURES - 1 - index
     return FeatureDetails(
@@ -93,10 +97,10 @@ def details(index: int, values: np.ndarray) -> FeatureDetails:
             "token": own[:2].astype(np.int32),
             "count": counts[:2],
             "share": share[:2].astype(np.float32),
-            "lift": np.float32([3, 2])[: len(own)],
+            "lift": np.array([3, 2], np.float32)[: len(own)],
         },
         neighbors={
-            "decoder": {"feature": near, "cosine": np.float32([0.7, 0.6])},
+            "decoder": {"feature": near, "cosine": np.array([0.7, 0.6], np.float32)},
             "jaccard": {**together, "joint": np.array([3, 2])},
         },
         twins=[
