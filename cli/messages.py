@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import expand_home, shown_text
+from lmsaes.addresses import local_path, shown_text
 from lmsaes.errors import LmsaesError, first_line
 
 _OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
@@ -84,7 +84,7 @@ def _ordinary(error: Exception) -> str | None:
 
 def _at_home(value: Any) -> Any:
     """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
-    return Path(expand_home(str(value))) if isinstance(value, Path) else value
+    return local_path(value) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:
