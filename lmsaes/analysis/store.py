@@ -14,6 +14,7 @@ from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.other_saes import add_twins, rows_records
 from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
 from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.training_curves import training_curves
 from lmsaes.cache import ActivationCache
 from lmsaes.database import Database, Draft, SAERecord, SampleRecord
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
@@ -69,6 +70,8 @@ def store(
         draft.put_tokens(tokens(pages, len(strings)))
         draft.put_rows(rows_records(pages.rows))
         draft.put_columns(_columns(pages))
+        if (curves := training_curves(job.folder)) is not None:
+            draft.put_metrics(curves)
         draft.publish(_record(job, pages, draft, cache, vocabulary))
 
 

@@ -1,6 +1,7 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .client import Database
+from .curves import TrainingCurves
 from .details import (
     FeatureDetails,
     GroupFacts,
@@ -44,6 +45,7 @@ __all__ = [
     "SampleRecord",
     "Table",
     "TokenRecord",
+    "TrainingCurves",
     "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",

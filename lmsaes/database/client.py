@@ -24,6 +24,7 @@ import numpy as np
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.curves import TrainingCurves, curves_record
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
 from lmsaes.database.explanations import Explanations
@@ -201,6 +202,12 @@ class Database:
         with self._connection.database() as mongo:
             documents = list(mongo[f"rows_{analysis}"].find())
         return sorted(map(rows_record, documents), key=lambda record: record.first)
+
+    def metrics(self, analysis: str) -> TrainingCurves | None:
+        """How the training of the analyzed SAE went; None where nothing is known of it."""
+        with self._connection.database() as mongo:
+            document = mongo[f"metrics_{analysis}"].find_one({"_id": "training"})
+        return None if document is None else curves_record(document)
 
     def contexts(self, cache: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Token ids, int32 [context_size], by context id."""

@@ -13,6 +13,7 @@ from pymongo.write_concern import WriteConcern
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.curves import TrainingCurves, curves_document
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_document, token_document
 from lmsaes.database.garbage import KINDS, collect_garbage
 from lmsaes.database.leases import Leases
@@ -84,6 +85,10 @@ class Draft:
     def put_rows(self, records: Iterable[RowsRecord]) -> None:
         """The features' firings on the sampled rows; the iterable is read as a stream."""
         self._put("rows", map(rows_document, records))
+
+    def put_metrics(self, curves: TrainingCurves) -> None:
+        """How the SAE's training went. Raises DatabaseError for values that are not finite."""
+        self._put("metrics", [curves_document(curves)])
 
     def publish(self, record: SAERecord) -> None:
         """Makes this analysis the visible one of its SAE by one write, then drops the former one.
