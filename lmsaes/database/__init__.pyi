@@ -16,27 +16,33 @@ from .details import (
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
+from .feature_columns import NONE, FeatureColumns, label_tokens
 from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
+    ContextRecord,
     FeatureRecord,
     SAERecord,
     SampleRecord,
     check_name,
     content_hash,
+    half_precision,
     is_made_from,
     is_name,
 )
 from .saes import UnreadableError, UnreadableRecord
 
 __all__ = [
+    "NONE",
     "SCHEMA_VERSION",
     "Answers",
+    "ContextRecord",
     "Database",
     "Draft",
     "EmbeddedServer",
     "Explanation",
     "Explanations",
+    "FeatureColumns",
     "FeatureDetails",
     "FeatureRecord",
     "GroupFacts",
@@ -55,7 +61,9 @@ __all__ = [
     "content_hash",
     "default_folder",
     "feature_page",
+    "half_precision",
     "is_made_from",
     "is_name",
+    "label_tokens",
     "new_explanation",
 ]
