@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import expand_home, shown_text
+from lmsaes.addresses import local_path, shown_text
 from lmsaes.errors import LmsaesError, first_line, is_out_of_memory
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
@@ -82,7 +82,7 @@ def _ordinary(error: Exception) -> str | None:
 
 def _at_home(value: Any) -> Any:
     """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
-    return Path(expand_home(str(value))) if isinstance(value, Path) else value
+    return local_path(value) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:
