@@ -132,7 +132,7 @@ function Hook({ group, groups, parameters, change }: HookProps) {
             </Link>
           ))}
         </nav>
-        <span className="soft">{about(members)}</span>
+        <span className="soft">{summary(members)}</span>
       </header>
       <div className="home-plots">
         <section className="card">
@@ -302,7 +302,7 @@ function tally(values: readonly string[]): Map<string, number> {
   return new Map([...found].toSorted((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])));
 }
 
-function about(members: readonly SAESummary[]): string {
+function summary(members: readonly SAESummary[]): string {
   const texts = new Set(members.map(({ dataset }) => shortName(dataset)));
   const analyzed = new Set(members.map(({ tokens_analyzed }) => tokens_analyzed));
   const [tokens] = analyzed;

@@ -1,6 +1,7 @@
 import { Link } from "react-router";
 import { colorOf } from "../../components/plots/colors";
 import type { SAESummary } from "./hooks";
+import { Wide } from "../../components/lab/Wide";
 import { compact, count, decimal, fraction, percent } from "../../format";
 import { saePath } from "../../paths";
 import type { Cell } from "./rows";
@@ -80,7 +81,7 @@ interface HomeTableProps {
 export function HomeTable(props: HomeTableProps) {
   const { saes, columns, sort, descending, onSort, marked, onMark } = props;
   return (
-    <div className="scrollx" role="region" aria-label="SAEs" tabIndex={0}>
+    <Wide label="SAEs">
       <table className="table home-table">
         <thead>
           <tr>
@@ -120,7 +121,7 @@ export function HomeTable(props: HomeTableProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Wide>
   );
 }
 

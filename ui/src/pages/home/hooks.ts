@@ -28,7 +28,6 @@ export function byHook(saes: readonly SAESummary[]): HookGroup[] {
     group.members.push(each);
     groups.set(key, group);
   }
-  const compare = (a: string, b: string) => a.localeCompare(b, "en", { numeric: true });
   return [...groups.values()].toSorted(
     (a, b) =>
       compare(a.model, b.model) ||
@@ -36,6 +35,8 @@ export function byHook(saes: readonly SAESummary[]): HookGroup[] {
       compare(a.target ?? "", b.target ?? ""),
   );
 }
+
+const compare = (a: string, b: string) => a.localeCompare(b, "en", { numeric: true });
 
 /** Null where it reads and gives back the same hook. */
 export const targetOf = ({ hook, target }: SAESummary): string | null =>

@@ -1,3 +1,4 @@
+import type { ReactNode } from "react";
 import { useFeatures } from "../../components/lab/features";
 import { Failed, Skeleton } from "../../components/States";
 import { count, decimal, figure, percent } from "../../format";
@@ -15,6 +16,8 @@ interface PromptColumnProps {
   /** The answers on this text, one for each SAE. */
   panels: readonly Panel[];
   row: number | null;
+  /** What stands between the text and the features. */
+  controls?: ReactNode;
   onToken: (token: number | null) => void;
   onColor: (sae: number, index: number) => void;
   onEdit: () => void;
@@ -23,7 +26,7 @@ interface PromptColumnProps {
 
 /** A text, and below it what each SAE makes of it. */
 export function PromptColumn(props: PromptColumnProps) {
-  const { number, state, panels, row, onToken, onColor, onEdit, onRemove } = props;
+  const { number, state, panels, row, controls, onToken, onColor, onEdit, onRemove } = props;
   const which = state.feature?.sae ?? 0;
   const coloring = panels[which] ?? panels[0];
   const colored = useColored(state, coloring);
@@ -86,6 +89,7 @@ export function PromptColumn(props: PromptColumnProps) {
           </button>
         )}
       </p>
+      {controls}
       <div className={panels.length > 1 ? "prompt-saes two" : "prompt-saes"}>
         {panels.map(({ sae, answer }, i) => {
           const own = answer.data;

@@ -85,6 +85,45 @@ export function PromptPage() {
   const sameModel = all.filter((each) => each.model === of?.model && !named.includes(each.name));
   const texts = state.texts.length > 0 ? state.texts : [""];
   const hidden = panels.filter(({ text }) => text === 0).map(({ answer }) => answer.data?.hidden.dense);
+  const controls = first && (
+        <div className="prompt-controls">
+          <span className="soft">color</span>
+          <Segments
+            label="Color of the text"
+            value={state.color}
+            onChange={(value) => change({ color: value })}
+            options={[
+              ...(state.feature ? [{ value: "feature" as const, title: `feature ${state.feature.index}` }] : []),
+              { value: "strongest", title: "strongest", says: "the strongest feature at each token" },
+              { value: "log-probability", title: "log-probability", says: "how little the model expected each token" },
+            ]}
+          />
+          <span className="soft">rank by</span>
+          <Segments label="Rank by" value={state.rank} options={RANK_TITLES} onChange={(rank) => change({ rank })} />
+          <button
+            type="button"
+            className="chip"
+            aria-pressed={state.hideDense}
+            data-says="dense: fires on more than 10 % of the tokens analyzed"
+            onClick={() => change({ hideDense: !state.hideDense })}
+          >
+            {state.hideDense ? <>dense hidden <b>{hidden.map((n) => n ?? "–").join(" and ")}</b> ×</> : "hide dense"}
+          </button>
+          <button
+            type="button"
+            className="chip"
+            aria-pressed={state.onlyToken && state.token !== null}
+            disabled={state.token === null}
+            onClick={() => change({ onlyToken: !state.onlyToken })}
+          >
+            only at selected token
+          </button>
+          <p className="note">
+            Bits: −log₂ of the share of all tokens analyzed on which the feature is at least this strong. Share: of
+            the squared norm of the reconstruction; sums to 100 % over all features.
+          </p>
+        </div>
+      );
   return (
     <div className="wrap prompt-page">
       <header className="page-head">
@@ -129,45 +168,7 @@ export function PromptPage() {
         </button>
       </header>
       <ModelNote about={about.data} what="A text of one's own" />
-      {first && (
-        <div className="prompt-controls">
-          <span className="soft">color</span>
-          <Segments
-            label="Color of the text"
-            value={state.color}
-            onChange={(value) => change({ color: value })}
-            options={[
-              ...(state.feature ? [{ value: "feature" as const, title: `feature ${state.feature.index}` }] : []),
-              { value: "strongest", title: "strongest", says: "the strongest feature at each token" },
-              { value: "log-probability", title: "log-probability", says: "how little the model expected each token" },
-            ]}
-          />
-          <span className="soft">rank by</span>
-          <Segments label="Rank by" value={state.rank} options={RANK_TITLES} onChange={(rank) => change({ rank })} />
-          <button
-            type="button"
-            className="chip"
-            aria-pressed={state.hideDense}
-            data-says="dense: fires on more than 10 % of the tokens analyzed"
-            onClick={() => change({ hideDense: !state.hideDense })}
-          >
-            {state.hideDense ? <>dense hidden <b>{hidden.map((n) => n ?? "–").join(" and ")}</b> ×</> : "hide dense"}
-          </button>
-          <button
-            type="button"
-            className="chip"
-            aria-pressed={state.onlyToken && state.token !== null}
-            disabled={state.token === null}
-            onClick={() => change({ onlyToken: !state.onlyToken })}
-          >
-            only at selected token
-          </button>
-          <p className="note">
-            Bits: −log₂ of the share of all tokens analyzed on which the feature is at least this strong. Share: of
-            the squared norm of the reconstruction; sums to 100 % over all features.
-          </p>
-        </div>
-      )}
+      {texts.length > 1 && controls}
       <div className={texts.length > 1 && named.length === 1 ? "prompt-texts two" : "prompt-texts"}>
         {texts.map((text, number) =>
           editing === number || text === "" ? (
@@ -197,6 +198,7 @@ export function PromptPage() {
               state={shown}
               panels={panels.filter((panel) => panel.text === number)}
               row={number === 0 ? row : null}
+              controls={texts.length === 1 && controls}
               onToken={(token) => change(token === null ? { token, onlyToken: false } : { token })}
               onColor={color}
               onEdit={() => setEditing(number)}

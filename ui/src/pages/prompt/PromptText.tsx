@@ -22,9 +22,10 @@ interface PromptTextProps {
 export function PromptText(props: PromptTextProps) {
   const { tokens, shades, hue, says, selected, onSelect, label } = props;
   const drawn = useMemo(() => pieces(tokens.map(({ token }) => token)), [tokens]);
-  const holds = ({ first, end }: { first: number; end: number }, token: number | null) =>
-    token !== null && token >= first && token < end;
-  const chosen = drawn.findIndex((piece) => holds(piece, selected));
+  const chosen =
+    selected === null
+      ? -1
+      : drawn.findIndex(({ first, end }) => selected >= first && selected < end);
   const stop = Math.max(chosen, 0);
 
   function walk(event: KeyboardEvent<HTMLElement>) {

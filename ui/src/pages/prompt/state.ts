@@ -39,8 +39,6 @@ const MOST = 2;
 
 export function readPrompt(hash: string): PromptState {
   const fields = new URLSearchParams(hash.replace(/^#/, ""));
-  const among = <T extends string>(value: string | null, allowed: readonly T[], otherwise: T): T =>
-    allowed.find((each) => each === value) ?? otherwise;
   const feature = /^([01])\.(\d{1,9})$/.exec(fields.get("feature") ?? "");
   return {
     saes: [...new Set(fields.getAll("sae"))].slice(0, MOST),
@@ -67,6 +65,9 @@ export function writePrompt(state: PromptState): string {
   const written = fields.toString();
   return written && `#${written}`;
 }
+
+const among = <T extends string>(value: string | null, allowed: readonly T[], otherwise: T): T =>
+  allowed.find((each) => each === value) ?? otherwise;
 
 /** A number of a token or feature out of an address: 0, 1, 2 …, or null. */
 export function natural(text: string | null): number | null {

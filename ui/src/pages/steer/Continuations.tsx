@@ -1,6 +1,7 @@
+import { Wide } from "../../components/lab/Wide";
 import { figure, share } from "../../format";
 import { alone, inText } from "../../tokens";
-import { meanOf, nextTokens, textOf, type Completion } from "./completions";
+import { meanOf, nats, nextTokens, textOf, type Completion } from "./completions";
 import { klShade } from "./SteerGrid";
 import { changes, type Word } from "./words";
 
@@ -23,7 +24,7 @@ export function NextTokens({ own, shown }: { own: Completion; shown: readonly Sh
       <h2>
         Next token <small>probability</small>
       </h2>
-      <div className="scrollx" role="region" aria-label="Next token" tabIndex={0}>
+      <Wide label="Next token">
         <table className="table next-tokens">
           <thead>
             <tr>
@@ -59,7 +60,7 @@ export function NextTokens({ own, shown }: { own: Completion; shown: readonly Sh
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
     </section>
   );
 }
@@ -84,7 +85,7 @@ export function Continuations({ own, shown }: { own: Completion; shown: readonly
             <h3 data-says={says}>
               {title}{" "}
               <small>
-                mean KL {completion.done ? figure(meanOf(completion.done.kl)) : "…"}
+                mean KL {nats(completion.done && meanOf(completion.done.kl))}
               </small>
             </h3>
             <p className="wrapped">
@@ -122,7 +123,7 @@ export function WhereFelt({ shown }: { shown: readonly Shown[] }) {
       <h2>
         Where it is felt <small>KL in nats from the model without the edit, at each token written</small>
       </h2>
-      <div className="scrollx" role="region" aria-label="KL by token" tabIndex={0}>
+      <Wide label="KL by token">
         <table className="felt">
           <tbody>
             {done.map(({ key, title, says, completion }) => (
@@ -136,19 +137,19 @@ export function WhereFelt({ shown }: { shown: readonly Shown[] }) {
                     // oxlint-disable-next-line react/no-array-index-key -- a token is its place
                     <td key={i}>
                       <code>{alone(token.text)}</code>
-                      <span style={klShade(kl)}>{kl >= 0.995 || kl === 0 ? figure(kl) : share(kl)}</span>
+                      <span style={klShade(kl)}>{kl >= 0.995 || kl === 0 ? nats(kl) : share(kl)}</span>
                     </td>
                   );
                 })}
                 <td className="mean">
                   <small className="soft">mean</small>
-                  <b>{figure(meanOf(completion.done?.kl ?? []))}</b>
+                  <b>{nats(meanOf(completion.done?.kl ?? []))}</b>
                 </td>
               </tr>
             ))}
           </tbody>
         </table>
-      </div>
+      </Wide>
     </section>
   );
 }

@@ -1,10 +1,11 @@
 import type { CSSProperties } from "react";
 import { Link } from "react-router";
 import { FeatureLabel } from "../../components/lab/FeatureLabel";
-import { figure, share } from "../../format";
+import { Wide } from "../../components/lab/Wide";
+import { share } from "../../format";
 import { featurePath } from "../../paths";
 import { alone } from "../../tokens";
-import type { Completions } from "./completions";
+import { nats, type Completions } from "./completions";
 import { needsFiring, type Cell, type Edited, type Grid } from "./grid";
 
 interface SteerGridProps {
@@ -29,11 +30,13 @@ export const klShade = (kl: number): CSSProperties =>
 export function SteerGrid(props: SteerGridProps) {
   const { grid, edited, silent, known, chosen, at, onChoose } = props;
   return (
-    <div className="scrollx" role="region" aria-label="Every edit by strength" tabIndex={0}>
+    <Wide label="Every edit by strength">
       <table className="steer-grid">
         <thead>
           <tr>
-            <td />
+            <th scope="col" className="first">
+              <span className="heard">feature</span>
+            </th>
             {grid.columns.map((title) => (
               <th key={title} scope="col">
                 {title}
@@ -65,7 +68,7 @@ export function SteerGrid(props: SteerGridProps) {
           ))}
         </tbody>
       </table>
-    </div>
+    </Wide>
   );
 }
 
@@ -99,7 +102,7 @@ function CellButton({ cell, silent, known, chosen, onChoose }: CellButtonProps) 
         <span>{first ? share(Math.exp(first.log_probability)) : ""}</span>
       </span>
       <span>
-        {cell.title} · KL {kl === undefined ? "…" : figure(kl)}
+        {cell.title} · KL {nats(kl)}
       </span>
     </button>
   );

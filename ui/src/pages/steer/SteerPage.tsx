@@ -34,7 +34,7 @@ export function SteerPage() {
   const steering = useSteer();
   const { known, running, run, cancel } = steering;
   const input = useRef<HTMLTextAreaElement>(null);
-  const [at, setAt] = useState(0);
+  const [at, setAt] = useState(-1);
   const [copied, setCopied] = useState(false);
 
   const sets = grid.cells.map(({ edit }) => [edit]);
@@ -85,16 +85,16 @@ export function SteerPage() {
   ]);
   useEffect(() => {
     const cell = cells[at];
-    if (cell && at > 0) announce(`feature ${cell.edit.feature}, ${cell.title}`);
+    if (cell) announce(`feature ${cell.edit.feature}, ${cell.title}`);
     // Said when one goes to it, not when the grid changes.
     // oxlint-disable-next-line react-hooks/exhaustive-deps
   }, [at]);
 
   const copy = async () => {
     const names = [...new Set(edited.map(({ sae }) => sae))];
-    const known_ = await Promise.all(names.map((name) => getSAE(name)));
-    const paths = new Map(known_.map((each) => [each.name, each.sae_path]));
-    await navigator.clipboard.writeText(pythonOf(state, known_[0]?.model ?? "", paths, maxima));
+    const named = await Promise.all(names.map((name) => getSAE(name)));
+    const paths = new Map(named.map((each) => [each.name, each.sae_path]));
+    await navigator.clipboard.writeText(pythonOf(state, named[0]?.model ?? "", paths, maxima));
     setCopied(true);
     announce("Copied");
   };

@@ -7,8 +7,6 @@ interface SteerSettingsProps {
 
 /** How much is written, how it is drawn, and where the edits act. */
 export function SteerSettings({ state, onChange }: SteerSettingsProps) {
-  const whole = (text: string, least: number, most: number) =>
-    Math.min(Math.max(Math.round(Number(text)) || least, least), most);
   return (
     <fieldset className="steer-settings">
       <legend className="heard">Settings</legend>
@@ -67,3 +65,6 @@ export function SteerSettings({ state, onChange }: SteerSettingsProps) {
     </fieldset>
   );
 }
+
+const whole = (text: string, least: number, most: number) =>
+  Math.min(Math.max(Math.round(Number(text)) || least, least), most);

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { TokenEvent } from "../../api/model";
-import { after, meanOf, nextTokens, nothing, textOf } from "./completions";
+import { after, meanOf, nats, nextTokens, nothing, textOf } from "./completions";
 
 const token = (set: number | null, text: string, likeliest: [number, string, number][] = []): TokenEvent => ({
   event: "token",
@@ -43,4 +43,15 @@ test("next tokens are those that any column finds likely; what wasn't sent is no
 
 test("a mean of nothing is null", () => {
   expect([meanOf([]), meanOf([1, 2])]).toEqual([null, 1.5]);
+});
+
+test("divergences keep what can be read of them", () => {
+  expect([4.089, 0.49, 0.0274, 0.00164, 0.0001, null].map(nats)).toEqual([
+    "4.09",
+    "0.49",
+    "0.03",
+    "0.002",
+    "0",
+    "…",
+  ]);
 });

@@ -73,3 +73,10 @@ export function nextTokens(columns: readonly Completion[], limit: number): NextT
   const kept = new Set(rows.toSorted((a, b) => best(b) - best(a)).slice(0, limit));
   return rows.filter((row) => kept.has(row));
 }
+
+/** A divergence in nats: 2.11, 0.49, 0.009; what is smaller is as good as none. */
+export function nats(kl: number | null | undefined): string {
+  if (kl === null || kl === undefined) return "…";
+  if (kl >= 0.095) return kl.toFixed(2);
+  return kl < 0.0005 ? "0" : String(Number(kl.toPrecision(1)));
+}
