@@ -28,6 +28,7 @@ from lmsaes.steering import (
     encode_text,
     rank_features,
     stream,
+    surprise,
     tokenize,
 )
 from lmsaes.text import strings_of
@@ -278,9 +279,10 @@ def _answer(
         bos_added=encoded.text.bos_added,
         total=ranking.total,
         hidden=Hidden(dense=ranking.hidden_dense, special=ranking.hidden_special),
-        features=[_feature(each) for each in ranking.features],
-        chosen=[_feature(each) for each in _chosen(record, encoded, which, asked, analyzed)],
+        features=_features(ranking.features, analyzed),
+        chosen=_features(_chosen(record, encoded, which, asked, analyzed), analyzed),
         per_token=_per_token(encoded, which, asked.per_token),
+        active=_active(encoded, which),
         variance_explained=[_four(v) for v in encoded.variance_explained[which].tolist()],
     )
 
@@ -322,6 +324,12 @@ def _per_token(encoded: EncodedText, which: int, count: int) -> list[list[Featur
     return found
 
 
+def _active(encoded: EncodedText, which: int) -> list[int]:
+    rows = encoded.features[which]
+    firing = rows.row_ids()[rows.values > 0]
+    return firing.bincount(minlength=len(encoded.text)).tolist()
+
+
 def _tokens(text: TokenizedText, known: torch.Tensor | None = None) -> list[TextToken]:
     log_probabilities = [None] * len(text) if known is None else known.tolist()
     return [
@@ -339,17 +347,23 @@ def _tokens(text: TokenizedText, known: torch.Tensor | None = None) -> list[Text
     ]
 
 
-def _feature(ranked: RankedFeature) -> TextFeature:
-    return TextFeature(
-        index=ranked.index,
-        score=ranked.score,
-        maximum=ranked.maximum,
-        position=ranked.position,
-        sum=ranked.sum,
-        share=ranked.share,
-        density=ranked.density,
-        values=[_four(value) for value in ranked.values.tolist()],
-    )
+def _features(ranked: Sequence[RankedFeature], analyzed: DatabaseFeatures) -> list[TextFeature]:
+    indices, maxima = [each.index for each in ranked], [each.maximum for each in ranked]
+    bits = surprise(analyzed, indices, maxima).tolist()
+    return [
+        TextFeature(
+            index=each.index,
+            score=each.score,
+            maximum=each.maximum,
+            position=each.position,
+            sum=each.sum,
+            share=each.share,
+            surprise=own,
+            density=each.density,
+            values=[_four(value) for value in each.values.tolist()],
+        )
+        for each, own in zip(ranked, bits, strict=True)
+    ]
 
 
 def _four(value: float) -> float:

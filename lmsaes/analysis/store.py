@@ -14,6 +14,7 @@ from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.other_saes import add_twins, rows_records
 from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
 from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.training_curves import training_curves
 from lmsaes.cache import ActivationCache
 from lmsaes.database import Database, Draft, SAERecord, SampleRecord
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
@@ -63,12 +64,15 @@ def store(
         records = samples(pages, index, pages.findings.statistics.per_interval)
         draft.put_samples(_counted(shown.noting(records), bar))
         for ids in _runs(shown.ids().tolist()):
-            found = cache.tokens(ids[0], ids[-1] + 1).numpy()
-            database.put_contexts(cache.identity, np.array(ids), found)
+            span = ids[0], ids[-1] + 1
+            kept = cache.documents(*span).numpy() if cache.manifest.documents else None
+            database.put_contexts(cache.identity, np.array(ids), cache.tokens(*span).numpy(), kept)
         draft.put_features(_counted(features(pages, unembedding, strings), bar))
         draft.put_tokens(tokens(pages, len(strings)))
         draft.put_rows(rows_records(pages.rows))
         draft.put_columns(_columns(pages))
+        if (curves := training_curves(job.folder)) is not None:
+            draft.put_metrics(curves)
         draft.publish(_record(job, pages, draft, cache, vocabulary))
 
 

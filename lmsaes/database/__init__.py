@@ -5,6 +5,7 @@ analysis ──► client.py ──► server
                ├── draft.py       an analysis while it is written, with its lease (leases.py)
                ├── saes.py        records of SAEs, each read for itself
                ├── records.py     SAEs, features and contexts as documents
+               ├── curves.py      how trainings went
                ├── explanations.py  what is said of features, which outlives analyses
                ├── garbage.py     dropping what nobody needs any more
                └── connection.py ──► MongoDB, or

@@ -13,7 +13,9 @@ from pymongo.write_concern import WriteConcern
 
 from lmsaes.database import saes
 from lmsaes.database.connection import Connection
+from lmsaes.database.curves import TrainingCurves, curves_document
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_document, token_document
+from lmsaes.database.feature_columns import FeatureColumns, twin_documents
 from lmsaes.database.garbage import KINDS, collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
@@ -51,6 +53,7 @@ class Draft:
         self._connection, self._leases = connection, leases
         self._written: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._columns: dict[str, int] = {}
+        self._gathered = FeatureColumns()
         self._contexts: list[np.ndarray] = []
         self._lease = leases.take(name, analysis=self.analysis, cache=cache)
         self._published = False
@@ -60,7 +63,7 @@ class Draft:
 
         Raises DatabaseError for numbers that are not finite.
         """
-        self._put("features", (feature_document(record) for record in records))
+        self._put("features", (feature_document(self._gather(record)) for record in records))
 
     def put_samples(self, records: Iterable[SampleRecord]) -> None:
         """Groups of contexts of the features; the iterable is read as a stream.
@@ -72,7 +75,8 @@ class Draft:
     def put_columns(self, columns: Mapping[str, np.ndarray]) -> None:
         """One value per analyzed feature and column, in the features' order: each array [features].
 
-        Readers need `firings`, `density`, `maximum` and `mean`.
+        Readers need `firings`, `density`, `maximum` and `mean`. What the features' documents hold
+        becomes columns by itself (feature_columns.py).
         """
         self._columns |= {key: len(array) for key, array in columns.items()}
         self._put("columns", ({"_id": key, "values": pack(v)} for key, v in columns.items()))
@@ -85,12 +89,18 @@ class Draft:
         """The features' firings on the sampled rows; the iterable is read as a stream."""
         self._put("rows", map(rows_document, records))
 
+    def put_metrics(self, curves: TrainingCurves) -> None:
+        """How the SAE's training went. Raises DatabaseError for values that are not finite."""
+        self._put("metrics", [curves_document(curves)])
+
     def publish(self, record: SAERecord) -> None:
         """Makes this analysis the visible one of its SAE by one write, then drops the former one.
 
         Raises DatabaseError where less is in the database than was put there, or than the record
         promises, and where another process has taken over the name.
         """
+        self.put_columns(self._gathered.columns())
+        self._put("columns", twin_documents(self._gathered.twins()))
         self._check(record)
         self._leases.check(self._lease)
         with self._connection.database() as mongo:
@@ -129,6 +139,10 @@ class Draft:
         except DatabaseError as error:
             raise DatabaseError(f"'{self.name}': {error}", error.hint) from error
         self._written[kind] += count
+
+    def _gather(self, record: FeatureRecord) -> FeatureRecord:
+        self._gathered.add(record)
+        return record
 
     def _noted(self, record: SampleRecord) -> SampleRecord:
         self._contexts.append(record.contexts)

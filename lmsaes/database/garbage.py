@@ -12,7 +12,7 @@ from lmsaes.database.connection import Connection
 from lmsaes.database.leases import Leases
 from lmsaes.database.saes import documents
 
-KINDS = ("features", "samples", "columns", "tokens", "rows")
+KINDS = ("features", "samples", "columns", "tokens", "rows", "metrics")
 """Collections of each analysis, as `features_<analysis>`."""
 
 _OURS = re.compile(

@@ -8,7 +8,7 @@ from .effects import OutputScore, loss_effect, output_scores
 from .find_model import find_model
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
 from .own_text import EncodedText, encode_text
-from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features
+from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features, surprise
 from .tokens import TokenizedText, check_length, tokenize
 
 __all__ = [
@@ -41,5 +41,6 @@ __all__ = [
     "rank_features",
     "steer",
     "stream",
+    "surprise",
     "tokenize",
 ]

@@ -136,6 +136,17 @@ def rank_features(
     )
 
 
+def surprise(
+    analyzed: AnalyzedFeatures, features: Sequence[int], activations: Sequence[float]
+) -> np.ndarray:
+    """−log₂ of the share of analyzed tokens on which each was at least so strong, in bits, [n].
+
+    NaN for a feature that the analysis doesn't know.
+    """
+    share = np.asarray(analyzed.at_least(features, activations), dtype=np.float64)
+    return -np.log2(share, out=np.full(len(share), np.nan), where=share > 0)
+
+
 def _against(
     analyzed: AnalyzedFeatures | None, by: RankBy, indices: np.ndarray, maximum: np.ndarray
 ) -> np.ndarray:
@@ -145,8 +156,7 @@ def _against(
     if by == "relative":
         own = np.asarray(analyzed.maxima(features), dtype=np.float64)
         return np.divide(maximum, own, out=_unknown(indices), where=own > 0)
-    share = np.asarray(analyzed.at_least(features, maximum.tolist()), dtype=np.float64)
-    return -np.log2(share, out=_unknown(indices), where=share > 0)
+    return surprise(analyzed, features, maximum.tolist())
 
 
 def _unknown(indices: np.ndarray) -> np.ndarray:

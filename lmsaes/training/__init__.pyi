@@ -3,21 +3,25 @@
 from .allocator import keep_freed_memory
 from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .divergence import Divergence
-from .members import TrainedSAE
+from .members import METRICS, TrainedSAE
 from .normalization import Normalization
+from .plan import TrainingPlan, plan_training
 from .run import train
 from .schedules import peak_lr
 from .trainer import SAETrainer
 
 __all__ = [
+    "METRICS",
     "TRAIN_CONFIG",
     "Divergence",
     "Normalization",
     "SAETrainer",
     "TrainConfig",
     "TrainedSAE",
+    "TrainingPlan",
     "keep_freed_memory",
     "peak_lr",
+    "plan_training",
     "train",
     "with_sae_options",
 ]

@@ -21,7 +21,7 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
-from lmsaes.configuration import Integers, StageConfig, Text, setting, unknown_setting
+from lmsaes.configuration import Integers, LocalPath, StageConfig, Text, setting, unknown_setting
 from lmsaes.errors import ConfigError
 from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
@@ -29,7 +29,7 @@ from lmsaes.units import Bytes, Count
 TRAIN_CONFIG = "train.toml"
 ParallelMode = Literal["auto", "saes"]
 # Names in a run's folder that no SAE may have.
-_TAKEN = ("checkpoints", "diverged", "wandb", "run.json", TRAIN_CONFIG)
+_TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -53,7 +53,7 @@ class TrainConfig(StageConfig, frozen=True):
     hook: Annotated[
         str | None, setting("Hook to train on (default: the cache's only one).", _MAIN)
     ] = None
-    out: Annotated[Text, setting("Folder of the run; each SAE gets one inside it.", _MAIN)]
+    out: Annotated[LocalPath, setting("Folder of the run; each SAE gets one inside it.", _MAIN)]
     tokens: Annotated[Count, setting("Tokens to train on.", _MAIN, gt=0)] = 200_000_000
 
     heldout: Annotated[
@@ -130,6 +130,19 @@ class TrainConfig(StageConfig, frozen=True):
         ),
     ] = "auto"
     checkpoint_every: Annotated[Count, setting("Steps between checkpoints.", _RUN, gt=0)] = 1000
+    keep: Annotated[
+        Count,
+        setting(
+            "SAEs to keep along the run, beside the finished one, as folders in RUN/kept.",
+            _RUN,
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
+    keep_spacing: Annotated[
+        Literal["linear", "log"],
+        setting("Steps between those: equal (linear), or growing from the first on (log).", _RUN),
+    ] = "linear"
     log_every: Annotated[Count, setting("Steps between measurements.", _RUN, gt=0)] = 50
     wandb: Annotated[
         str | None,

@@ -204,6 +204,13 @@ def test_a_crosscoder_tells_its_hooks_apart(database, records, language_model):
     assert records["trans"].target == POST
 
 
+def test_the_curves_of_the_training_are_kept(database, trained, records):
+    found = database.metrics(records["one"].analysis)
+    lines = (trained / "one" / "metrics.jsonl").read_text().splitlines()
+    assert found.step == [json.loads(line)["step"] for line in lines]
+    assert found.series["fvu"] == [json.loads(line)["fvu"] for line in lines]
+
+
 def test_a_token_has_its_features(cache, database, records, dense):
     tokens = cache.tokens(0, cache.contexts).numpy()
     record = records["one"]

@@ -37,6 +37,7 @@ def test_everything_that_was_written_is_read_back(database: Database) -> None:
     assert database.sae("demo:other") is None
     assert database.vocabulary(made_up.VOCABULARY) == made_up.TOKENS
 
+    assert database.metrics(record.analysis) is None  # as for an imported SAE
     written = made_up.columns()
     for key, column in database.columns(record.analysis).items():
         np.testing.assert_array_equal(column, written[key])

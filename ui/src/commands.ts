@@ -1,6 +1,7 @@
 /** The commands that pages show, one a line; a test runs each through the command line's parser. */
 import type { About } from "./api/client";
 
+export const SERVE = "lmsaes serve";
 export const ANALYZE = "lmsaes analyze RUN --cache CACHE";
 /** The demo serves a database of its own, which this page doesn't show, at this page's port. */
 export const DEMO = "lmsaes demo --no-serve";

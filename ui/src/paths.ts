@@ -1,13 +1,20 @@
 /** Addresses of the viewer's pages. Names of SAEs hold nothing that needs escaping. */
 import { redirect, type LoaderFunctionArgs } from "react-router";
 import type { SAE } from "./api/client";
-import type { Crumb } from "./components/Crumbs";
+import type { Crumb } from "./page";
 import { shortName } from "./format";
 
 export const homePath = (model: string, hook: string) => `/?${new URLSearchParams({ model, hook })}`;
 export const saePath = (name: string) => `/saes/${name}`;
 export const featurePath = (name: string, index: number | "random") =>
   `/saes/${name}/features/${index}`;
+
+export const promptPath = (sae?: string) => (sae === undefined ? "/prompt" : `/prompt#sae=${sae}`);
+export const steerPath = (sae?: string, feature?: number) =>
+  sae === undefined ? "/steer" : `/steer#sae=${sae}${feature === undefined ? "" : `&feature=${feature}`}`;
+export const comparePath = (sae?: string) => (sae === undefined ? "/compare" : `/compare?a=${sae}`);
+export const searchPath = (text: string, sae?: string) =>
+  `/search?${new URLSearchParams(sae === undefined ? { q: text } : { q: text, sae })}`;
 
 /** `/sae/NAME` and `/sae/NAME/feature/INDEX`, as these pages' addresses once were. */
 export function redirectFormer({ request }: LoaderFunctionArgs) {

@@ -1,3 +1,4 @@
+import "./former.css";
 import { useEffect, useState } from "react";
 import { Link, useLoaderData, useSearchParams, type LoaderFunctionArgs } from "react-router";
 import {
@@ -12,7 +13,6 @@ import {
 } from "../api/client";
 import { Crumbs } from "../components/Crumbs";
 import { DensityChart } from "../components/DensityChart";
-import { KeyHints } from "../components/Help";
 import { ParetoPlot } from "../components/ParetoPlot";
 import { Stats } from "../components/Stats";
 import { ANALYZE, ANALYZE_DEMO, DEMO, withDatabase } from "../commands";
@@ -68,7 +68,6 @@ export function HomePage() {
       )}
       <Hook key={`${group.model} ${group.hook}`} members={group.members} />
       <Unreadable saes={unreadable} />
-      <KeyHints hints={[]} />
     </>
   );
 }
