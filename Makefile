@@ -14,7 +14,7 @@ NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 
-.PHONY: help setup demo test test-interop stress lint bench ui clean chromium
+.PHONY: help setup demo test test-interop stress lint bench gpu-kit ui clean chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -45,7 +45,7 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 	$(BIN)/lmsaes demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
 	$(BIN)/python -m pytest -m 'stress and not forks'
@@ -85,5 +85,8 @@ lint: $(READY) $(UI_READY) ## formatting, linters, type checkers, import contrac
 bench: $(READY) ## all benchmarks; rewrites benchmarks/RESULTS.md (PEER_PYTHON=…: peers there too)
 	$(BIN)/python benchmarks/run_all.py $(if $(PEER_PYTHON),--peer-python $(PEER_PYTHON))
 
+gpu-kit: $(READY) ## wheels for the checks of scripts/gpu_check.sh on a CUDA machine without a network
+	$(BIN)/python scripts/gpu_kit.py
+
 clean: ## removes what the other targets made
-	rm -rf $(VENV) $(PEERS) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo
+	rm -rf $(VENV) $(PEERS) ui/node_modules ui/dist server/static build dist *.egg-info lmsaes-demo gpu-kit gpu-check

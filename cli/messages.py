@@ -15,10 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import expand_home, shown_text
-from lmsaes.errors import LmsaesError, first_line
-
-_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+from lmsaes.addresses import local_path, shown_text
+from lmsaes.errors import LmsaesError, ReportedError, first_line, is_out_of_memory
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
 
@@ -33,12 +31,14 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
         except LmsaesError as error:
             if debug:
                 raise
-            _tell(str(error), error.hint)
+            if not isinstance(error, ReportedError):
+                _tell(str(error), error.hint)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             if debug:
                 raise
-            typer.echo("interrupted; run the same command again to continue", err=True)
+            if os.environ.get("RANK", "0") == "0":  # of a torchrun's processes one speaks for all
+                typer.echo("interrupted; run the same command again to continue", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # whoever read the output (head, say) has seen enough; what is left goes nowhere
@@ -75,7 +75,7 @@ def _ordinary(error: Exception) -> str | None:
     said = first_line(error)
     if isinstance(error, RuntimeError) and "Symlink loop" in said:  # Python before 3.13
         return f"{said.rpartition('from ')[2]} is a link that leads to itself"
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(said):
+    if is_out_of_memory(error):
         return f"there is not enough memory: {said}"
     if "surrogates not allowed" in said:
         return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2]
@@ -84,7 +84,7 @@ def _ordinary(error: Exception) -> str | None:
 
 def _at_home(value: Any) -> Any:
     """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
-    return Path(expand_home(str(value))) if isinstance(value, Path) else value
+    return local_path(value) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:

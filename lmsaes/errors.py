@@ -8,13 +8,17 @@
     ├── SAEError        a saved SAE that is missing, damaged or doesn't fit
     ├── DatabaseError   a database that can't be reached or refuses
     └── RankError       another process of the same run that has failed
+        └── ReportedError   what another process of the same run has reported already
 
 Each carries one line that says what is wrong and, in `hint`, what to do about it. The command
 line prints both and exits with code 1.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 
 class LmsaesError(Exception):
@@ -53,9 +57,18 @@ class RankError(LmsaesError):
     """Another process of the same run that has failed or can't be reached."""
 
 
+class ReportedError(RankError):
+    """What another process of the same run has reported already: this one ends without a word."""
+
+
 def first_line(error: BaseException) -> str:
     """What another library's exception says, in one line without a final period."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had: Python's, the host's by torch, or a GPU's."""
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:

@@ -91,6 +91,10 @@ class TextFeature(BaseModel):
     position: int
     sum: float
     share: Annotated[Measurement, Field(description="Of the reconstruction")]
+    surprise: Annotated[
+        Measurement,
+        Field(description="−log₂ of the share of tokens analyzed with an activation so high"),
+    ]
     density: Annotated[Measurement, Field(description="Over the tokens analyzed")]
     values: Annotated[list[float], Field(description="Token by token")]
 
@@ -117,6 +121,7 @@ class Activations(Tokens):
     features: list[TextFeature]
     chosen: Annotated[list[TextFeature], Field(description="Those that were asked for by index")]
     per_token: Annotated[list[list[FeatureAtToken]], Field(description="Strongest first")]
+    active: Annotated[list[int], Field(description="How many features fire, token by token")]
     variance_explained: list[Measurement]
 
 
@@ -156,7 +161,7 @@ class SteerRequest(Asked):
     prompt: Annotated[Prose | Ids, Field(description="A text, or token ids")]
     edits: Annotated[
         list[Annotated[list[AskedEdit], Field(min_length=1, max_length=32)]],
-        Field(min_length=1, max_length=8),
+        Field(min_length=1, max_length=40),
     ]
     tokens: Annotated[int, Field(ge=1, le=256)] = 40
     temperature: Annotated[float, Field(ge=0, le=100)] = 1.0

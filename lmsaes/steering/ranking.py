@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from lmsaes.errors import ConfigError
+from lmsaes.steering.config import RankBy
 from lmsaes.steering.own_text import EncodedText
-
-RankBy = Literal["maximum", "sum", "share", "relative", "surprise"]
 
 
 class AnalyzedFeatures(Protocol):
@@ -136,6 +135,17 @@ def rank_features(
     )
 
 
+def surprise(
+    analyzed: AnalyzedFeatures, features: Sequence[int], activations: Sequence[float]
+) -> np.ndarray:
+    """−log₂ of the share of analyzed tokens on which each was at least so strong, in bits, [n].
+
+    NaN for a feature that the analysis doesn't know.
+    """
+    share = np.asarray(analyzed.at_least(features, activations), dtype=np.float64)
+    return -np.log2(share, out=np.full(len(share), np.nan), where=share > 0)
+
+
 def _against(
     analyzed: AnalyzedFeatures | None, by: RankBy, indices: np.ndarray, maximum: np.ndarray
 ) -> np.ndarray:
@@ -145,8 +155,7 @@ def _against(
     if by == "relative":
         own = np.asarray(analyzed.maxima(features), dtype=np.float64)
         return np.divide(maximum, own, out=_unknown(indices), where=own > 0)
-    share = np.asarray(analyzed.at_least(features, maximum.tolist()), dtype=np.float64)
-    return -np.log2(share, out=_unknown(indices), where=share > 0)
+    return surprise(analyzed, features, maximum.tolist())
 
 
 def _unknown(indices: np.ndarray) -> np.ndarray:

@@ -8,8 +8,10 @@ from torch import Tensor
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, NormalizationKind, SAEConfig
+from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.start_from import started_sae
 from lmsaes.training.trainer import SAETrainer
 
 # A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache, and
@@ -53,8 +55,10 @@ def new_trainers(
                 normalize(_sample(cache, hooks, settings).to(device)).cpu()
                 for hooks, normalize in ((config.inputs, inputs), (config.outputs, outputs))
             )
-        sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
-        trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
+        d_in, d_out = inputs.mean.shape[0], outputs.mean.shape[0]
+        with naming_what_needs_memory(config, d_in, d_out, settings.batch_size):
+            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
+            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
     return trainers
 
 
@@ -143,6 +147,8 @@ def new_sae(
     `rows_in` [n, d_in] and `rows_out` [n, d_out] are a sample in training units, needed for the
     geometric median and the active subspace.
     """
+    if config.start_from is not None:
+        return started_sae(config, inputs, outputs)
     directions = None
     if config.init == "active":
         assert rows_in is not None

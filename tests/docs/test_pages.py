@@ -62,9 +62,9 @@ def test_paths_of_the_repository_that_a_page_names_exist(page: str):
 
 @pytest.mark.parametrize("page", TODAY)
 def test_make_targets_that_a_page_names_exist(page: str):
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for span in [*code_spans(page), *read(page).splitlines()]:
-        if found := re.match(r"make ([a-z]+)", span):
+        if found := re.match(r"make ([a-z-]+)", span):
             assert found[1] in targets, f"{page}: {span}"
 
 

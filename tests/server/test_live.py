@@ -101,6 +101,9 @@ def test_activations_are_those_of_the_library(client, database, saes, language_m
     dense = encoded.features[0].dense()
     fires = [i for i in (0, 1) if dense[:, i].max() > 0]
     assert [f["index"] for f in found["chosen"]] == fires
+    assert found["active"] == (dense > 0).sum(1).tolist()
+    if rank == "surprise":
+        assert [f["surprise"] for f in found["features"]] == [f["score"] for f in found["features"]]
     for position, own in enumerate(found["per_token"]):
         assert own[0]["activation"] == pytest.approx(float(dense[position].max()), rel=1e-3)
     assert found["tokens"][0]["log_probability"] is None

@@ -24,6 +24,33 @@ export function compact(value: number | null): string {
   return significant(value, 3);
 }
 
+/** 1 in 260, of a share; "never" for 0 */
+export function oneIn(density: number): string {
+  if (density <= 0) return "never";
+  return density > 0.5 ? percent(density) : `1 in ${count(Number((1 / density).toPrecision(3)))}`;
+}
+
+/** .42, for columns of shares and cosines; −.07 */
+export function share(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  const rounded = value.toFixed(2).replace(/^(-?)0\./, "$1.");
+  return rounded.replace("-", "−");
+}
+
+/** Any number in at most three figures: 955, 5.63, .0421 as 0.0421, and 3.1·10⁻⁵ below .001 */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
+  const size = Math.abs(value);
+  if (value === 0) return "0";
+  if (size >= 1e6 || size < 1e-3) {
+    const exponent = Math.floor(Math.log10(size));
+    const mantissa = (value / 10 ** exponent).toFixed(1).replace(/\.0$/, "").replace("-", "−");
+    return `${mantissa}·${powerOfTen(exponent)}`;
+  }
+  if (size >= 1000) return (value < 0 ? "−" : "") + count(size);
+  return significant(value, 3).replace("-", "−");
+}
+
 /** 31.5 */
 export function decimal(value: number | null): string {
   return value === null ? NONE : value.toFixed(1);
@@ -36,9 +63,10 @@ export function fraction(value: number | null): string {
 }
 
 /** 0.42 % */
-export function percent(share: number | null): string {
-  if (share === null) return NONE;
-  return `${significant(share * 100, 2)}${THIN}%`;
+export function percent(part: number | null | undefined): string {
+  if (part === null || part === undefined || !Number.isFinite(part)) return NONE;
+  if (part > 0 && part < 1e-5) return `${figure(part * 100)}${THIN}%`;
+  return `${significant(part * 100, 2)}${THIN}%`;
 }
 
 /**

@@ -1,39 +1,26 @@
+import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { createBrowserRouter, RouterProvider } from "react-router";
-import { ErrorPage } from "./components/ErrorPage";
-import { Layout } from "./components/Layout";
-import { FeaturePage, loadFeature, loadRandomFeature } from "./pages/FeaturePage";
-import { HomePage, loadHome } from "./pages/HomePage";
-import { SAEPage, loadSAE } from "./pages/SAEPage";
-import { redirectFormer } from "./paths";
-import "./style.css";
+import { routes } from "./routes";
+import "./styles/variables.css";
+import "./styles/base.css";
+import "./styles/shell.css";
+import "./styles/parts.css";
+import "./styles/text.css";
 
-const router = createBrowserRouter([
-  {
-    element: <Layout />,
-    errorElement: <Layout error />,
-    hydrateFallbackElement: <div />,
-    children: [
-      {
-        errorElement: <ErrorPage />,
-        children: [
-          { path: "/", loader: loadHome, element: <HomePage /> },
-          { path: "/saes/:name", loader: loadSAE, element: <SAEPage /> },
-          { path: "/saes/:name/features/random", loader: loadRandomFeature, element: <div /> },
-          { path: "/saes/:name/features/:index", loader: loadFeature, element: <FeaturePage /> },
-          { path: "/sae/:name/feature?/:index?", loader: redirectFormer, element: <div /> },
-        ],
-      },
-    ],
-  },
-]);
+const queries = new QueryClient({
+  // What is asked for by an analysis' id never changes; the rest asks for itself when it is shown.
+  defaultOptions: { queries: { staleTime: 60_000, refetchOnWindowFocus: false } },
+});
 
 const root = document.querySelector("#root");
 if (root) {
   createRoot(root).render(
     <StrictMode>
-      <RouterProvider router={router} />
+      <QueryClientProvider client={queries}>
+        <RouterProvider router={createBrowserRouter(routes)} />
+      </QueryClientProvider>
     </StrictMode>,
   );
 }

@@ -340,6 +340,11 @@ export interface components {
              * @description Strongest first
              */
             per_token: components["schemas"]["FeatureAtToken"][][];
+            /**
+             * Active
+             * @description How many features fire, token by token
+             */
+            active: number[];
             /** Variance Explained */
             variance_explained: (number | null)[];
         };
@@ -898,6 +903,11 @@ export interface components {
              * @description Of the reconstruction
              */
             share: number | null;
+            /**
+             * Surprise
+             * @description −log₂ of the share of tokens analyzed with an activation so high
+             */
+            surprise: number | null;
             /**
              * Density
              * @description Over the tokens analyzed

@@ -1,17 +1,11 @@
-import { memo, useState, type FocusEvent, type KeyboardEvent, type PointerEvent } from "react";
+import { memo, type KeyboardEvent } from "react";
 import type { Context } from "../api/client";
 import { activation as figure } from "../format";
-import { alone, inText } from "../tokens";
-import { tokenLook } from "./Tokens";
+import { alone, inText, opacity } from "../tokens";
+
 
 /** Tokens shown on each side of the strongest one, unless the whole context is wanted. */
 export const WINDOW = 24;
-
-interface Tip {
-  text: string;
-  x: number;
-  y: number;
-}
 
 interface ContextListProps {
   contexts: Context[];
@@ -22,24 +16,10 @@ interface ContextListProps {
 
 /** Contexts, one a line, with each token's activation as color and, on hover or focus, as figure. */
 export function ContextList({ contexts, maximum, whole }: ContextListProps) {
-  const [tip, setTip] = useState<Tip>();
-
-  function point(event: PointerEvent | FocusEvent) {
-    const token = event.target as HTMLElement;
-    const { says } = token.dataset;
-    if (says === undefined) {
-      setTip(undefined);
-      return;
-    }
-    const box = token.getClientRects()[0] ?? token.getBoundingClientRect();
-    setTip({ text: says, x: box.left + box.width / 2, y: box.top });
-  }
-  const leave = () => setTip(undefined);
-
+  // oxlint-disable-next-line unicorn/consistent-function-scoping
   function press(event: KeyboardEvent) {
     const token = event.target as HTMLElement;
     if (event.key === "Escape") {
-      leave();
       token.blur();
     }
     if (event.key !== "ArrowLeft" && event.key !== "ArrowRight") return;
@@ -55,21 +35,12 @@ export function ContextList({ contexts, maximum, whole }: ContextListProps) {
       {/* oxlint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
       <ol
         className="contexts"
-        onPointerOver={point}
-        onPointerLeave={leave}
-        onFocus={point}
-        onBlur={leave}
         onKeyDown={press}
       >
         {contexts.map((context) => (
           <Line key={context.context} context={context} maximum={maximum} whole={whole} />
         ))}
       </ol>
-      {tip && (
-        <div className="tip" role="tooltip" style={{ left: tip.x, top: tip.y }}>
-          {tip.text}
-        </div>
-      )}
     </>
   );
 }
@@ -117,3 +88,11 @@ const Line = memo(function Line({ context, maximum, whole }: LineProps) {
     </li>
   );
 });
+
+function tokenLook(_: string, activation: number, maximum: number, strongest: boolean) {
+  const alpha = opacity(activation, maximum);
+  return {
+    className: `token${strongest ? " strongest" : ""}`,
+    ...(alpha > 0 && { style: { "--alpha": (0.12 + 0.68 * alpha).toFixed(3) } as object }),
+  };
+}

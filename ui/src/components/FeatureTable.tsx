@@ -4,8 +4,9 @@ import { activation, count, percent } from "../format";
 import { featurePath } from "../paths";
 import { PAGE, writeTable, type TableState } from "../table";
 import { alone } from "../tokens";
+import { TokenText } from "./Tokens";
 import { Bars } from "./Bars";
-import { Tokens } from "./Tokens";
+
 
 interface FeatureTableProps {
   name: string;
@@ -95,7 +96,7 @@ function Row({ name, row, largest }: RowProps) {
       <td className="example">
         {row.example ? (
           <div>
-            <Tokens {...row.example} maximum={row.maximum} />
+            <TokenText {...row.example} peak={row.example.position} maximum={row.maximum} />
           </div>
         ) : (
           <span className="quiet">never active</span>

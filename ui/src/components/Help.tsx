@@ -1,51 +1,34 @@
 import type { RefObject } from "react";
+import { drawnKey, useKeyGroups } from "../keys";
 
-const KEYS: [string[], string][] = [
-  [["←", "→"], "previous and next feature; on an SAE's page, page of its table"],
-  [["r"], "random feature of the SAE"],
-  [["?"], "this list"],
-  [["Tab"], "from context to context; ← and → then go from active token to active token"],
-  [["Esc"], "leaves the tokens, closes this list"],
-];
-
-/** The keys, in a dialog. */
+/** The keys that work on this page, in a dialog. */
 export function Help({ dialog }: { dialog: RefObject<HTMLDialogElement | null> }) {
+  const groups = useKeyGroups();
   return (
-    <dialog ref={dialog} aria-labelledby="keys-title">
+    <dialog ref={dialog} className="help" aria-labelledby="keys-title">
       <h2 id="keys-title">Keys</h2>
-      <dl className="keys">
-        {KEYS.map(([keys, what]) => (
-          <div key={what}>
-            <dt>
-              {keys.map((key) => (
-                <kbd key={key}>{key}</kbd>
-              ))}
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
+      {groups.map((group) => (
+        <section key={group.name}>
+          <h3>{group.name}</h3>
+          <dl>
+            {group.keys.map(({ keys, does }) => (
+              <div key={does}>
+                <dt>
+                  {keys.map((key) => (
+                    <kbd key={key}>{drawnKey(key)}</kbd>
+                  ))}
+                </dt>
+                <dd>{does}</dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      ))}
       <form method="dialog">
-        <button type="submit" className="plain">
+        <button type="submit" className="button">
           Close
         </button>
       </form>
     </dialog>
-  );
-}
-
-/** The keys of one page, at its foot. */
-export function KeyHints({ hints }: { hints: [string[], string][] }) {
-  return (
-    <footer className="hints">
-      {[...hints, [["?"], "all keys"] as [string[], string]].map(([keys, what]) => (
-        <span key={what}>
-          {keys.map((key) => (
-            <kbd key={key}>{key}</kbd>
-          ))}{" "}
-          {what}
-        </span>
-      ))}
-    </footer>
   );
 }

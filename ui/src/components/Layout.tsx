@@ -1,18 +1,24 @@
-import { useMemo, useRef, useState } from "react";
-import { Link, Outlet, ScrollRestoration, useNavigation } from "react-router";
+import { useRef } from "react";
+import { Link, NavLink, Outlet, ScrollRestoration } from "react-router";
 import { useKeys } from "../keys";
-import { CrumbBar } from "./Crumbs";
+import { useAnnouncement, usePageFacts } from "../page";
+import { comparePath, promptPath, saePath, steerPath } from "../paths";
 import { ErrorPage } from "./ErrorPage";
+import { Find } from "./Find";
 import { Help } from "./Help";
 import { ThemeButton } from "./ThemeButton";
+import { Tip } from "./Tip";
 
-/** What every page has: the bar with the way back, the theme and the help. */
+/** What every page has: the bar with the way up, the views, the search, the theme and the help. */
 export function Layout({ error = false }: { error?: boolean }) {
-  const waiting = useNavigation().state !== "idle";
-  const [crumbBar, setCrumbBar] = useState<HTMLElement | null>(null);
+  const { crumbs, sae } = usePageFacts();
   const help = useRef<HTMLDialogElement>(null);
-  const keys = useMemo(() => ({ "?": () => help.current?.showModal() }), []);
-  useKeys(keys);
+  const find = useRef<HTMLInputElement>(null);
+  const openHelp = () => help.current?.showModal();
+  useKeys("Everywhere", [
+    { keys: ["/"], does: "find a feature, token, label, SAE or list", run: () => find.current?.focus() },
+    { keys: ["?"], does: "this list", run: openHelp },
+  ]);
   return (
     <>
       <a className="skip" href="#content">
@@ -22,23 +28,46 @@ export function Layout({ error = false }: { error?: boolean }) {
         <Link to="/" className="brand">
           lmsaes
         </Link>
-        <nav className="crumbs" ref={setCrumbBar} aria-label="Breadcrumbs" />
-        <button
-          type="button"
-          className="icon"
-          aria-label="Keys"
-          title="Keys (?)"
-          onClick={() => help.current?.showModal()}
-        >
+        <nav className="crumbs" aria-label="Breadcrumbs">
+          <ol>
+            {crumbs.map(({ label, to }, i) => (
+              <li key={label} aria-current={i === crumbs.length - 1 ? "page" : undefined}>
+                {to !== undefined && i < crumbs.length - 1 ? <Link to={to}>{label}</Link> : label}
+              </li>
+            ))}
+          </ol>
+        </nav>
+        <nav className="views" aria-label="Views">
+          <NavLink to="/" end>
+            home
+          </NavLink>
+          {sae !== undefined && <NavLink to={saePath(sae)}>browse</NavLink>}
+          <NavLink to={promptPath(sae)}>prompt</NavLink>
+          <NavLink to={steerPath(sae)}>steer</NavLink>
+          <NavLink to={comparePath(sae)}>compare</NavLink>
+          <NavLink to="/lists">lists</NavLink>
+        </nav>
+        <Find input={find} sae={sae} />
+        <button type="button" className="icon" aria-label="Keys" data-says="Keys (?)" onClick={openHelp}>
           ?
         </button>
         <ThemeButton />
       </header>
-      <main id="content" aria-busy={waiting}>
-        <CrumbBar value={crumbBar}>{error ? <ErrorPage /> : <Outlet />}</CrumbBar>
+      <main id="content" tabIndex={-1}>
+        {error ? <ErrorPage /> : <Outlet />}
       </main>
       <Help dialog={help} />
+      <Tip />
+      <Announcer />
       <ScrollRestoration />
     </>
+  );
+}
+
+function Announcer() {
+  return (
+    <div className="heard" role="status" aria-live="polite">
+      {useAnnouncement()}
+    </div>
   );
 }

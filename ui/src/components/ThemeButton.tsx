@@ -23,7 +23,7 @@ export function ThemeButton() {
       className="icon"
       aria-label="Dark theme"
       aria-pressed={theme === "dark"}
-      title="Light or dark"
+      data-says="Light or dark"
       onClick={turn}
     >
       ◐

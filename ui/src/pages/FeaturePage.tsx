@@ -1,3 +1,4 @@
+import "./former.css";
 import { useMemo } from "react";
 import {
   Link,
@@ -11,7 +12,6 @@ import { getContexts, getFeature, getRandomFeature, getSAE, type Feature } from 
 import { Bars } from "../components/Bars";
 import { ContextList, WINDOW } from "../components/ContextList";
 import { Crumbs } from "../components/Crumbs";
-import { KeyHints } from "../components/Help";
 import { Stats } from "../components/Stats";
 import { WeightBars } from "../components/WeightBars";
 import { activation, compact, count, percent } from "../format";
@@ -121,12 +121,6 @@ export function FeaturePage() {
           </p>
         )}
       </section>
-      <KeyHints
-        hints={[
-          [["←", "→"], "features"],
-          [["r"], "random"],
-        ]}
-      />
     </>
   );
 }
@@ -140,7 +134,7 @@ function useFeatureKeys({ sae, previous, next }: Feature, query: string) {
     };
     return { ArrowLeft: () => go(previous), ArrowRight: () => go(next), r: () => go("random") };
   }, [navigate, sae, previous, next, query]);
-  useKeys(keys);
+  useKeys("Page", Object.entries(keys).map(([key, run]) => ({ keys: [key], does: key === "r" ? "random feature" : key, run })));
 }
 
 function Neighbor({

@@ -1,10 +1,10 @@
+import "./former.css";
 import { useMemo } from "react";
 import { Link, useLoaderData, useNavigate, useSearchParams, type LoaderFunctionArgs } from "react-router";
 import { getFeatures, getSAE, type SAE } from "../api/client";
 import { Crumbs } from "../components/Crumbs";
 import { DensityChart } from "../components/DensityChart";
 import { FeatureTable } from "../components/FeatureTable";
-import { KeyHints } from "../components/Help";
 import { Stats } from "../components/Stats";
 import { compact, count, decimal, fraction, percent, shortName } from "../format";
 import { useKeys } from "../keys";
@@ -51,7 +51,7 @@ export function SAEPage() {
       r: () => void navigate(featurePath(name, "random")),
     };
   }, [navigate, parameters, pages, state.page, name]);
-  useKeys(keys);
+  useKeys("Page", Object.entries(keys).map(([key, run]) => ({ keys: [key], does: key, run })));
 
   return (
     <>
@@ -75,12 +75,6 @@ export function SAEPage() {
         </section>
       </div>
       <FeatureTable name={name} table={table} state={state} counts={chips(sae)} pages={pages} />
-      <KeyHints
-        hints={[
-          [["←", "→"], "pages"],
-          [["r"], "random feature"],
-        ]}
-      />
     </>
   );
 }
