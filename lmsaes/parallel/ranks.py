@@ -94,6 +94,16 @@ class GroupRanks:
             raise _failed(error) from None
         return torch.stack(parts)
 
+    def gather_first(self, values: Tensor) -> Tensor | None:
+        """As `gather`, of tensors of the host, for the first rank alone; None on the others."""
+        values = values.detach().contiguous()
+        parts = [torch.empty_like(values) for _ in range(self.size if self.rank == 0 else 0)]
+        try:
+            distributed.gather(values, parts or None)
+        except RuntimeError as error:
+            raise _failed(error) from None
+        return torch.stack(parts) if parts else None
+
     def any(self, flag: bool) -> bool:
         """Whether the flag of any rank is set.
 
