@@ -222,9 +222,12 @@ class SAETrainer:
         return self.exchange.anywhere(dead) / self.features
 
     def finished_sae(self) -> SAE:
-        """A copy that takes raw activations; of SAEs that ranks share on the first one alone, the
-        others get their own features."""
+        """A copy that takes raw activations. Where ranks share its features the first has the whole
+        SAE, and the others their own features, in training units.
+        """
         sae = whole_sae(averaged(self.sae, self.optimizers))
+        if self.sae.shards.features.rank != 0:
+            return sae
         return sae.fold_normalization(
             self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
         )
