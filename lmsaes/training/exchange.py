@@ -50,7 +50,7 @@ class Exchange:
         if isinstance(ranks, OneRank):
             return output, squares
         vote = output.loss.new_full((1,), float(self.asked_to_stop))
-        parameters = list(sae.parameters())
+        parameters = [p for p in sae.parameters() if p.requires_grad]
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)

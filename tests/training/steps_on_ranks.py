@@ -24,6 +24,8 @@ CASES: dict[str, dict[str, object]] = {
     "topk-skip": {"architecture": "topk", "k": 4, "hook": "a", "target": "b", "skip": True},
     "topk-wide-k": {"architecture": "topk", "k": 17, "aux_k": 2},
     "topk-resampled": {"architecture": "topk", "k": 4, "resample": (0.25,), "dead_window": 100},
+    "topk-averaged": {"architecture": "topk", "k": 4, "ema": 0.9, "freeze": ("bias",)},
+    "relu-fine-tuned": {"architecture": "relu", "fine_tune": "shrinkage", "start_from": "x"},
     "hierarchical": {"architecture": "hierarchical", "k": 5},
     "batchtopk": {"architecture": "batchtopk", "k": 4},
     "matryoshka": {"architecture": "matryoshka", "k": 4},
