@@ -45,7 +45,7 @@ demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled mod
 	$(BIN)/lmsaes demo $(if $(filter 0,$(SERVE)),--no-serve)
 
 test: $(READY) $(UI_BUILT) chromium ## the whole test suite, browser included
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 stress: $(READY) ## killed before every change of the disk and at random moments; many odd inputs
 	$(BIN)/python -m pytest -m 'stress and not forks'

@@ -35,7 +35,7 @@ app = lazy_app(
         ),
         "explain": Command(
             "lmsaes.cli.explain:explain",
-            "Say what features stand for: set, show, export and import explanations.",
+            "Say what features stand for, or have a language model say it and score what it says.",
         ),
         "serve": Command(
             "lmsaes.cli.serve:serve",

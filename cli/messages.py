@@ -15,10 +15,8 @@ from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import expand_home, shown_text
-from lmsaes.errors import LmsaesError, first_line
-
-_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
+from lmsaes.addresses import local_path, shown_text
+from lmsaes.errors import LmsaesError, first_line, is_out_of_memory
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
 
@@ -75,7 +73,7 @@ def _ordinary(error: Exception) -> str | None:
     said = first_line(error)
     if isinstance(error, RuntimeError) and "Symlink loop" in said:  # Python before 3.13
         return f"{said.rpartition('from ')[2]} is a link that leads to itself"
-    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(said):
+    if is_out_of_memory(error):
         return f"there is not enough memory: {said}"
     if "surrogates not allowed" in said:
         return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2]
@@ -84,7 +82,7 @@ def _ordinary(error: Exception) -> str | None:
 
 def _at_home(value: Any) -> Any:
     """A path without `~`, which no shell takes out of `--out=~/x`; settings see to their own."""
-    return Path(expand_home(str(value))) if isinstance(value, Path) else value
+    return local_path(value) if isinstance(value, Path) else value
 
 
 def _tell(message: str, hint: str | None) -> None:

@@ -1,6 +1,5 @@
 """`lmsaes tools convert | slice | merge | shuffle`: what is made from caches."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -75,15 +74,11 @@ def shuffle(
     shard_size: Annotated[str, typer.Option(metavar="SIZE", help="Bytes per file.")] = "512MiB",
 ) -> None:
     """Write a fully shuffled copy of a cache's rows as plain safetensors, for other trainers."""
-    from lmsaes.cache import ActivationCache, locate
+    from lmsaes.addresses import local_path
+    from lmsaes.cache import ActivationCache
     from lmsaes.cache_tools.shuffle import shuffle as tool
-    from lmsaes.errors import ConfigError
 
-    folder = locate(out)
-    if not isinstance(folder, Path):
-        raise ConfigError(
-            f"a shuffled copy can't be written to {out}", "write it to a folder and upload that"
-        )
+    folder = local_path(out)
     source = ActivationCache.open(cache)
     facts = tool(source, folder, hook or (), seed, memory, dtype, keep_special, shard_size)
     typer.echo(

@@ -19,9 +19,10 @@ from lmsaes.cli.options import (
 from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.sae import CONFIGS, JumpReLUConfig, SAEConfig, TopKConfig
 from lmsaes.training import TrainConfig, with_sae_options
+from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
-    from lmsaes.training import TrainedSAE
+    from lmsaes.training import TrainedSAE, TrainingPlan
 
 _SAE = "SAE (with --config: of every sae table that doesn't say it)"
 _L1 = ", ".join(
@@ -41,6 +42,11 @@ _COMMON = [
     *options_of(CONFIGS["relu"], ("l1",), _SAE, {"l1": _L1}),
     *options_of(JumpReLUConfig, ("l0",), _SAE),
 ]
+_STATES = {
+    "new": "a new run",
+    "unfinished": "an unfinished run, which would go on",
+    "finished": "finished already",
+}
 _RUN = [name for name in TrainConfig.model_fields if name != "sae"]
 
 
@@ -59,6 +65,12 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print the steps and the memory that it would take, and stop."
+        ),
+    ] = False,
     **given: Any,
 ) -> None:
     """Train one SAE, or many at once, on cached activations.
@@ -70,9 +82,16 @@ def train(
     settings = settings_from(TrainConfig, config, given)
     settings = TrainConfig.of(with_sae_options(settings, only_given(common) | _parsed(sae or [])))
 
+    run_settings = {name: value for name, value in settings if name != "sae"}
+    if dry_run:
+        from lmsaes.training import plan_training
+
+        plan = plan_training(configs=settings.sae, overwrite=overwrite, **run_settings)
+        _print_plan(settings, plan)
+        return
+
     from lmsaes.training import train as run
 
-    run_settings = {name: value for name, value in settings if name != "sae"}
     _print_results(settings, run(configs=settings.sae, overwrite=overwrite, **run_settings))
 
 
@@ -90,6 +109,31 @@ def _parsed(settings: Sequence[str]) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             found[name.strip().replace("-", "_")] = value.strip()
     return found
+
+
+def _print_plan(settings: TrainConfig, plan: "TrainingPlan") -> None:
+    """The plan as a table; a ConfigError at the end where it doesn't fit."""
+    from rich.console import Console
+    from rich.table import Column, Table
+
+    memory = plan.memory
+    name = Column("SAE", no_wrap=True)
+    table = Table(name, "features", "weights", "gradients", "optimizer", "rows", "all")
+    for sae in memory.saes:
+        sizes = (sae.weights, sae.gradients, sae.optimizer, sae.activations, sae.total)
+        table.add_row(sae.name, str(sae.features), *map(format_bytes, sizes))
+    Console().print(table)
+    free = "" if memory.free is None else f", {format_bytes(memory.free)} are free"
+    typer.echo(
+        f"{plan.steps} steps of {format_count(settings.batch_size)} tokens from"
+        f" {format_count(plan.rows)} rows, on {memory.device}\n"
+        f"memory: {format_bytes(memory.total)}, {format_bytes(memory.pool)} of it for the shuffle"
+        f" buffer{free}\n"
+        f"disk: {format_bytes(plan.result_bytes)} for the SAEs, and until then twice"
+        f" {format_bytes(plan.checkpoint_bytes)} for checkpoints"
+    )
+    memory.check()
+    typer.echo(f"{settings.out} is {_STATES[plan.state]}; nothing was started (--dry-run)")
 
 
 def _print_results(settings: TrainConfig, results: "list[TrainedSAE]") -> None:

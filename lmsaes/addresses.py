@@ -8,7 +8,10 @@ address that no secret may stand in, `check_without_keys` refuses those that hav
 
 import os
 import re
+from pathlib import Path
 from urllib.parse import unquote
+
+from lmsaes.errors import ConfigError
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.%]*\]|[^:@\[\]]*)(:\d*)?")
@@ -16,6 +19,12 @@ _IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://?[^\s/]\S*")
 # their paths may have an @, and their hosts no password
 _PATHS = {"s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "hf", "file", "memory"}
 _HIDDEN = "…"
+# an address, or the path that one becomes where a Path is made of it
+_NO_PATH = re.compile(
+    r"[A-Za-z][A-Za-z0-9+.-]+://"
+    r"|(s3a?|gs|gcs|az|azure|adl|abfss?|hf|https?|ftp|ssh|file|memory|mongodb(\+srv)?):/",
+    re.IGNORECASE,
+)
 
 KEYS_OF_STORES = (
     "give them by the environment (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; "
@@ -97,6 +106,26 @@ def check_without_keys(address: str, right_way: str) -> str:
             f"leave them out and {right_way}"
         )
     return address
+
+
+def check_local(path: str) -> str:
+    """The path itself. Raises ValueError where it is an address: a folder of that name on this
+    machine is not what is meant."""
+    if _NO_PATH.match(path):
+        raise ValueError(
+            f"'{shown_address(path)}' is an address, and only a cache can be in an object store: "
+            "name a folder or file of this machine"
+        )
+    return path
+
+
+def local_path(path: str | Path) -> Path:
+    """A folder or file of this machine; `~` is the home folder. Raises ConfigError for an address
+    such as s3://bucket/x."""
+    try:
+        return Path(expand_home(check_local(str(path))))
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
 
 
 def expand_home(path: str) -> str:

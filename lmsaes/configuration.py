@@ -17,10 +17,23 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
 
 import tomli_w
-from pydantic import BaseModel, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
-from lmsaes.addresses import KEYS_OF_STORES, check_without_keys, expand_home, shown_text
+from lmsaes.addresses import (
+    KEYS_OF_STORES,
+    check_local,
+    check_without_keys,
+    expand_home,
+    shown_text,
+)
 from lmsaes.atomic import WritesWhole, replace_file
 from lmsaes.errors import ConfigError, nearest
 
@@ -72,6 +85,8 @@ def _as_sequence(value: Any) -> Any:
 
 Text = Annotated[str, BeforeValidator(_as_text)]
 """A name, a URL or a path (`~` is the home folder). An address with a password in it is refused."""
+LocalPath = Annotated[Text, AfterValidator(check_local)]
+"""A path of this machine (`~` is the home folder); an address is refused."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_texts)]
 """Several of them; one alone may stand without a list."""
 Floats = Annotated[tuple[float, ...], BeforeValidator(_as_sequence)]

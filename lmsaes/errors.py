@@ -13,8 +13,11 @@ Each carries one line that says what is wrong and, in `hint`, what to do about i
 line prints both and exits with code 1.
 """
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+
+_OUT_OF_MEMORY = re.compile("can't allocate memory|out of memory", re.IGNORECASE)
 
 
 class LmsaesError(Exception):
@@ -56,6 +59,11 @@ class RankError(LmsaesError):
 def first_line(error: BaseException) -> str:
     """What another library's exception says, in one line without a final period."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory could not be had: Python's, the host's by torch, or a GPU's."""
+    return isinstance(error, MemoryError) or bool(_OUT_OF_MEMORY.search(str(error)))
 
 
 def nearest(name: str, names: Iterable[str], count: int = 3) -> list[str]:

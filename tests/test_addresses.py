@@ -1,12 +1,20 @@
 """No secret of an address is shown, however it is written."""
 
+from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmsaes.addresses import check_without_keys, shown_address, shown_text, without_secrets
+from lmsaes.addresses import (
+    check_without_keys,
+    local_path,
+    shown_address,
+    shown_text,
+    without_secrets,
+)
+from lmsaes.errors import ConfigError
 
 # parts that are told apart from everything else, with signs between that may need an escape
 _SIGNS = "@:/?#%&=+,;[]{}!$*~ '\"\\éß"
@@ -79,6 +87,24 @@ def test_an_address_keeps_what_is_not_secret(address: str, shown: str):
 )  # fmt: skip
 def test_addresses_without_keys_are_taken(plain: str):
     assert check_without_keys(plain, "") == plain
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s3://bucket/run", "s3:/bucket/run", "S3://bucket/x", "gs://b/x", "hf://owner/name",
+     "abfss:/c@account/x", "https://host/x", "mongodb+srv:/host/x", "other+kind://x"],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [str, Path])
+def test_an_address_is_no_path_of_this_machine(address: str, kind: type):
+    if address == "other+kind://x" and kind is Path:
+        return  # what is left of it could be a folder's name
+    with pytest.raises(ConfigError, match="is an address, and only a cache"):
+        local_path(kind(address))
+
+
+@pytest.mark.parametrize("path", ["runs/a", "C:/x", "./s3:/x", "a b://c", "x:y/z", "2s3://x"])
+def test_other_names_are_paths(path: str):
+    assert local_path(path) == Path(path)
 
 
 def test_other_peoples_texts_keep_everything_else():

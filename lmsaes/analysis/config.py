@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
 
-from lmsaes.configuration import StageConfig, Text, Texts, setting
+from lmsaes.configuration import LocalPath, StageConfig, Text, Texts, setting
 from lmsaes.errors import ConfigError
 from lmsaes.units import Count, parse_range
 
@@ -59,7 +59,7 @@ class AnalyzeConfig(StageConfig, frozen=True):
     ] = 16_000_000
     seed: Annotated[int, setting("Seed of the samples.", _HOW, ge=0)] = 0
     scratch: Annotated[
-        Text | None,
+        LocalPath | None,
         setting("Folder for what is kept while it runs (default: the user's cache folder).", _HOW),
     ] = None
     model: Annotated[

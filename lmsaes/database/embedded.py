@@ -23,6 +23,7 @@ from typing import IO, Self
 
 from filelock import FileLock, Timeout
 
+from lmsaes.addresses import local_path
 from lmsaes.errors import DatabaseError
 
 _KEEPER = Path(__file__).with_name("embedded_keeper.py")
@@ -50,7 +51,7 @@ class EmbeddedServer:
         server doesn't start.
         """
         chosen = folder or os.environ.get("LMSAES_DB_FOLDER") or default_folder()
-        self.folder = Path(chosen).expanduser().absolute()
+        self.folder = local_path(chosen).absolute()
         if find_spec("secantus") is None:
             raise DatabaseError(
                 "the embedded database is not installed",

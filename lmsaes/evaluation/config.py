@@ -4,7 +4,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
-from lmsaes.configuration import StageConfig, Text, Texts, setting
+from lmsaes.configuration import LocalPath, StageConfig, Text, Texts, setting
 from lmsaes.errors import ConfigError
 from lmsaes.units import Count
 
@@ -41,7 +41,7 @@ class EvalConfig(StageConfig, frozen=True):
         ),
     ] = None
     probe: Annotated[
-        Text | None,
+        LocalPath | None,
         setting(
             "Labeled texts for k-sparse probing: lines of JSON with text and label"
             " (default: none).",
@@ -63,7 +63,7 @@ class EvalConfig(StageConfig, frozen=True):
     ] = False
 
     plot: Annotated[
-        Text | None,
+        LocalPath | None,
         setting(
             "Picture of the figures against L0, with error bars: .png, .svg or .pdf"
             " (default: none).",

@@ -2,7 +2,7 @@
 
 from typing import Annotated, ClassVar, Literal
 
-from lmsaes.configuration import StageConfig, Text, setting
+from lmsaes.configuration import LocalPath, StageConfig, Text, setting
 from lmsaes.provenance import Weights
 
 _MAIN, _FACTS = "What and where", "What the files don't say"
@@ -43,7 +43,7 @@ class ImportConfig(StageConfig, frozen=True):
     source: Annotated[
         Text, setting("Folder or file, or hf://OWNER/REPO/FOLDER[@REVISION] on the hub.", _MAIN)
     ]
-    out: Annotated[Text, setting("Folder of the SAE, or of the SAEs of a set.", _MAIN)]
+    out: Annotated[LocalPath, setting("Folder of the SAE, or of the SAEs of a set.", _MAIN)]
     format: Annotated[
         ImportFormat,
         setting(
@@ -111,7 +111,7 @@ class ExportConfig(StageConfig, frozen=True):
         ),
     ]
     to: Annotated[ExportFormat, setting("Whose layout to write.", _MAIN)]
-    out: Annotated[Text, setting("Folder to write, or OWNER/REPO on the hub.", _MAIN)]
+    out: Annotated[LocalPath, setting("Folder to write, or OWNER/REPO on the hub.", _MAIN)]
     cache: Annotated[
         str | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
     ] = None

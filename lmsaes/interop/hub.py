@@ -9,6 +9,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lmsaes.addresses import local_path
 from lmsaes.errors import ConfigError, SAEError, first_line
 from lmsaes.interop.files import sha256
 from lmsaes.interop.source import LocalSource, Source
@@ -25,7 +26,7 @@ def open_source(place: str) -> Source:
     Raises SAEError when nothing is there, ConfigError when the name is no such name.
     """
     if not place.startswith("hf://"):
-        return LocalSource(Path(place).expanduser())
+        return LocalSource(local_path(place))
     found = _URI.match(place)
     if found is None:
         raise ConfigError(f"'{place}' is not hf://OWNER/REPO/FOLDER[@REVISION]")

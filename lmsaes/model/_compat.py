@@ -13,11 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo.exc import TorchDynamoException
-from torch._inductor.exc import InductorError
 
-CompileError = (TorchDynamoException, InductorError)
-"""What torch.compile raises where a model or a machine doesn't suit it."""
+
+def compile_errors() -> tuple[type[Exception], ...]:
+    """What torch.compile raises where a model or a machine doesn't suit it."""
+    # seconds to import, for what few ask for
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor.exc import InductorError
+
+    return TorchDynamoException, InductorError
 
 
 def official_name(name: str) -> str:

@@ -18,8 +18,8 @@ from torch.utils.hooks import RemovableHandle
 
 from lmsaes.errors import ModelError, first_line
 from lmsaes.model._compat import (
-    CompileError,
     attention_of,
+    compile_errors,
     hook_points,
     unwrapped,
     with_key_value_cache,
@@ -131,7 +131,7 @@ class DirectForward:
         def explained(tokens: Tensor) -> dict[str, Tensor]:
             try:
                 return compiled(tokens)
-            except CompileError as error:
+            except compile_errors() as error:
                 raise ModelError(
                     f"the model can't be compiled here: {first_line(error)}",
                     "leave out --compile, or install a C++ compiler (on a GPU: Triton)",

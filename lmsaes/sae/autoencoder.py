@@ -20,7 +20,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from lmsaes.addresses import expand_home
+from lmsaes.addresses import local_path
 from lmsaes.errors import SAEError
 from lmsaes.sae.auxiliary_losses import aux_k_loss, ghost_loss
 from lmsaes.sae.config import SAEConfig
@@ -312,7 +312,7 @@ class SAE(nn.Module, ABC):
         """Writes the SAE into the folder `path`; `io.py` says what lies there."""
         from lmsaes.sae.io import save
 
-        save(self, Path(expand_home(str(path))))
+        save(self, local_path(path))
 
     @staticmethod
     def load(path: str | Path, device: torch.device | str = "cpu") -> SAE:
@@ -322,7 +322,7 @@ class SAE(nn.Module, ABC):
         """
         from lmsaes.sae.io import load
 
-        return load(Path(expand_home(str(path))), device)
+        return load(local_path(path), device)
 
 
 def _scaled(weight: Tensor, scale: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from lmsaes.addresses import local_path
 from lmsaes.errors import SAEError
 from lmsaes.sae.autoencoder import SAE
 from lmsaes.sae.io import weights_digest
@@ -18,7 +19,7 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
     Raises SAEError for a path that is neither.
     """
     found: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(local_path, paths):
         if (path / "config.json").is_file() or not path.is_dir():
             found.append(path)
             continue

@@ -5,7 +5,7 @@ config.py ──► run.py ──► sweep.py: ShuffledLoader ──► normaliz
 run_folder.py, members.py, checkpoint.py, metrics.py: what is kept                      ▲
 initialization.py: where an SAE starts                 schedules.py, optimizers.py, resampling.py
 divergence.py: what is no longer finite                announcement.py: what is said before
-allocator.py, interrupts.py, resources.py: the process
+plan.py, memory_plan.py: what it would take        allocator.py: the process
 """
 
 import lazy_loader

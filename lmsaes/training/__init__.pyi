@@ -5,6 +5,7 @@ from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .divergence import Divergence
 from .members import METRICS, TrainedSAE
 from .normalization import Normalization
+from .plan import TrainingPlan, plan_training
 from .run import train
 from .schedules import peak_lr
 from .trainer import SAETrainer
@@ -17,8 +18,10 @@ __all__ = [
     "SAETrainer",
     "TrainConfig",
     "TrainedSAE",
+    "TrainingPlan",
     "keep_freed_memory",
     "peak_lr",
+    "plan_training",
     "train",
     "with_sae_options",
 ]

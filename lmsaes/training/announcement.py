@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from lmsaes.cache import ActivationCache
 from lmsaes.loader import ShuffledLoader
+from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.schedules import DEAD_WINDOW
 from lmsaes.training.settings import RunSettings
 from lmsaes.training.trainer import SAETrainer
@@ -19,9 +20,9 @@ def announce(
     loader: ShuffledLoader,
     settings: RunSettings,
     steps: int,
-    memory: int,
+    memory: MemoryPlan,
 ) -> None:
-    """Logs what is about to be done; memory: bytes that it will take."""
+    """Logs what is about to be done; memory: what it will take."""
     rows = loader.rows
     if not cache.manifest.complete:
         _log.warning(
@@ -67,7 +68,13 @@ def announce(
             format_count(tokens),
             format_count(DEAD_WINDOW),
         )
-    _log.info("memory: %s", format_bytes(memory))
+    free = "" if memory.free is None else f"; {format_bytes(memory.free)} are free"
+    _log.info(
+        "memory: %s for the SAEs, %s for the shuffle buffer%s",
+        format_bytes(memory.total - memory.pool),
+        format_bytes(memory.pool),
+        free,
+    )
     quality = loader.shuffle_quality
     _log.info(
         "shuffle: a row meets %.2g rows of its own context in its batch (%.2g if all rows were"

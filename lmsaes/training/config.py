@@ -21,7 +21,7 @@ from typing import Annotated, Any, ClassVar, cast
 
 from pydantic import Field, model_validator
 
-from lmsaes.configuration import Integers, StageConfig, Text, setting, unknown_setting
+from lmsaes.configuration import Integers, LocalPath, StageConfig, Text, setting, unknown_setting
 from lmsaes.errors import ConfigError
 from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
@@ -52,7 +52,7 @@ class TrainConfig(StageConfig, frozen=True):
     hook: Annotated[
         str | None, setting("Hook to train on (default: the cache's only one).", _MAIN)
     ] = None
-    out: Annotated[Text, setting("Folder of the run; each SAE gets one inside it.", _MAIN)]
+    out: Annotated[LocalPath, setting("Folder of the run; each SAE gets one inside it.", _MAIN)]
     tokens: Annotated[Count, setting("Tokens to train on.", _MAIN, gt=0)] = 200_000_000
 
     heldout: Annotated[

@@ -8,6 +8,7 @@ from torch import Tensor
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, NormalizationKind, SAEConfig
+from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
 from lmsaes.training.trainer import SAETrainer
@@ -53,8 +54,10 @@ def new_trainers(
                 normalize(_sample(cache, hooks, settings).to(device)).cpu()
                 for hooks, normalize in ((config.inputs, inputs), (config.outputs, outputs))
             )
-        sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
-        trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
+        d_in, d_out = inputs.mean.shape[0], outputs.mean.shape[0]
+        with naming_what_needs_memory(config, d_in, d_out, settings.batch_size):
+            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
+            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
     return trainers
 
 

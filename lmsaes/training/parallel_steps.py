@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lmsaes.parallel import threads_that_compute
+from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.trainer import SAETrainer
 
 
@@ -38,10 +39,10 @@ class ParallelSteps:
         together = len(self._side_by_side)
         if self._pool is not None:
             pairs = zip(self._side_by_side, batches[:together], strict=True)
-            for step in [self._pool.submit(trainer.step, *batch) for trainer, batch in pairs]:
+            for step in [self._pool.submit(_step, trainer, *batch) for trainer, batch in pairs]:
                 step.result()
         for trainer, batch in zip(self._in_turn, batches[together:], strict=True):
-            trainer.step(*batch)
+            _step(trainer, *batch)
 
     def __enter__(self) -> Self:
         return self
@@ -53,3 +54,8 @@ class ParallelSteps:
         if self._pool is not None:
             self._pool.shutdown()
             self._pool = None
+
+
+def _step(trainer: SAETrainer, x: Tensor, target: Tensor) -> None:
+    with naming_what_needs_memory(trainer.sae.config, x.shape[1], target.shape[1], x.shape[0]):
+        trainer.step(x, target)

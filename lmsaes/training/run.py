@@ -22,7 +22,7 @@ from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.members import TrainedSAE, clear_diverged, member, remove_members
-from lmsaes.training.resources import check_memory, memory_needed
+from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.run_folder import check_folder, lock_run
 from lmsaes.training.schedules import steps_for
 from lmsaes.training.settings import RunSettings
@@ -60,25 +60,8 @@ def train(
     out: folder of the run
     overwrite: replace the run that is there
     """
-    if not isinstance(cache, ActivationCache):
-        cache = ActivationCache.open(cache)
-    tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
-    config = TrainConfig.of({"cache": str(cache.path), "out": out, "sae": tables, **settings})
-    saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
+    cache, config, saes, asked = prepared(cache, configs, out, settings)
     run = Path(config.out)
-    asked: dict[str, Any] = {
-        "cache_identity": cache.identity,
-        "cache_rows": cache.rows,
-        "contexts": config.contexts_of(cache.contexts),
-        "tokens": config.tokens,
-        "batch_size": config.batch_size,
-        "seed": config.seed,
-        "drop_special": config.drop_special,
-        "skip_positions": config.skip_positions,
-        "max_norm": config.max_norm,
-        "log_every": config.log_every,
-        "saes": [sae.model_dump() for sae in saes],
-    }
     begun = check_folder(run, asked, overwrite)
     if begun is not None and begun.saes == saes and len(there := _members(run, saes)) == len(saes):
         _log.info("%s is finished: nothing to do", run)
@@ -97,10 +80,11 @@ def train(
                 waiting = together
             else:
                 checkpoint = None
-            with closing(_loader(cache, waiting, config, begun)) as loader:
+            with closing(loader_of(cache, waiting, config, begun)) as loader:
                 if begun is None and not config.allow_poor_shuffle:
-                    _check_shuffle(loader)
-                memory = _check_memory(cache, waiting, config.batch_size, loader)
+                    check_shuffle(loader)
+                memory = memory_plan(cache, waiting, config.batch_size, loader)
+                memory.check()
                 steps = steps_for(config.tokens, loader.rows, config.batch_size, len(loader))
                 loader.last_epoch = (steps - 1) // len(loader)
                 now = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
@@ -120,6 +104,36 @@ def train(
             remove_checkpoints(run)
         remove_checkpoints(run)
         return _results(there, saes)
+
+
+def prepared(
+    cache: ActivationCache | str | Path,
+    configs: SAEConfig | Sequence[SAEConfig],
+    out: str | Path,
+    settings: dict[str, Any],
+) -> tuple[ActivationCache, TrainConfig, tuple[SAEConfig, ...], dict[str, Any]]:
+    """The opened cache, the whole configuration, its SAEs with their hooks, and what `run.json`
+    keeps of all that, but for the size of the pool. Raises ConfigError for what can't work.
+    """
+    if not isinstance(cache, ActivationCache):
+        cache = ActivationCache.open(cache)
+    tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
+    config = TrainConfig.of({"cache": str(cache.path), "out": out, "sae": tables, **settings})
+    saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
+    asked: dict[str, Any] = {
+        "cache_identity": cache.identity,
+        "cache_rows": cache.rows,
+        "contexts": config.contexts_of(cache.contexts),
+        "tokens": config.tokens,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "drop_special": config.drop_special,
+        "skip_positions": config.skip_positions,
+        "max_norm": config.max_norm,
+        "log_every": config.log_every,
+        "saes": [sae.model_dump() for sae in saes],
+    }
+    return cache, config, saes, asked
 
 
 def _members(run: Path, saes: Sequence[SAEConfig]) -> dict[str, TrainedSAE]:
@@ -145,7 +159,7 @@ def _results(there: dict[str, TrainedSAE], saes: Sequence[SAEConfig]) -> list[Tr
     return results
 
 
-def _loader(
+def loader_of(
     cache: ActivationCache,
     saes: Sequence[SAEConfig],
     config: TrainConfig,
@@ -169,15 +183,14 @@ def _loader(
     )
 
 
-def _check_memory(
+def memory_plan(
     cache: ActivationCache, saes: Sequence[SAEConfig], batch_size: int, loader: ShuffledLoader
-) -> int:
-    """Bytes that training takes. Raises ConfigError when they aren't there."""
+) -> MemoryPlan:
+    """What training these SAEs from this loader takes."""
     if loader.device.type == "cpu":
         keep_freed_memory()
-    needed = memory_needed(cache, saes, batch_size, loader.memory_for(loader.pool_rows))
-    check_memory(needed, loader.host_memory, loader.device)
-    return needed
+    pool = loader.memory_for(loader.pool_rows)
+    return MemoryPlan.of(cache, saes, batch_size, pool, loader.host_memory, loader.device)
 
 
 def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
@@ -202,7 +215,7 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
     return config
 
 
-def _check_shuffle(loader: ShuffledLoader) -> None:
+def check_shuffle(loader: ShuffledLoader) -> None:
     """Raises ConfigError when the pool is so small that the order of the text would show."""
     if loader.shuffles_well:
         return

@@ -25,6 +25,7 @@ from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, save_checkpo
 from lmsaes.training.divergence import Divergence
 from lmsaes.training.initialization import new_trainers
 from lmsaes.training.members import METRICS, TrainedSAE, set_aside
+from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.run_folder import forget_later_metrics
@@ -58,10 +59,10 @@ class Sweep:
         self.set_aside: list[TrainedSAE] = []
         self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
 
-    def train(self, checkpoint: Checkpoint | None, memory: int) -> list[TrainedSAE]:
+    def train(self, checkpoint: Checkpoint | None, memory: MemoryPlan) -> list[TrainedSAE]:
         """Trains to the end and saves; what became of each SAE.
 
-        memory: bytes it will take, to be told. Raises KeyboardInterrupt, with the state saved,
+        memory: what it will take, to be told. Raises KeyboardInterrupt, with the state saved,
         after SIGINT or SIGTERM.
         """
         with (

@@ -3,7 +3,6 @@
 `make test` kills a few times, `make stress` many times.
 """
 
-import multiprocessing
 import random
 import shutil
 import subprocess
@@ -20,6 +19,7 @@ from lmsaes.cache.reader import ActivationCache
 from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
 from tests.cache.test_cache import data_files
+from tests.support.commands import children
 from tests.support.made_up_cache import made_up_manifest, made_up_rows, write_made_up_cache
 
 KINDS = [("safetensors", "float32"), ("zarr", "float32"), ("safetensors", "int8"), ("zarr", "int8")]
@@ -49,8 +49,6 @@ def bring_on(folder: Path, format: str, dtype: str) -> None:
 @pytest.mark.parametrize("deaths", [5, pytest.param(60, marks=pytest.mark.stress)])
 def test_killed_at_any_moment_it_goes_on_to_the_same_bytes(tmp_path, format, dtype, deaths):
     write_made_up_cache(tmp_path / "whole", kind(format, dtype, 64))
-    children = multiprocessing.get_context("forkserver")
-    children.set_forkserver_preload(["tests.cache.test_kills"])
     folder = tmp_path / "killed"
     generator = random.Random(f"{format} {dtype}")
     died, readable = 0, 0

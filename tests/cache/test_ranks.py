@@ -1,6 +1,7 @@
 """`torchrun … lmsaes cache`: several processes write the cache that one would."""
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from lmsaes.cache.location import lock_cache
 from lmsaes.cache.manifest import MANIFEST, read_manifest
 from lmsaes.demo import MODEL
 from tests.cache.test_cache import data_files
+from tests.support.commands import Started, start
 
 HOOKS = ["blocks.0.hook_resid_post", "blocks.1.mlp.hook_post"]
 
@@ -22,6 +24,18 @@ def text(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
     path.write_text("Now it came to pass in those days, that there went out a decree. " * 60)
     return path
+
+
+def two_ranks(*words: str) -> list[Started]:
+    """The command in two processes that know of each other as under torchrun."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    there = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
+             "MASTER_PORT": str(port)}  # fmt: skip
+    ranks = [start(*words, environment=there | {"RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
+    for rank in ranks:
+        assert rank.wait() == 0, rank.stderr
+    return ranks
 
 
 def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
@@ -54,15 +68,14 @@ def test_two_ranks_write_what_one_would(tmp_path, text):
         whole = cache_activations(**arguments, hooks=HOOKS[:1], out=tmp_path / "whole")
         assert len(whole.manifest.shards) > 4
         out = tmp_path / "ranks"
-        first = torchrun(*command(text, out, HOOKS[:1], 10_000))
-        assert first.returncode == 0, first.stderr
-        assert first.stderr.count("batches of 2 × 32 tokens on cpu and 1 other ranks") == 1
-        assert first.stderr.count("the text ended after") == 1
-        assert first.stdout.count("next: lmsaes train") == 1
+        first, other = two_ranks(*command(text, out, HOOKS[:1], 10_000))
+        said = first.stderr + other.stderr
+        assert said.count("batches of 2 × 32 tokens on cpu and 1 other ranks") == 1
+        assert said.count("the text ended after") == 1
+        assert (first.stdout + other.stdout).count("next: lmsaes train") == 1
         _check_same(out, whole.path)
         cache_activations(**arguments, hooks=HOOKS, out=whole.path)
-        second = torchrun(*command(text, out, HOOKS, 10_000))
-        assert second.returncode == 0, second.stderr
+        two_ranks(*command(text, out, HOOKS, 10_000))
         _check_same(out, whole.path)
     finally:
         torch.set_num_threads(threads)

@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import multiprocessing
 import random
 import time
 from pathlib import Path
@@ -20,6 +19,7 @@ from lmsaes.cache_tools.merge import merge
 from lmsaes.cache_tools.slice import cut_out
 from lmsaes.cache_tools.verify import verify
 from lmsaes.errors import CacheError
+from tests.support.commands import children
 from tests.support.made_up_cache import (
     made_up_cache,
     made_up_documents,
@@ -201,8 +201,6 @@ def _convert_slowly(source: Path, out: Path) -> None:
 def test_a_killed_conversion_goes_on_to_the_same_bytes(tmp_path):
     made_up_cache(tmp_path / "a", 64, hooks=HOOKS)
     _convert_slowly(tmp_path / "a", tmp_path / "whole")
-    children = multiprocessing.get_context("forkserver")
-    children.set_forkserver_preload(["tests.cache_tools.test_copy"])
     out, generator, shards = tmp_path / "killed", random.Random(0), set()
     for _ in range(5):
         child = children.Process(target=_convert_slowly, args=(tmp_path / "a", out))

@@ -5,8 +5,6 @@ import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -19,6 +17,7 @@ from lmsaes import SAE, ActivationCache, Database
 from lmsaes.cli.app import app
 from lmsaes.demo import MODEL, TEXT
 from tests.cache.test_cache import data_files
+from tests.support.commands import run, start
 
 HOOK = "blocks.2.hook_resid_post"
 SWEEP = """
@@ -38,19 +37,6 @@ def cache_command(out: Path, *more: str) -> list[str]:
     return ["cache", "--model", str(MODEL), "--dataset", str(TEXT), "--hook", HOOK, "--hook",
             "blocks.1.hook_resid_post", "--out", str(out), "--tokens", "24k", "--context-size",
             "64", "--shard-size", "128KiB", "--block-size", "32KiB", *more]  # fmt: skip
-
-
-def lmsaes(*words: str) -> subprocess.CompletedProcess[str]:
-    """Runs the console script as its own process."""
-    script = Path(sys.executable).with_name("lmsaes")
-    return subprocess.run([script, *words], capture_output=True, text=True, check=False)
-
-
-def start(*words: str, **streams: int) -> "subprocess.Popen[str]":
-    """Starts the console script."""
-    return subprocess.Popen(
-        [Path(sys.executable).with_name("lmsaes"), *words], text=True, **streams
-    )
 
 
 def failing(*words: str) -> str:
@@ -84,7 +70,7 @@ def database_folder(work):
 
 @pytest.fixture(scope="session")
 def cache(work):
-    result = lmsaes(*cache_command(work / "cache"))
+    result = run(*cache_command(work / "cache"))
     assert result.returncode == 0, result.stderr
     assert "on disk" in result.stderr
     assert "next: lmsaes train" in result.stdout.splitlines()[-1]
@@ -92,10 +78,10 @@ def cache(work):
 
 
 @pytest.fixture(scope="session")
-def run(work, cache):
+def trained(work, cache):
     sweep = work / "sweep.toml"
     sweep.write_text(SWEEP)
-    result = lmsaes("train", "--cache", str(cache), "--hook", HOOK, "--config", str(sweep),
+    result = run("train", "--cache", str(cache), "--hook", HOOK, "--config", str(sweep),
                     "--out", str(work / "run"))  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert "next: lmsaes analyze" in result.stdout.splitlines()[-1]
@@ -103,11 +89,11 @@ def run(work, cache):
 
 
 @pytest.fixture(scope="session")
-def analyzed(cache, run):
-    result = lmsaes("analyze", str(run), "--cache", str(cache), "--top", "5")
+def analyzed(cache, trained):
+    result = run("analyze", str(trained), "--cache", str(cache), "--top", "5")
     assert result.returncode == 0, result.stderr
     assert "lmsaes serve" in result.stdout.splitlines()[-1]
-    return run
+    return trained
 
 
 def test_cache_continues_after_kills_to_the_same_bytes(work, cache):
@@ -124,8 +110,8 @@ def test_cache_continues_after_kills_to_the_same_bytes(work, cache):
     out = work / "killed"
     generator = random.Random(0)
     for _ in range(2):
-        process = start(*cache_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while not (out / "manifest.json").exists() and process.poll() is None:
+        process = start(*cache_command(out))
+        while not (out / "manifest.json").exists() and process.returncode is None:
             time.sleep(0.01)
         time.sleep(generator.uniform(0, 1))
         process.kill()
@@ -137,26 +123,25 @@ def test_cache_continues_after_kills_to_the_same_bytes(work, cache):
 
 def test_ctrl_c_ends_with_130_and_keeps_what_is_committed(work, cache):
     out = work / "interrupted"
-    process = start(*cache_command(out, "--tokens", "2M"), stderr=subprocess.PIPE)
+    process = start(*cache_command(out, "--tokens", "2M"))
     while not list(out.glob("activations/*/shard-*.safetensors")):
-        assert process.poll() is None
+        assert process.returncode is None
         time.sleep(0.01)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
-    assert process.stderr
-    assert "run the same command again" in process.stderr.read()
+    assert "run the same command again" in process.stderr
     assert ActivationCache.open(out).contexts > 0
 
 
 def test_a_second_command_on_the_folder_is_told_and_the_first_ends_undisturbed(work, cache):
     out = work / "taken"
-    first = start(*cache_command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    first = start(*cache_command(out))
     while not list(out.glob("activations/*/shard-*.safetensors")):
-        assert first.poll() is None
+        assert first.returncode is None
         time.sleep(0.01)
     first.send_signal(signal.SIGSTOP)  # so that it is still there when the second one comes
     try:
-        second = lmsaes(*cache_command(out))
+        second = run(*cache_command(out))
     finally:
         first.send_signal(signal.SIGCONT)
     assert second.returncode == 1
@@ -195,14 +180,14 @@ def test_finished_work_says_so_and_is_left_alone(work, cache, analyzed):
     assert "float32" in other
 
 
-def test_saes_are_folders_that_load(run):
-    names = sorted(p.name for p in run.iterdir() if p.is_dir())
+def test_saes_are_folders_that_load(trained):
+    names = sorted(p.name for p in trained.iterdir() if p.is_dir())
     assert len(names) == 2
     for name in names:
-        sae = SAE.load(run / name)
+        sae = SAE.load(trained / name)
         x = torch.randn(5, sae.d_in)
         assert torch.allclose(sae.decode(sae.encode(x)), sae(x))
-        lines = (run / name / "metrics.jsonl").read_text().splitlines()
+        lines = (trained / name / "metrics.jsonl").read_text().splitlines()
         assert all("fvu" in json.loads(line) for line in lines)
 
 
@@ -306,12 +291,11 @@ def test_promoted_tokens_are_the_unembeddings_best(analyzed, language_model):
 def test_serve_shows_it_and_stops_cleanly(analyzed):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    process = start("serve", "--port", str(port), stdout=subprocess.PIPE)
+    process = start("serve", "--port", str(port))
     try:
-        assert process.stdout
-        for line in process.stdout:
-            if f"http://127.0.0.1:{port}" in line:
-                break
+        while f"http://127.0.0.1:{port}" not in process.stdout:
+            assert process.returncode is None
+            time.sleep(0.01)
         address = f"http://127.0.0.1:{port}/api/saes"
         for _ in range(200):
             try:
@@ -335,7 +319,7 @@ def test_tools_inspect_and_verify(cache):
     assert CliRunner().invoke(app, ["tools", "verify", str(cache), "--deep"]).exit_code == 0
 
 
-def test_bad_input_gives_one_line(tmp_path, work, cache, run):
+def test_bad_input_gives_one_line(tmp_path, work, cache, trained):
     line = failing("cache", "--model", str(MODEL), "--dataset", str(TEXT), "--hook", "block.2.x",
                    "--out", str(tmp_path / "c"))  # fmt: skip
     assert "'block.2.x' is not in" in line
@@ -351,10 +335,10 @@ def test_bad_input_gives_one_line(tmp_path, work, cache, run):
     )  # fmt: skip
     assert "holds no finished SAE" in failing("analyze", str(work / "db"), "--cache", str(cache))
     assert "no database answers at" in failing(
-        "analyze", str(run), "--cache", str(cache), "--db", "mongodb://127.0.0.1:9/"
+        "analyze", str(trained), "--cache", str(cache), "--db", "mongodb://127.0.0.1:9/"
     )
     assert "not a range" in failing(
-        "analyze", str(run), "--cache", str(cache), "--features", "most"
+        "analyze", str(trained), "--cache", str(cache), "--features", "most"
     )
     assert "is missing" in failing("tools", "inspect", str(_without_a_shard(cache, tmp_path)))
 
@@ -367,13 +351,13 @@ def _without_a_shard(cache: Path, folder: Path) -> Path:
     return folder / "broken"
 
 
-def test_an_sae_of_another_width_is_refused(tmp_path, cache, run):
+def test_an_sae_of_another_width_is_refused(tmp_path, cache, trained):
     narrow = tmp_path / "narrow"
     made = CliRunner().invoke(app, [
         "cache", "--model", str(MODEL), "--dataset", str(TEXT), "--hook", "blocks.0.mlp.hook_post",
         "--tokens", "2k", "--out", str(narrow)])  # fmt: skip
     assert made.exit_code == 0, made.output
-    assert "does not hold hook" in failing("analyze", str(run), "--cache", str(narrow))
+    assert "does not hold hook" in failing("analyze", str(trained), "--cache", str(narrow))
 
 
 def test_bad_usage_exits_with_2():

@@ -1,10 +1,7 @@
 """The language model: names, values and widths of hooks, and what is refused."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -16,6 +13,7 @@ from lmsaes.errors import ConfigError, ModelError
 from lmsaes.model.hooks import HookShape
 from lmsaes.model.language_model import LanguageModel, resolve_device
 from lmsaes.text.tokenizer import token_strings, tokenizer_facts
+from tests.support.commands import command, start_function
 
 HOOKS = [
     "hook_embed",
@@ -274,19 +272,27 @@ def test_a_compiled_forward_gives_the_same(tmp_path):
             assert torch.allclose(found[hook], values[hook], atol=1e-5), hook
 
 
+def without_a_compiler(compiler: str, *words: str) -> None:
+    from torch._inductor import config
+
+    config.cpp.cxx = (compiler,)
+    command(*words)
+
+
 def test_a_machine_without_a_compiler_is_told_in_one_line(tmp_path):
     (tmp_path / "text.txt").write_text("In the beginning. " * 50)
-    command = [
-        sys.executable, "-c", "from lmsaes.cli.app import main; main()", "cache", "--compile",
-        "--model", tiny_model(tmp_path / "m", "gpt2"), "--dataset", str(tmp_path / "text.txt"),
-        "--hook", "blocks.0.hook_resid_post", "--out", str(tmp_path / "c"), "--device", "cpu",
-        "--tokens", "64", "--context-size", "16", "--batch-size", "2",
+    words = [
+        "cache", "--compile", "--model", tiny_model(tmp_path / "m", "gpt2"), "--dataset",
+        str(tmp_path / "text.txt"), "--hook", "blocks.0.hook_resid_post", "--out",
+        str(tmp_path / "c"), "--device", "cpu", "--tokens", "64", "--context-size", "16",
+        "--batch-size", "2",
     ]  # fmt: skip
     # a process of its own: torch remembers for good that there is no compiler
-    nowhere = str(tmp_path / "no-compiler")
-    environment = {**os.environ, "CXX": nowhere, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "i")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
+    done = start_function(
+        without_a_compiler, str(tmp_path / "no-compiler"), *words,
+        environment={"TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "i")},
+    )  # fmt: skip
+    assert done.wait() == 1
     *_, error, hint = done.stderr.strip().splitlines()
     assert error.startswith("error: the model can't be compiled here: ")
     assert "--compile" in hint
