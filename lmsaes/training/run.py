@@ -21,6 +21,7 @@ from lmsaes.sae import SAEConfig
 from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
+from lmsaes.training.kept import remove_kept
 from lmsaes.training.members import TrainedSAE, clear_diverged, member, remove_members
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.run_folder import check_folder, lock_run
@@ -93,6 +94,7 @@ def train(
                 if begun is None:
                     remove_checkpoints(run)
                     remove_members(run)
+                    remove_kept(run)
                     (run / TRAIN_CONFIG).unlink(missing_ok=True)
                     now.write(run)
                     begun = now
@@ -131,6 +133,8 @@ def prepared(
         "skip_positions": config.skip_positions,
         "max_norm": config.max_norm,
         "log_every": config.log_every,
+        "keep": config.keep,
+        "keep_spacing": config.keep_spacing,
         "saes": [sae.model_dump() for sae in saes],
     }
     return cache, config, saes, asked
