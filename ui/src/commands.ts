@@ -2,6 +2,7 @@
 import type { About } from "./api/client";
 
 export const SERVE = "lmsaes serve";
+export const SERVE_MODEL = "lmsaes serve --model auto";
 export const ANALYZE = "lmsaes analyze RUN --cache CACHE";
 /** The demo serves a database of its own, which this page doesn't show, at this page's port. */
 export const DEMO = "lmsaes demo --no-serve";

@@ -9,7 +9,10 @@ export const saePath = (name: string) => `/saes/${name}`;
 export const featurePath = (name: string, index: number | "random") =>
   `/saes/${name}/features/${index}`;
 
-export const promptPath = (sae?: string) => (sae === undefined ? "/prompt" : `/prompt#sae=${sae}`);
+export const promptPath = (sae?: string, text?: string) => {
+  const state = new URLSearchParams({ ...(sae === undefined ? {} : { sae }), ...(text === undefined ? {} : { text }) });
+  return sae === undefined && text === undefined ? "/prompt" : `/prompt#${state}`;
+};
 export const steerPath = (sae?: string, feature?: number) =>
   sae === undefined ? "/steer" : `/steer#sae=${sae}${feature === undefined ? "" : `&feature=${feature}`}`;
 export const comparePath = (sae?: string) => (sae === undefined ? "/compare" : `/compare?a=${sae}`);

@@ -16,7 +16,7 @@ export type TokenWeight = Schemas["TokenWeight"];
 export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
-const backend: string =
+export const backend: string =
   import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
 
 const api = createClient<paths>({ baseUrl: backend });
