@@ -27,6 +27,7 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
+ParallelMode = Literal["auto", "saes"]
 # Names in a run's folder that no SAE may have.
 _TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
@@ -120,6 +121,13 @@ class TrainConfig(StageConfig, frozen=True):
     ] = 1
     device: Annotated[
         Text, setting("Device to train on: auto, cpu, cuda, cuda:1 or mps.", _RUN)
+    ] = "auto"
+    parallel: Annotated[
+        ParallelMode,
+        setting(
+            "What the processes of a torchrun share out: SAEs, or what suits the run (auto).",
+            _RUN,
+        ),
     ] = "auto"
     checkpoint_every: Annotated[Count, setting("Steps between checkpoints.", _RUN, gt=0)] = 1000
     keep: Annotated[

@@ -21,7 +21,7 @@ from lmsaes.parallel import interruptible
 from lmsaes.progress import progress
 from lmsaes.sae import Metrics, Provenance, SAEConfig, first_not_finite
 from lmsaes.training.announcement import announce
-from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, save_checkpoint
 from lmsaes.training.divergence import Divergence
 from lmsaes.training.initialization import new_trainers
 from lmsaes.training.kept import forget_later_kept, kept_folder, kept_steps
@@ -31,6 +31,7 @@ from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.run_folder import forget_later_metrics
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.split import Split
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
 from lmsaes.units import format_bytes
@@ -51,7 +52,9 @@ class Sweep:
         steps: int,
         checkpoint_every: int,
         wandb: str | None,
+        split: Split,
     ) -> None:
+        self.split = split
         self.cache, self.settings, self.folder = cache, settings, folder
         self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
@@ -77,7 +80,8 @@ class Sweep:
                 _log.info("continuing at step %d", self.done)
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
-            with progress("train", total, "tokens", done=done) as bar:
+            shown = self.split.ranks.rank == 0
+            with progress("train", total, "tokens", done=done, shown=shown) as bar:
                 for batch in self._batches():
                     rows = self._step(batch, parallel_steps)
                     stop = interrupted.is_set()
@@ -183,7 +187,7 @@ class Sweep:
         name = trainer.sae.config.name
         state, step = trainer.state_tensors(), trainer.done
         if first_not_finite(state) is not None:
-            checkpoint = load_checkpoint(self.folder)
+            checkpoint = checkpoint_of(self.folder, [trainer.sae.config.model_dump(mode="json")])
             state, step = ({}, 0) if checkpoint is None else (checkpoint.of(name), checkpoint.step)
         kept = divergence.model_copy(update={"kept_step": step if state else None})
         self.set_aside.append(set_aside(self.folder, kept, state or None))
@@ -195,17 +199,21 @@ class Sweep:
     # ── stopping and going on ────────────────────────────────────────────────────────────────
 
     def _save_state(self) -> None:
-        tensors = {
-            f"{trainer.sae.config.name}/{key}": value
-            for trainer in self.trainers
-            for key, value in trainer.state_tensors().items()
-        }
-        state: dict[str, Any] = {
-            "tokens": self.tokens,
-            "loader": self.loader.state_dict(),
-            "saes": [trainer.sae.config.model_dump(mode="json") for trainer in self.trainers],
-        }
-        save_checkpoint(self.folder, self.done, tensors, state)
+        """One checkpoint of all SAEs, or one of each where other ranks train the run's others."""
+        apart = self.split.mode == "saes"
+        for trainers in [[each] for each in self.trainers] if apart else [self.trainers]:
+            tensors = {
+                f"{trainer.sae.config.name}/{key}": value
+                for trainer in trainers
+                for key, value in trainer.state_tensors().items()
+            }
+            state: dict[str, Any] = {
+                "tokens": self.tokens,
+                "loader": self.loader.state_dict(),
+                "saes": [trainer.sae.config.model_dump(mode="json") for trainer in trainers],
+            }
+            name = trainers[0].sae.config.name if apart else None
+            save_checkpoint(self.folder, self.done, tensors, state, name)
 
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
