@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link, useNavigate, useParams, useSearchParams } from "react-router";
 import { useSAE } from "../../api/queries";
 import { Failed, Skeleton } from "../../components/States";
@@ -11,10 +11,11 @@ import { usePage } from "../../page";
 import { featurePath, hookCrumb } from "../../paths";
 import { FeatureDetail, Place } from "../feature/FeatureDetail";
 import { Chips } from "./Chips";
-import { DensityMap } from "./DensityMap";
 import { FeatureList } from "./FeatureList";
 import "./browse.css";
 
+// After the first feature: the list is read while the map comes.
+const DensityMap = lazy(async () => ({ default: (await import("./DensityMap")).DensityMap }));
 const NARROW = "(max-width: 760px)";
 
 /** All features of an SAE, and the selected one beside them. */
@@ -116,7 +117,9 @@ export function BrowsePage() {
           </div>
           {list ? (
             <>
-              <DensityMap list={list} selected={selected} onChange={change} onSelect={select} />
+              <Suspense fallback={<div className="map" />}>
+                <DensityMap list={list} selected={selected} onChange={change} onSelect={select} />
+              </Suspense>
               <Chips list={list} onChange={change} />
             </>
           ) : (

@@ -2,7 +2,6 @@ import { scaleLinear, scaleLog } from "d3-scale";
 import { useEffect, useMemo, useRef, useState, type PointerEvent } from "react";
 import { useSize } from "../../components/useSize";
 import { useTheme } from "../../components/useTheme";
-import { percent } from "../../format";
 import { DENSE_FROM, numberColumn } from "../../list/columns";
 import { withRange, type ListState } from "../../list/state";
 import type { FeatureList } from "../../list/useList";
@@ -78,6 +77,8 @@ export function DensityMap({ list, selected, onChange, onSelect }: DensityMapPro
         }
       }
     }
+    // The theme is in the element's own colors.
+    // oxlint-disable-next-line react/exhaustive-effect-dependencies
   }, [columns, densities, selection, across, up, width, height, theme]);
 
   const set = boxOf(state, across, up);
@@ -134,14 +135,16 @@ export function DensityMap({ list, selected, onChange, onSelect }: DensityMapPro
         {up.ticks(4).map((tick) => (
           <g key={tick}>
             <line x1={LEFT} x2={width - RIGHT} y1={up(tick)} y2={up(tick)} />
-            <text x={LEFT - 6} y={up(tick) + 3.5} textAnchor="end">
-              {tick}
-            </text>
+            {tick > 0 && (
+              <text x={LEFT - 6} y={up(tick) + 3.5} textAnchor="end">
+                {tick}
+              </text>
+            )}
           </g>
         ))}
         {decades(across.domain()).map((tick) => (
           <text key={tick} x={across(tick)} y={height - 4} textAnchor="middle">
-            {percent(tick)}
+            {`${Number((tick * 100).toPrecision(1))} %`}
           </text>
         ))}
         {set && <rect className="brush" x={set.x0} y={set.y0} width={Math.max(set.x1 - set.x0, 1)} height={Math.max(set.y1 - set.y0, 1)} rx={3} />}

@@ -35,6 +35,8 @@ export function FeatureList({ list, selected, onSelect, onOpen, onStep, onChange
   const { columns, selection, state } = list;
   const { rows } = selection;
   const scroller = useRef<HTMLDivElement>(null);
+  // What it gives changes as one scrolls, and is used here alone.
+  // oxlint-disable-next-line react/incompatible-library
   const virtual = useVirtualizer({
     count: rows.length,
     getScrollElement: () => scroller.current,
@@ -49,6 +51,7 @@ export function FeatureList({ list, selected, onSelect, onOpen, onStep, onChange
   }, [place, rows, scrollToIndex]);
 
   function press(event: KeyboardEvent) {
+    if (event.target !== event.currentTarget) return; // a head's button or menu has the focus
     const page = Math.max(Math.floor((scroller.current?.clientHeight ?? 280) / 28) - 1, 1);
     const steps: Record<string, number> = {
       ArrowDown: 1,
@@ -69,7 +72,16 @@ export function FeatureList({ list, selected, onSelect, onOpen, onStep, onChange
   }
 
   return (
-    <div className="grid" role="grid" aria-label="Features" aria-rowcount={rows.length + 1} aria-colcount={HEADS.length}>
+    <div
+      className="grid"
+      role="grid"
+      aria-label="Features"
+      aria-rowcount={rows.length + 1}
+      aria-colcount={HEADS.length}
+      tabIndex={0}
+      aria-activedescendant={place >= 0 ? `row-${selected}` : undefined}
+      onKeyDown={press}
+    >
       <div role="rowgroup">
         <div className="row head" role="row" aria-rowindex={1}>
           {HEADS.map(([key, name]) => (
@@ -77,19 +89,13 @@ export function FeatureList({ list, selected, onSelect, onOpen, onStep, onChange
           ))}
         </div>
       </div>
-      <div
-        ref={scroller}
-        className="rows"
-        role="rowgroup"
-        tabIndex={0}
-        aria-label="Rows"
-        aria-activedescendant={place >= 0 ? `row-${selected}` : undefined}
-        onKeyDown={press}
-      >
+      <div ref={scroller} className="rows" role="rowgroup">
         <div role="presentation" style={{ height: virtual.getTotalSize(), position: "relative" }}>
           {virtual.getVirtualItems().map((item) => {
             const row = rows[item.index] ?? 0;
             return (
+              // Keys go to the grid, which has the focus.
+              // oxlint-disable-next-line jsx-a11y/click-events-have-key-events
               <div
                 key={item.key}
                 id={`row-${row}`}

@@ -112,7 +112,7 @@ function Row({ context, maximum, token }: { context: FeatureContext; maximum: nu
         </span>
       </span>
       <span className="peak-cell">
-        <TokenText {...part(position, position + 1)} peak={value > 0 ? 0 : undefined} />
+        <TokenText {...part(position, position + 1)} peak={value > 0 ? 0 : undefined} trimmed />
       </span>
       <span className="right">
         <span>

@@ -78,7 +78,7 @@ function Shown({ name, list, data: { feature, strongest }, whole, place, waiting
   const group = groups.includes(view.group) ? view.group : "top";
   const others = useContexts(name, list.columns.analysis, index, group);
   const shown = group === "top" ? strongest : others.data;
-  const words = label.said ?? label.tokens.map(alone).join(" ");
+  const text = label.said ?? label.tokens.map(alone).join(" ");
 
   useKeys("Feature", [
     { keys: ["n"], does: "write what you think it is", run: () => note.current?.focus() },
@@ -137,7 +137,7 @@ function Shown({ name, list, data: { feature, strongest }, whole, place, waiting
                 )))}
         </Title>
         <p className="soft">{place}{!label.said && covers(label.shares)}</p>
-        <Actions name={name} feature={feature} label={words} />
+        <Actions name={name} feature={feature} label={text} />
       </header>
       {whole && <Note key={index} name={name} index={index} input={note} />}
       <Numbers feature={feature} />

@@ -107,7 +107,7 @@ function tabsOf(feature: Feature, shown: number): Tab[] {
     tabs.push({
       group: group.name,
       name: `${(100 * i) / n}–${(100 * (i + 1)) / n} %`,
-      about: group.available === null ? "" : compact(group.available),
+      about: group.available === null ? "" : amountOf(group.available),
       says:
         `contexts whose strongest activation is above ${activation(group.lower)} and up to ` +
         `${activation(group.upper)}; over it the tokens with such an activation, ` +
@@ -129,4 +129,5 @@ function tabsOf(feature: Feature, shown: number): Tab[] {
   return tabs;
 }
 
-const amount = ({ available }: Group) => (available === null ? "" : `, ${compact(available)}`);
+const amountOf = (available: number) => (available < 10_000 ? count(available) : compact(available));
+const amount = ({ available }: Group) => (available === null ? "" : `, ${amountOf(available)}`);

@@ -21,7 +21,7 @@ export function Logits({ feature, most }: { feature: Feature; most: number }) {
   }
   const sigma = (weight: number) => (logits && logits.std > 0 ? (weight - logits.mean) / logits.std : weight);
   const sign = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(logits ? 1 : 2)}`;
-  const furthest = logits && Math.max(sigma(logits.upper), -sigma(logits.lower));
+  const furthest = logits ? Math.max(sigma(logits.upper), -sigma(logits.lower)) : null;
   const strongest = promotes[0]?.weight;
   return (
     <section className="logits">
