@@ -13,7 +13,7 @@ export type Feature = Schemas["Feature"];
 export const backend: string =
   import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
 
-const api = createClient<paths>({ baseUrl: backend });
+export const api = createClient<paths>({ baseUrl: backend });
 
 export class ServerError extends Error {
   readonly status: number;
@@ -30,7 +30,7 @@ interface Answer<T> {
   response: Response;
 }
 
-async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
+export async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
   let answer: Answer<T>;
   try {
     answer = await request;
@@ -58,3 +58,11 @@ export const getSAEs = (signal?: AbortSignal) =>
 
 export const getSAE = (name: string, signal?: AbortSignal) =>
   dataOf(api.GET("/api/saes/{name}", { params: { path: { name } }, signal: signal ?? null }));
+
+export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
+  dataOf(
+    api.GET("/api/saes/{name}/features/{index}", {
+      params: { path: { name, index } },
+      signal: signal ?? null,
+    }),
+  );

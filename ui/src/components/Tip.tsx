@@ -22,12 +22,14 @@ export function Tip() {
     addEventListener("pointerover", show);
     addEventListener("focusin", show);
     addEventListener("focusout", leave);
+    addEventListener("click", leave);
     addEventListener("keydown", hide);
     addEventListener("scroll", leave, { capture: true, passive: true });
     return () => {
       removeEventListener("pointerover", show);
       removeEventListener("focusin", show);
       removeEventListener("focusout", leave);
+      removeEventListener("click", leave);
       removeEventListener("keydown", hide);
       removeEventListener("scroll", leave, { capture: true });
     };

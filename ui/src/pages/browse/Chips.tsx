@@ -6,7 +6,7 @@ import { isMeasured, NUMBER_COLUMNS, numberColumn } from "../../list/columns";
 import { kindOf } from "../../list/select";
 import { KINDS, type ListState } from "../../list/state";
 import type { FeatureList } from "../../list/useList";
-import { ColumnMenu } from "./ColumnMenu";
+import { ColumnFilter } from "./ColumnMenu";
 
 /** Filters that are on, each with ×, what it hides and what it says; then those there are. */
 export function Chips({ list, onChange }: { list: FeatureList; onChange: (state: ListState) => void }) {
@@ -61,12 +61,11 @@ export function Chips({ list, onChange }: { list: FeatureList; onChange: (state:
           explained
         </button>
       )}
-      {further.map((column) => (
-        <span key={column.key} className="chip with-menu">
-          {column.name}
-          <ColumnMenu column={column} columns={columns} state={state} onChange={onChange} />
-        </span>
-      ))}
+      {further.length > 0 && (
+        <Menu label="more…" className="chip">
+          {() => further.map((column) => <ColumnFilter key={column.key} column={column} columns={columns} state={state} onChange={onChange} />)}
+        </Menu>
+      )}
     </div>
   );
 }

@@ -17,8 +17,8 @@ export function ColumnMenu(props: ColumnMenuProps) {
   const { column, state } = props;
   const on = state.ranges[column.key] !== undefined;
   return (
-    <Menu label={on ? "▾•" : "▾"} name={`Filter by ${column.name}`} className="head-menu">
-      {() => <Contents {...props} />}
+    <Menu label="▾" name={`Filter by ${column.name}`} className={on ? "head-menu on" : "head-menu"}>
+      {() => <ColumnFilter {...props} />}
     </Menu>
   );
 }
@@ -26,7 +26,8 @@ export function ColumnMenu(props: ColumnMenuProps) {
 const WIDTH = 240;
 const HEIGHT = 56;
 
-function Contents({ column, columns, state, onChange }: ColumnMenuProps) {
+/** The same in a menu of several. */
+export function ColumnFilter({ column, columns, state, onChange }: ColumnMenuProps) {
   const { counts, edges, missing } = binned(columns, column);
   const range = state.ranges[column.key];
   const [from, setFrom] = useState<number>();

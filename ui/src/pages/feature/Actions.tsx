@@ -2,7 +2,7 @@ import { Link } from "react-router";
 import type { Feature } from "../../api/client";
 import { backend } from "../../api/client";
 import { Menu } from "../../components/Menu";
-import { featurePath, steerPath } from "../../paths";
+import { featurePath, steerText } from "../../paths";
 import { AddToList } from "./AddToList";
 import { Copy } from "./WholeContext";
 
@@ -42,7 +42,7 @@ export function Actions({ name, feature, label }: { name: string; feature: Featu
           </div>
         )}
       </Menu>
-      <Link className="button" to={steerPath(name, index)}>
+      <Link className="button" to={steerText("", name, index)}>
         steer
       </Link>
     </div>

@@ -1,4 +1,4 @@
-import { useEffect, useRef, type KeyboardEvent } from "react";
+import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import type { ContextGroup, FeatureContext } from "../../api/contexts";
 import { TokenText } from "../../components/Tokens";
 import { activation, count } from "../../format";
@@ -18,11 +18,16 @@ interface ContextsProps {
   /** The context that is open, and what opens another or closes it. */
   open: number | null;
   onOpen: (context: number | null) => void;
+  /** Rows shown until all are asked for. */
+  most: number;
 }
 
 /** Contexts one under another, their strongest tokens in one line. A row opens in place. */
-export function Contexts({ name, index, group, maximum, token, sort, onSort, open, onOpen }: ContextsProps) {
-  const rows = contextRows(group, sort, token);
+export function Contexts({ name, index, group, maximum, token, sort, onSort, open, onOpen, most }: ContextsProps) {
+  const [whole, setWhole] = useState(false);
+  const found = contextRows(group, sort, token);
+  const cut = !whole && found.length > most && !found.slice(most).some(({ context }) => context.context === open);
+  const rows = cut ? found.slice(0, most) : found;
   const list = useRef<HTMLOListElement>(null);
   const peaks = rows.map(({ context }) => alone(token(context.tokenIds[context.position] ?? 0)).length);
   const widest = Math.min(Math.max(...peaks, 4), 16);
@@ -88,6 +93,11 @@ export function Contexts({ name, index, group, maximum, token, sort, onSort, ope
           </li>
         ))}
       </ol>
+      {cut && (
+        <button type="button" className="link more" onClick={() => setWhole(true)}>
+          {count(found.length - rows.length)} more
+        </button>
+      )}
     </div>
   );
 }

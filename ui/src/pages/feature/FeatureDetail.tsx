@@ -8,7 +8,7 @@ import { Empty, Failed, Skeleton } from "../../components/States";
 import { activation, compact, count, figure, oneIn, percent } from "../../format";
 import { useKeys } from "../../keys";
 import type { FeatureList } from "../../list/useList";
-import { promptPath, steerPath } from "../../paths";
+import { promptPath, steerText } from "../../paths";
 import { alone } from "../../tokens";
 import { Actions } from "./Actions";
 import { Contexts } from "./Contexts";
@@ -83,7 +83,7 @@ function Shown({ name, list, data: { feature, strongest }, whole, place, waiting
   useKeys("Feature", [
     { keys: ["n"], does: "write what you think it is", run: () => note.current?.focus() },
     { keys: ["t"], does: "try a text of your own", run: () => own.current?.focus() },
-    { keys: ["s"], does: "steer with it", run: () => void navigate(steerPath(name, index)) },
+    { keys: ["s"], does: "steer with it", run: () => void navigate(steerText("", name, index)) },
     { keys: ["p"], does: "a prompt through all features", run: () => void navigate(promptPath(name)) },
     {
       keys: ["1", "2", "3", "4", "5", "6", "7", "8", "9"],
@@ -119,6 +119,7 @@ function Shown({ name, list, data: { feature, strongest }, whole, place, waiting
         token={list.token}
         sort={view.sort}
         onSort={(words) => view.set({ words })}
+        most={whole ? Infinity : 18}
         open={view.context}
         onOpen={(context) => view.set({ context: context === null ? "" : String(context) })}
       />

@@ -2,7 +2,7 @@ import { useDeferredValue, useEffect, useId, useState, type RefObject } from "re
 import type { Feature } from "../../api/client";
 import { useAbout, useTry } from "../../api/queries";
 import { TokenText } from "../../components/Tokens";
-import { SERVE_MODEL, withDatabase } from "../../commands";
+import { SERVE_WITH_MODEL, withDatabase } from "../../commands";
 import { activation, percent } from "../../format";
 import { shareBelow } from "./contextRows";
 
@@ -22,7 +22,7 @@ export function TryText({ name, feature, input }: { name: string; feature: Featu
   if (about.data && !about.data.asks_model) {
     return (
       <p className="try soft">
-        Own text needs the model: <code>{withDatabase(SERVE_MODEL, about.data)}</code>
+        Own text needs the model: <code>{withDatabase(SERVE_WITH_MODEL, about.data)}</code>
       </p>
     );
   }
