@@ -86,8 +86,11 @@ def test_a_token_filters_by_what_features_fire_on(page: Page) -> None:
 def test_no_key_is_lost_however_fast_they_are_pressed(page: Page) -> None:
     opened(page)
     page.evaluate(
-        """() => { for (let i = 0; i < 50; i++)
-          document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "j", bubbles: true })); }"""
+        """() => {
+          const press = { key: "j", bubbles: true };
+          for (let i = 0; i < 50; i++)
+            document.body.dispatchEvent(new KeyboardEvent("keydown", press));
+        }"""
     )
     expect(page).to_have_url(re.compile(f"feature={BY_MAXIMUM[50]}"))
     expect(page.locator(".headline p a")).to_have_text(str(BY_MAXIMUM[50]))
