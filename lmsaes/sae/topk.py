@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lmsaes.sae.config import TopKConfig
+from lmsaes.sae.shards import row_cuts
 from lmsaes.sae.sparse.rows import SparseRows
 from lmsaes.sae.topk_family import TopKFamily
 
@@ -36,13 +37,22 @@ class TopK(TopKFamily):
         """As in `SAE.encode`. Which features fire depends on all of them, so a subset costs as
         much as the whole.
         """
-        rows = positive_top_of_rows(self.linear(x), self.k)
+        pre, k = self.linear(x), min(self.k, self.features)
+        if self.shards.features.size > 1:
+            cuts = row_cuts(top_of_rows(pre, k)[0].detach(), self.k, self.shards.features)
+            pre = pre.where(~(pre < cuts[:, -1:]), 0)
+        rows = positive_top_of_rows(pre, k)
         if features is not None:
             rows = rows.columns(features)
         return rows.dense() if dense else rows
 
     def select(self, pre: Tensor) -> SparseRows:
-        return SparseRows.from_topk(*top_of_rows(pre, self.k), self.features)
+        values, indices = top_of_rows(pre, min(self.k, self.features))
+        entries = SparseRows.from_topk(values, indices, self.features)
+        if self.shards.features.size == 1:
+            return entries
+        cuts = row_cuts(values, self.k, self.shards.features)
+        return entries.where(~(values < cuts[:, -1:]).flatten())  # NaN stays: it is to be found
 
 
 def positive_top_of_rows(pre: Tensor, k: int) -> SparseRows:
@@ -69,7 +79,7 @@ def _above_floors(pre: np.ndarray, k: int) -> SparseRows | None:
     size = 1
     while features % (2 * size) == 0 and features // (2 * size) >= 4 * k:
         size *= 2
-    if size < 4 or features % 8:
+    if size < 4 or features % 8 or not rows:
         return None
     found: list[np.ndarray] = []
     step = max(1, _IN_CACHE // features)
