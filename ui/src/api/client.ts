@@ -1,5 +1,6 @@
 /** The server's API with the types it declares; every failure is an Error with one line. */
 import createClient from "openapi-fetch";
+import { readContexts, type FeatureContext } from "./contexts";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
@@ -10,13 +11,11 @@ export type UnreadableSAE = Schemas["UnreadableSAE"];
 export type Feature = Schemas["Feature"];
 export type FeatureRow = Schemas["FeatureRow"];
 export type FeatureTable = Schemas["FeatureTable"];
-export type Context = Schemas["Context"];
-export type ContextPage = Schemas["ContextPage"];
 export type TokenWeight = Schemas["TokenWeight"];
 export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
-const backend: string =
+export const backend: string =
   import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
 
 const api = createClient<paths>({ baseUrl: backend });
@@ -89,10 +88,32 @@ export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
     }),
   );
 
-export const getContexts = (name: string, index: number, limit: number, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features/{index}/contexts", {
-      params: { path: { name, index }, query: { limit } },
+/** A context with its tokens' strings, as the former pages draw it. */
+export interface Context extends FeatureContext {
+  tokens: string[];
+}
+
+export async function getContexts(name: string, index: number, limit: number, signal?: AbortSignal) {
+  const path = { name, index };
+  const query = { limit, before: 1 << 20, after: 1 << 20 };
+  const group = readContexts(
+    await dataOf(
+      api.GET("/api/saes/{name}/features/{index}/contexts", {
+        params: { path, query },
+        parseAs: "arrayBuffer",
+        signal: signal ?? null,
+      }),
+    ),
+  );
+  const strings = await dataOf(
+    api.GET("/api/vocabularies/{key}", {
+      params: { path: { key: group.vocabulary } },
       signal: signal ?? null,
     }),
   );
+  const contexts: Context[] = group.contexts.map((each) => ({
+    ...each,
+    tokens: Array.from(each.tokenIds, (id) => strings[id] ?? `<${id}>`),
+  }));
+  return { contexts, total: group.stored };
+}
