@@ -1,6 +1,5 @@
 /** The server's API with the types it declares; every failure is an Error with one line. */
 import createClient from "openapi-fetch";
-import { readContexts, type FeatureContext } from "./contexts";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
@@ -9,10 +8,6 @@ export type SAESummary = Schemas["SAESummary"];
 export type SAE = Schemas["SAE"];
 export type UnreadableSAE = Schemas["UnreadableSAE"];
 export type Feature = Schemas["Feature"];
-export type FeatureRow = Schemas["FeatureRow"];
-export type FeatureTable = Schemas["FeatureTable"];
-export type TokenWeight = Schemas["TokenWeight"];
-export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
 export const backend: string =
@@ -64,22 +59,6 @@ export const getSAEs = (signal?: AbortSignal) =>
 export const getSAE = (name: string, signal?: AbortSignal) =>
   dataOf(api.GET("/api/saes/{name}", { params: { path: { name } }, signal: signal ?? null }));
 
-export const getFeatures = (name: string, query: TableQuery, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features", {
-      params: { path: { name }, query },
-      signal: signal ?? null,
-    }),
-  );
-
-export const getRandomFeature = (name: string, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features/random", {
-      params: { path: { name } },
-      signal: signal ?? null,
-    }),
-  );
-
 export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
   dataOf(
     api.GET("/api/saes/{name}/features/{index}", {
@@ -87,33 +66,3 @@ export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
       signal: signal ?? null,
     }),
   );
-
-/** A context with its tokens' strings, as the former pages draw it. */
-export interface Context extends FeatureContext {
-  tokens: string[];
-}
-
-export async function getContexts(name: string, index: number, limit: number, signal?: AbortSignal) {
-  const path = { name, index };
-  const query = { limit, before: 1 << 20, after: 1 << 20 };
-  const group = readContexts(
-    await dataOf(
-      api.GET("/api/saes/{name}/features/{index}/contexts", {
-        params: { path, query },
-        parseAs: "arrayBuffer",
-        signal: signal ?? null,
-      }),
-    ),
-  );
-  const strings = await dataOf(
-    api.GET("/api/vocabularies/{key}", {
-      params: { path: { key: group.vocabulary } },
-      signal: signal ?? null,
-    }),
-  );
-  const contexts: Context[] = group.contexts.map((each) => ({
-    ...each,
-    tokens: Array.from(each.tokenIds, (id) => strings[id] ?? `<${id}>`),
-  }));
-  return { contexts, total: group.stored };
-}
