@@ -1,0 +1,65 @@
+/** An SAE's columns: everything that lists sort, filter and draw, in one answer that never changes. */
+import { readTensors, type Tensors } from "./safetensors";
+
+export interface Columns {
+  /** Which analysis it is of; other requests name it, so that a page is of one piece. */
+  analysis: string;
+  /** Key of the vocabulary that token ids are of. */
+  vocabulary: string;
+  tokensAnalyzed: number;
+  /** Index of the first feature analyzed, and how many there are. */
+  first: number;
+  rows: number;
+  firings: Uint32Array;
+  contexts: Uint32Array;
+  maximum: Float32Array;
+  mean: Float32Array;
+  /** [rows, 3] and [rows, k], row by row; 2³² − 1 where there is none. */
+  labelToken: Uint32Array;
+  labelShare: Float32Array;
+  firesOn: Uint32Array;
+  promotes: Uint32Array;
+  /** [rows, bins]: logarithms of counts, a byte each. */
+  histogram: Uint8Array;
+  /** Names of the SAEs that `twinSae` numbers. */
+  twinSaes: readonly string[];
+  twinSae: Uint32Array | undefined;
+  twinFeature: Uint32Array | undefined;
+  twinCosine: Float32Array | undefined;
+  stability: Float32Array | undefined;
+  outputScore: Float32Array | undefined;
+}
+
+export function columnsOf({ metadata, tensors }: Tensors): Columns {
+  const needed = <T>(name: string) => {
+    const found = tensors[name]?.data;
+    if (found === undefined) throw new Error(`the server's answer lacks the column '${name}'`);
+    return found as T;
+  };
+  const optional = <T>(name: string) => tensors[name]?.data as T | undefined;
+  const firings = needed<Uint32Array>("firings");
+  return {
+    analysis: metadata["analysis"] ?? "",
+    vocabulary: metadata["vocabulary"] ?? "",
+    tokensAnalyzed: Number(metadata["tokens_analyzed"]),
+    first: Number(metadata["first"] ?? 0),
+    rows: firings.length,
+    firings,
+    contexts: needed("contexts"),
+    maximum: needed("maximum"),
+    mean: needed("mean"),
+    labelToken: needed("label_token"),
+    labelShare: needed("label_share"),
+    firesOn: needed("fires_on"),
+    promotes: needed("promotes"),
+    histogram: needed("histogram"),
+    twinSaes: JSON.parse(metadata["twin_saes"] ?? "[]") as string[],
+    twinSae: optional("twin_sae"),
+    twinFeature: optional("twin_feature"),
+    twinCosine: optional("twin_cosine"),
+    stability: optional("stability"),
+    outputScore: optional("output_score"),
+  };
+}
+
+export const readColumns = (buffer: ArrayBuffer): Columns => columnsOf(readTensors(buffer));
