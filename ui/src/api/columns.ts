@@ -10,8 +10,9 @@ export interface Columns {
   /** Index of the first feature analyzed, and how many there are. */
   first: number;
   rows: number;
-  firings: Uint32Array;
-  contexts: Uint32Array;
+  /** Float64 where a count is larger than 2³² − 2. */
+  firings: Uint32Array | Float64Array;
+  contexts: Uint32Array | Float64Array;
   maximum: Float32Array;
   mean: Float32Array;
   /** [rows, 3] and [rows, k], row by row; 2³² − 1 where there is none. */
@@ -30,19 +31,28 @@ export interface Columns {
   outputScore: Float32Array | undefined;
 }
 
-export function columnsOf({ metadata, tensors }: Tensors): Columns {
+interface ColumnsAbout {
+  analysis: string;
+  first_feature: number;
+  tokens_analyzed: number;
+  vocabulary: string;
+  twin_saes: string[];
+}
+
+export function columnsOf({ about, tensors }: Tensors): Columns {
+  const facts = about as ColumnsAbout;
   const needed = <T>(name: string) => {
     const found = tensors[name]?.data;
     if (found === undefined) throw new Error(`the server's answer lacks the column '${name}'`);
     return found as T;
   };
   const optional = <T>(name: string) => tensors[name]?.data as T | undefined;
-  const firings = needed<Uint32Array>("firings");
+  const firings = needed<Uint32Array | Float64Array>("firings");
   return {
-    analysis: metadata["analysis"] ?? "",
-    vocabulary: metadata["vocabulary"] ?? "",
-    tokensAnalyzed: Number(metadata["tokens_analyzed"]),
-    first: Number(metadata["first"] ?? 0),
+    analysis: facts.analysis,
+    vocabulary: facts.vocabulary,
+    tokensAnalyzed: facts.tokens_analyzed,
+    first: facts.first_feature,
     rows: firings.length,
     firings,
     contexts: needed("contexts"),
@@ -53,7 +63,7 @@ export function columnsOf({ metadata, tensors }: Tensors): Columns {
     firesOn: needed("fires_on"),
     promotes: needed("promotes"),
     histogram: needed("histogram"),
-    twinSaes: JSON.parse(metadata["twin_saes"] ?? "[]") as string[],
+    twinSaes: facts.twin_saes,
     twinSae: optional("twin_sae"),
     twinFeature: optional("twin_feature"),
     twinCosine: optional("twin_cosine"),

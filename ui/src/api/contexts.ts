@@ -1,59 +1,72 @@
 /** Contexts of a feature as they travel: token ids and activations, as stored. */
-import { halves, readTensors } from "./safetensors";
+import { halves, readTensors, type TensorArray } from "./safetensors";
 
+/** Consecutive tokens of a context with the feature's activations. */
 export interface FeatureContext {
   /** Its number in the cache. */
   context: number;
   maximum: number;
-  /** Where in the context the activation is largest. */
+  /** Among these tokens, where the activation is largest. */
   position: number;
   tokenIds: Uint32Array;
+  /** NaN where it is not known: of a context's neighbors. */
   activations: Float32Array;
-  /** Positions at which another document begins. */
+  /** Place of the first of these tokens in the context, and how many the context has. */
+  first: number;
+  length: number;
+  /** Places among these tokens at which another document begins. */
   boundaries: readonly number[];
 }
 
 export interface ContextGroup {
   analysis: string;
-  group: string;
-  /** Contexts that there are of this kind, of which these were kept. */
-  available: number;
+  vocabulary: string;
+  group: string | null;
+  /** Contexts that there are of this kind, null where that is not known, and how many are kept. */
+  available: number | null;
+  stored: number;
   /** Between which maxima, for intervals: above `lower`, up to `upper`. */
   lower: number | null;
   upper: number | null;
   contexts: FeatureContext[];
 }
 
+type About = Omit<ContextGroup, "contexts"> & { scale: number };
+
+/** Raises an Error for an answer that lacks something. */
 export function readContexts(buffer: ArrayBuffer): ContextGroup {
-  const { metadata, tensors } = readTensors(buffer);
-  const scale = (tensors["scale"]?.data as Float32Array | undefined)?.[0] ?? Number(metadata["scale"] ?? 1);
-  const ids = tensors["token_ids"]?.data as Uint32Array;
-  const stored = tensors["activations"];
-  const activations =
-    stored?.dtype === "F16" ? halves(stored.data as Uint16Array, scale) : (stored?.data as Float32Array);
-  const starts = tensors["starts"]?.data as Uint32Array;
-  const numbers = tensors["context"]?.data as BigInt64Array;
-  const documents = (tensors["document_starts"]?.data ?? new Uint32Array()) as Uint32Array;
-  const contexts = Array.from(numbers, (number, i): FeatureContext => {
+  const { about, tensors } = readTensors(buffer);
+  const { scale, ...facts } = about as About;
+  const needed = <T extends TensorArray>(name: string) => {
+    const found = tensors[name]?.data;
+    if (found === undefined) throw new Error(`the server's answer lacks '${name}'`);
+    return found as T;
+  };
+  const ids = needed<Uint32Array>("token_ids");
+  const stored = needed("activations");
+  const activations = stored instanceof Uint16Array ? halves(stored, scale) : (stored as Float32Array);
+  const starts = needed<Uint32Array>("starts");
+  const [first, length] = [needed<Uint32Array>("first"), needed<Uint32Array>("length")];
+  const [position, maximum] = [needed<Uint32Array>("position"), needed<Float32Array>("maximum")];
+  const documents = tensors["documents"]?.data as BigInt64Array | undefined;
+  const contexts = Array.from(needed<BigInt64Array>("context"), (number, i): FeatureContext => {
     const [start, stop] = [starts[i] ?? 0, starts[i + 1] ?? 0];
     return {
       context: Number(number),
-      maximum: (tensors["maximum"]?.data as Float32Array)[i] ?? Number.NaN,
-      position: (tensors["position"]?.data as Uint32Array)[i] ?? 0,
+      maximum: maximum[i] ?? Number.NaN,
+      position: (position[i] ?? 0) - (first[i] ?? 0),
       tokenIds: ids.subarray(start, stop),
       activations: activations.subarray(start, stop),
-      boundaries: Array.from(documents)
-        .filter((at) => at > start && at < stop)
-        .map((at) => at - start),
+      first: first[i] ?? 0,
+      length: length[i] ?? 0,
+      boundaries: documents ? changes(documents.subarray(start, stop)) : [],
     };
   });
-  const number = (text: string | undefined) => (text === undefined || text === "" || text === "null" ? null : Number(text));
-  return {
-    analysis: metadata["analysis"] ?? "",
-    group: metadata["group"] ?? "",
-    available: Number(metadata["available"] ?? contexts.length),
-    lower: number(metadata["lower"]),
-    upper: number(metadata["upper"]),
-    contexts,
-  };
+  return { ...facts, contexts };
+}
+
+function changes(documents: BigInt64Array): number[] {
+  const found: number[] = [];
+  for (let at = 1; at < documents.length; at++) if (documents[at] !== documents[at - 1]) found.push(at);
+  return found;
 }

@@ -1,6 +1,13 @@
 /** Arrays as they travel: a safetensors file, eight bytes of length, a JSON header, the data. */
 
-export type TensorArray = Uint8Array | Uint32Array | Int32Array | BigInt64Array | Float32Array | Uint16Array;
+export type TensorArray =
+  | Uint8Array
+  | Uint16Array
+  | Uint32Array
+  | Int32Array
+  | BigInt64Array
+  | Float32Array
+  | Float64Array;
 
 export interface Tensor {
   dtype: string;
@@ -9,7 +16,8 @@ export interface Tensor {
 }
 
 export interface Tensors {
-  metadata: Record<string, string>;
+  /** What the file says of itself. */
+  about: unknown;
   tensors: Record<string, Tensor>;
 }
 
@@ -21,6 +29,7 @@ const ARRAYS = {
   I32: Int32Array,
   I64: BigInt64Array,
   F32: Float32Array,
+  F64: Float64Array,
   F16: Uint16Array, // the bits; `halves` makes numbers of them
 } as const;
 
@@ -35,7 +44,8 @@ export function readTensors(buffer: ArrayBuffer): Tensors {
   const length = buffer.byteLength < 8 ? -1 : Number(new DataView(buffer).getBigUint64(0, true));
   if (length < 0 || 8 + length > buffer.byteLength) throw new Error("the server's answer was cut off");
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 8, length))) as Record<string, unknown>;
-  const { __metadata__: metadata = {}, ...entries } = header;
+  const { __metadata__: metadata, ...entries } = header;
+  const about: unknown = JSON.parse((metadata as { about?: string } | undefined)?.about ?? "{}");
   const tensors: Record<string, Tensor> = {};
   for (const [name, value] of Object.entries(entries)) {
     const { dtype, shape, data_offsets: offsets } = value as Entry;
@@ -51,7 +61,7 @@ export function readTensors(buffer: ArrayBuffer): Tensors {
       : new ArrayOf(buffer.slice(start, stop));
     tensors[name] = { dtype, shape, data };
   }
-  return { metadata: metadata as Record<string, string>, tensors };
+  return { about, tensors };
 }
 
 /** Half-precision bits as numbers, times a scale. */

@@ -126,10 +126,10 @@ function sorted(columns: Columns, key: string, descending: boolean): Uint32Array
 function sort(columns: Columns, key: string, descending: boolean): Uint32Array {
   const values = numberColumn(key)?.values(columns);
   const rows = Uint32Array.from({ length: columns.rows }, (_, row) => row);
-  if (values === undefined) return descending ? rows.reverse() : rows;
+  if (values === undefined) return descending ? rows.toReversed() : rows;
   if (columns.rows > INDEX_SPAN) {
     const sign = descending ? -1 : 1;
-    return rows.sort((a, b) => compare(values[a] ?? Number.NaN, values[b] ?? Number.NaN, sign) || a - b);
+    return rows.toSorted((a, b) => compare(values[a] ?? Number.NaN, values[b] ?? Number.NaN, sign) || a - b);
   }
   // Value and row in one float64 each, which typed arrays sort without a comparison of ours.
   const bits = new Int32Array(Float32Array.from(values, (value) => value || 0).buffer);
