@@ -5,6 +5,7 @@ from typing import Annotated
 import numpy as np
 from fastapi import APIRouter, Query
 
+from lmsaes.database import SAERecord, read_twins
 from lmsaes.errors import ConfigError
 
 from .comparison_schemas import MatchedSAEs, Matches, Metrics
@@ -33,8 +34,8 @@ def compare(
     return MatchedSAEs(
         analysis_a=one.analysis,
         analysis_b=other.analysis,
-        a_in_b=_matches(store, one.analysis, one.feature_range[0], b),
-        b_in_a=_matches(store, other.analysis, other.feature_range[0], a),
+        a_in_b=_matches(store, one, b),
+        b_in_a=_matches(store, other, a),
     )
 
 
@@ -48,13 +49,16 @@ def metrics(record: CurrentSAE, store: CurrentStore) -> Metrics:
     return Metrics(analysis=record.analysis, step=list(found.step), series=series)
 
 
-def _matches(store: Store, analysis: str, start: int, other: str) -> Matches | None:
-    table = store.database.twins(analysis).get(other)
-    if table is None:
-        return None
+def _matches(store: Store, record: SAERecord, other: str) -> Matches | None:
+    table = store.database.twins(record.analysis).get(other)
+    if table is None:  # an analysis of a former version has them in its features' documents
+        gathered = store.database.gather_columns(record).twins().get(other)
+        if gathered is None:
+            return None
+        table = read_twins(gathered)
     rows = np.flatnonzero(table["twin"] >= 0)
     return Matches(
-        feature=(rows + start).tolist(),
+        feature=(rows + record.feature_range[0]).tolist(),
         partner=table["twin"][rows].tolist(),
         cosine=_numbers(table["cosine"][rows]),
         correlation=_numbers(table["correlation"][rows]),
