@@ -12,12 +12,13 @@ from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
+from lmsaes.addresses import expand_home
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
 from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
 from lmsaes.parallel import join_ranks, own_device, resolve_device
-from lmsaes.sae import SAEConfig
+from lmsaes.sae import SAEConfig, weights_digest
 from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, remove_checkpoints
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
@@ -201,6 +202,11 @@ def prepared(
         "log_every": config.log_every,
         "keep": config.keep,
         "keep_spacing": config.keep_spacing,
+        "starts": {
+            sae.name: weights_digest(Path(expand_home(sae.start_from)))
+            for sae in saes
+            if sae.start_from is not None
+        },
         "saes": [sae.model_dump() for sae in saes],
     }
     return cache, config, saes, asked

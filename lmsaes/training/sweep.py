@@ -282,4 +282,6 @@ class Sweep:
             warmup=trainer.warmup,
             dead_window=trainer.dead_window,
             metrics=metrics,
+            started_from=config.start_from,
+            started_from_sha256=self.settings.starts.get(config.name),
         )
