@@ -12,7 +12,7 @@ export interface Columns {
   rows: number;
   /** Float64 where a count is larger than 2³² − 2. */
   firings: Uint32Array | Float64Array;
-  contexts: Uint32Array | Float64Array;
+  contexts: Uint32Array | Float64Array | undefined;
   maximum: Float32Array;
   mean: Float32Array;
   /** [rows, 3] and [rows, k], row by row; 2³² − 1 where there is none. */
@@ -55,7 +55,7 @@ export function columnsOf({ about, tensors }: Tensors): Columns {
     first: facts.first_feature,
     rows: firings.length,
     firings,
-    contexts: needed("contexts"),
+    contexts: optional("contexts"),
     maximum: needed("maximum"),
     mean: needed("mean"),
     labelToken: needed("label_token"),

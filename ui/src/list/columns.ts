@@ -64,7 +64,7 @@ export const NUMBER_COLUMNS: readonly NumberColumn[] = [
     means: "contexts in which it is active",
     logarithmic: true,
     format: count,
-    values: once("contexts", (columns) => Float32Array.from(columns.contexts)),
+    values: once("contexts", (columns) => (columns.contexts ? Float32Array.from(columns.contexts) : none(columns))),
   },
   {
     key: "label",

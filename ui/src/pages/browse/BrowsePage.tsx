@@ -8,7 +8,7 @@ import { stepped } from "../../list/select";
 import { writeList, type ListState } from "../../list/state";
 import { useFeatureList } from "../../list/useList";
 import { usePage } from "../../page";
-import { featurePath, hookCrumb } from "../../paths";
+import { featurePath, hookCrumb, saePath } from "../../paths";
 import { FeatureDetail, Place } from "../feature/FeatureDetail";
 import { Chips } from "./Chips";
 import { FeatureList } from "./FeatureList";
@@ -33,6 +33,9 @@ export function BrowsePage() {
   const known = list && wanted !== undefined && wanted >= 0 && wanted < list.columns.rows;
   const selected = known ? wanted : narrow ? undefined : list?.selection.rows[0];
 
+  // `Enter` must not wait for the page's code.
+  useEffect(() => void import("../feature/FeaturePage"), []);
+
   // Where one is, at once: keys pressed faster than pages are drawn add up from here.
   const now = useRef({ selected, parameters });
   useLayoutEffect(() => {
@@ -44,9 +47,9 @@ export function BrowsePage() {
       const next = state ? writeList(state) : new URLSearchParams(now.current.parameters);
       if (row !== undefined) next.set("feature", String(first + row));
       now.current = { selected: row, parameters: next };
-      void navigate({ search: next.toString() }, { replace: true, preventScrollReset: true });
+      void navigate({ pathname: saePath(name), search: next.toString() }, { replace: true, preventScrollReset: true });
     },
-    [navigate, first],
+    [navigate, name, first],
   );
   const addressOf = (row: number) => `${featurePath(name, first + row)}${searchOf(list?.state)}`;
   const open = (row: number) => void navigate(addressOf(row));

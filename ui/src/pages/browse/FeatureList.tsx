@@ -6,7 +6,7 @@ import { Label } from "../../components/Label";
 import { activation, percent, share } from "../../format";
 import { numberColumn } from "../../list/columns";
 import type { FeatureList as Facts } from "../../list/useList";
-import { sortedBy, type ListState } from "../../list/state";
+import { sortedBy, writeList, type ListState } from "../../list/state";
 import { ColumnMenu } from "./ColumnMenu";
 
 interface FeatureListProps {
@@ -46,9 +46,14 @@ export function FeatureList({ list, selected, onSelect, onOpen, onStep, onChange
   const place = selected === undefined ? -1 : rows.indexOf(selected);
   const { measure, scrollToIndex } = virtual;
   useEffect(() => measure(), [narrow, measure]);
+  // Another order or other filters are read from the top; another selection is kept in sight.
+  const order = writeList(state).toString();
+  const last = useRef({ order, place: -1 });
   useEffect(() => {
-    if (place >= 0) scrollToIndex(place, { align: "auto" });
-  }, [place, rows, scrollToIndex]);
+    if (last.current.order !== order) scrollToIndex(0);
+    else if (place >= 0 && place !== last.current.place) scrollToIndex(place, { align: "auto" });
+    last.current = { order, place };
+  }, [place, order, scrollToIndex]);
 
   function press(event: KeyboardEvent) {
     if (event.target !== event.currentTarget) return; // a head's button or menu has the focus

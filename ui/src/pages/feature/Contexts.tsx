@@ -72,13 +72,13 @@ export function Contexts({ name, index, group, maximum, token, sort, onSort, ope
               type="button"
               tabIndex={place === 0 ? 0 : -1}
               aria-expanded={context.context === open}
-              aria-label={spoken(context, times, token)}
               onClick={() => onOpen(context.context === open ? null : context.context)}
             >
               <Row context={context} maximum={maximum} token={token} />
               <i data-says={times > 1 ? `${times} contexts that look the same here` : undefined}>
                 {times > 1 && `× ${count(times)}`}
               </i>
+              <span className="heard">{alsoActive(context, token)}</span>
             </button>
             {context.context === open && (
               <WholeContext
@@ -133,17 +133,12 @@ function Row({ context, maximum, token }: { context: FeatureContext; maximum: nu
   );
 }
 
-/** What a row says to those who don't see it: its value, its text, the active tokens around. */
-function spoken(context: FeatureContext, times: number, token: (id: number) => string): string {
-  const { tokenIds, activations, position } = context;
-  const words = (start: number, stop: number) => Array.from(tokenIds.subarray(Math.max(start, 0), stop), token).join("");
-  const value = activation(activations[position] ?? 0);
-  const others: string[] = [];
+/** For ears: the active tokens around the strongest, which eyes see by their color. */
+function alsoActive({ tokenIds, activations, position }: FeatureContext, token: (id: number) => string): string {
+  const found: string[] = [];
   for (let at = Math.max(position - 8, 0); at < Math.min(position + 9, tokenIds.length); at++) {
-    const own = activations[at] ?? 0;
-    if (at !== position && own > 0) others.push(`${token(tokenIds[at] ?? 0).trim()} ${activation(own)}`);
+    const value = activations[at] ?? 0;
+    if (at !== position && value > 0) found.push(`${token(tokenIds[at] ?? 0).trim()} ${activation(value)}`);
   }
-  const text = `${words(position - 8, position)} [${token(tokenIds[position] ?? 0).trim()}]${words(position + 1, position + 9)}`;
-  const also = others.length > 0 ? `; also ${others.join(", ")}` : "";
-  return `${value}: ${text}${also}${times > 1 ? `; ${times} alike` : ""}`;
+  return found.length > 0 ? `; also ${found.join(", ")}` : "";
 }
