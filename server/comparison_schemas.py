@@ -18,7 +18,7 @@ class Matches(BaseModel):
 
 
 class MatchedSAEs(BaseModel):
-    """Two SAEs' features and their twins; null for a side whose twins in the other are not known."""
+    """Two SAEs' features and their twins; null for a side whose twins are not known."""
 
     analysis_a: str
     analysis_b: str

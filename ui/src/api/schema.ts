@@ -909,7 +909,7 @@ export interface components {
         };
         /**
          * MatchedSAEs
-         * @description Two SAEs' features and their twins; null for a side whose twins in the other are not known.
+         * @description Two SAEs' features and their twins; null for a side whose twins are not known.
          */
         MatchedSAEs: {
             /** Analysis A */
