@@ -8,6 +8,7 @@ would depend on the order of the batches. Runs add up in any order, those of oth
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +62,7 @@ class TokenPairs:
     def __init__(self, folder: Path, name: str, features: int, buffer: int = BUFFER) -> None:
         self.features = features
         self.runs: list[Path] = []
+        self.digests: dict[str, str] = {}  # sha256 of the runs' files, by name
         self._folder, self._name = folder, name
         self._buffer = buffer
         self._keys: list[np.ndarray] = []
@@ -94,6 +96,7 @@ class TokenPairs:
                 },
                 temporary,
             )
+            self.digests[path.name] = file_digest(temporary)
         self.runs.append(path)
 
     def merged(self, at_once: int = _PAIRS_AT_ONCE) -> Iterator[Pairs]:
@@ -126,6 +129,12 @@ class TokenPairs:
         key, count, total = _added_up(*map(np.concatenate, (keys, counts, sums)))
         features, tokens = (key >> 32).astype(np.int32), (key & 0xFFFFFFFF).astype(np.int32)
         return Pairs(first, stop, features, tokens, count, total)
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class BestOfTokens:

@@ -3,6 +3,8 @@
 RUN/checkpoints/step-00001000/
   state.safetensors     weights, optimizer, counters of every SAE, as `name/key`
   state.json            the step, the loader's position, the digest of both files' content
+
+One that takes the place of another of its step is step-00001000-again until that one is removed.
 """
 
 import hashlib
@@ -51,12 +53,17 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any
     content = {"step": step, "state": state, "sha256": _digest(part / TENSORS, step, state)}
     replace_file(part / STATE, json.dumps(content).encode())
     final = folder / f"step-{step:08d}"
-    shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
+    # what was saved at this step before stays until the new one is there
+    before = sorted(folder.glob(f"{final.name}*"))
+    written = before[-1].with_name(f"{before[-1].name}-again") if before else final
+    part.rename(written)
     sync_folder(folder)
     for other in folder.glob("step-*"):
-        if other != final:
+        if other != written:
             shutil.rmtree(other)
+    if written != final:
+        written.rename(final)
+        sync_folder(folder)
 
 
 def load_checkpoint(run: Path) -> Checkpoint | None:
