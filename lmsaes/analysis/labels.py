@@ -3,22 +3,16 @@
 from collections.abc import Sequence
 
 from lmsaes.analysis.token_statistics import FiresOn
-
-_SHOWN, _WORTH = 3, 0.1
+from lmsaes.database import label_tokens
 
 
 def token_label(found: FiresOn, vocabulary: Sequence[str]) -> str | None:
     """The up to three tokens that most firings are on, with their shares.
 
-    None for a feature that never fired. After the first one, only those with a tenth of the
-    firings are named.
+    None for a feature that never fired.
     """
-    if len(found.tokens) == 0:
-        return None
-    shares = found.share_of_firings
-    order = sorted(range(len(shares)), key=lambda i: (-shares[i], found.tokens[i]))[:_SHOWN]
-    named = [i for place, i in enumerate(order) if place == 0 or shares[i] >= _WORTH]
-    return ", ".join(f"'{vocabulary[found.tokens[i]]}' {_percent(shares[i])}" for i in named)
+    named = label_tokens(found.tokens, found.share_of_firings)
+    return ", ".join(f"'{vocabulary[token]}' {_percent(share)}" for token, share in named) or None
 
 
 def _percent(share: float) -> str:

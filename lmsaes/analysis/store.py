@@ -64,8 +64,9 @@ def store(
         records = samples(pages, index, pages.findings.statistics.per_interval)
         draft.put_samples(_counted(shown.noting(records), bar))
         for ids in _runs(shown.ids().tolist()):
-            found = cache.tokens(ids[0], ids[-1] + 1).numpy()
-            database.put_contexts(cache.identity, np.array(ids), found)
+            span = ids[0], ids[-1] + 1
+            kept = cache.documents(*span).numpy() if cache.manifest.documents else None
+            database.put_contexts(cache.identity, np.array(ids), cache.tokens(*span).numpy(), kept)
         draft.put_features(_counted(features(pages, unembedding, strings), bar))
         draft.put_tokens(tokens(pages, len(strings)))
         draft.put_rows(rows_records(pages.rows))

@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .answers import Answers
 from .client import Database
 from .curves import TrainingCurves
 from .details import (
@@ -15,26 +16,33 @@ from .details import (
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
+from .feature_columns import NONE, FeatureColumns, label_tokens
 from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
+    ContextRecord,
     FeatureRecord,
     SAERecord,
     SampleRecord,
     check_name,
     content_hash,
+    half_precision,
     is_made_from,
     is_name,
 )
 from .saes import UnreadableError, UnreadableRecord
 
 __all__ = [
+    "NONE",
     "SCHEMA_VERSION",
+    "Answers",
+    "ContextRecord",
     "Database",
     "Draft",
     "EmbeddedServer",
     "Explanation",
     "Explanations",
+    "FeatureColumns",
     "FeatureDetails",
     "FeatureRecord",
     "GroupFacts",
@@ -53,7 +61,9 @@ __all__ = [
     "content_hash",
     "default_folder",
     "feature_page",
+    "half_precision",
     "is_made_from",
     "is_name",
+    "label_tokens",
     "new_explanation",
 ]

@@ -23,21 +23,25 @@ from typing import Any, Self
 import numpy as np
 
 from lmsaes.database import saes
+from lmsaes.database.answers import Answers
 from lmsaes.database.connection import Connection
 from lmsaes.database.curves import TrainingCurves, curves_record
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
 from lmsaes.database.explanations import Explanations
+from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, twin_table
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
+    ContextRecord,
     FeatureRecord,
     SAERecord,
     SampleRecord,
     check_hash,
     check_name,
+    context_document,
+    context_record,
     feature_record,
-    pack,
     sample_record,
     unpack,
 )
@@ -120,13 +124,18 @@ class Database:
         )
         self._connection.insert("vocabularies", documents)
 
-    def put_contexts(self, cache: str, ids: np.ndarray, tokens: np.ndarray) -> None:
-        """Token ids [n, context_size] of the contexts `ids` [n] of a cache."""
-        documents = (
-            {"_id": int(context), "tokens": pack(row.astype("<i4"))}
-            for context, row in zip(ids, tokens, strict=True)
+    def put_contexts(
+        self, cache: str, ids: np.ndarray, tokens: np.ndarray, documents: np.ndarray | None = None
+    ) -> None:
+        """Token ids [n, context_size] of the contexts `ids` [n] of a cache.
+
+        documents: the document of each token, [n, context_size], where the cache keeps that.
+        """
+        of_rows = documents if documents is not None else [None] * len(ids)
+        rows = zip(ids.tolist(), tokens, of_rows, strict=True)
+        self._connection.insert(
+            f"contexts_{check_hash(cache)}", (context_document(*row) for row in rows)
         )
-        self._connection.insert(f"contexts_{check_hash(cache)}", documents)
 
     def draft(self, name: str, cache: str, made_from: Mapping[str, Any]) -> Draft:
         """Begins an analysis of the SAE `name` over `cache`, of everything that it is made from.
@@ -179,6 +188,31 @@ class Database:
         documents = self._connection.fetch(f"columns_{analysis}", keys)
         return {key: unpack(document["values"]) for key, document in documents.items()}
 
+    def twins(self, analysis: str) -> dict[str, dict[str, np.ndarray]]:
+        """The twins of all features by the other SAE's name, as `twin_table` reads them.
+
+        Empty where there are none, and for analyses of former versions.
+        """
+        named = self._connection.fetch(f"columns_{analysis}", [TWIN_NAMES]).get(TWIN_NAMES)
+        names = named["names"] if named else []
+        keys = [f"{TWIN_NAMES}/{place}" for place in range(len(names))]
+        tables = self._connection.fetch(f"columns_{analysis}", keys)
+        return {
+            name: twin_table(tables[key])
+            for name, key in zip(names, keys, strict=True)
+            if key in tables
+        }
+
+    def gather_columns(self, record: SAERecord) -> FeatureColumns:
+        """What `columns` lacks of analyses of former versions, read from all features."""
+        gathered = FeatureColumns()
+        start, stop = record.feature_range
+        for first in range(start, stop, 1000):
+            found = self.features(record.analysis, range(first, min(first + 1000, stop)))
+            for feature in found.values():
+                gathered.add(feature)
+        return gathered
+
     def features(self, analysis: str, indices: Sequence[int]) -> dict[int, FeatureRecord]:
         """Features by index; those that are not there are left out."""
         documents = self._connection.fetch(f"features_{analysis}", indices)
@@ -211,8 +245,13 @@ class Database:
 
     def contexts(self, cache: str, ids: Sequence[int]) -> dict[int, np.ndarray]:
         """Token ids, int32 [context_size], by context id."""
+        found = self.context_records(cache, ids)
+        return {context: record.tokens for context, record in found.items()}
+
+    def context_records(self, cache: str, ids: Sequence[int]) -> dict[int, ContextRecord]:
+        """Contexts by id; those that are not there are left out."""
         documents = self._connection.fetch(f"contexts_{cache}", ids)
-        return {context: unpack(document["tokens"]) for context, document in documents.items()}
+        return {context: context_record(document) for context, document in documents.items()}
 
     def vocabulary(self, key: str) -> list[str]:
         """Display strings by token id. Raises DatabaseError when the key isn't there."""
@@ -230,6 +269,11 @@ class Database:
     def explanations(self) -> Explanations:
         """What people and models say of features, kept by the SAEs' hashes."""
         return Explanations(self._connection)
+
+    @property
+    def answers(self) -> Answers:
+        """What language models answered, by what they were asked."""
+        return Answers(self._connection)
 
     # Upkeep
 

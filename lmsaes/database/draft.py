@@ -15,6 +15,7 @@ from lmsaes.database import saes
 from lmsaes.database.connection import Connection
 from lmsaes.database.curves import TrainingCurves, curves_document
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_document, token_document
+from lmsaes.database.feature_columns import FeatureColumns, twin_documents
 from lmsaes.database.garbage import KINDS, collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import (
@@ -52,6 +53,7 @@ class Draft:
         self._connection, self._leases = connection, leases
         self._written: dict[str, int] = dict.fromkeys(KINDS, 0)
         self._columns: dict[str, int] = {}
+        self._gathered = FeatureColumns()
         self._contexts: list[np.ndarray] = []
         self._lease = leases.take(name, analysis=self.analysis, cache=cache)
         self._published = False
@@ -61,7 +63,7 @@ class Draft:
 
         Raises DatabaseError for numbers that are not finite.
         """
-        self._put("features", (feature_document(record) for record in records))
+        self._put("features", (feature_document(self._gather(record)) for record in records))
 
     def put_samples(self, records: Iterable[SampleRecord]) -> None:
         """Groups of contexts of the features; the iterable is read as a stream.
@@ -73,7 +75,8 @@ class Draft:
     def put_columns(self, columns: Mapping[str, np.ndarray]) -> None:
         """One value per analyzed feature and column, in the features' order: each array [features].
 
-        Readers need `firings`, `density`, `maximum` and `mean`.
+        Readers need `firings`, `density`, `maximum` and `mean`. What the features' documents hold
+        becomes columns by itself (feature_columns.py).
         """
         self._columns |= {key: len(array) for key, array in columns.items()}
         self._put("columns", ({"_id": key, "values": pack(v)} for key, v in columns.items()))
@@ -96,6 +99,8 @@ class Draft:
         Raises DatabaseError where less is in the database than was put there, or than the record
         promises, and where another process has taken over the name.
         """
+        self.put_columns(self._gathered.columns())
+        self._put("columns", twin_documents(self._gathered.twins()))
         self._check(record)
         self._leases.check(self._lease)
         with self._connection.database() as mongo:
@@ -134,6 +139,10 @@ class Draft:
         except DatabaseError as error:
             raise DatabaseError(f"'{self.name}': {error}", error.hint) from error
         self._written[kind] += count
+
+    def _gather(self, record: FeatureRecord) -> FeatureRecord:
+        self._gathered.add(record)
+        return record
 
     def _noted(self, record: SampleRecord) -> SampleRecord:
         self._contexts.append(record.contexts)

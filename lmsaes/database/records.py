@@ -16,7 +16,13 @@ import numpy as np
 from numcodecs.zstd import Zstd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
-from lmsaes.database.details import FeatureDetails, details_document, details_record
+from lmsaes.database.details import (
+    FeatureDetails,
+    details_document,
+    details_record,
+    pack_table,
+    unpack_table,
+)
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
@@ -69,6 +75,15 @@ class SampleRecord:
     contexts: np.ndarray  # int64 [n], context ids in the cache
     positions: np.ndarray  # int32 [n], where in its context the activation is largest
     activations: np.ndarray  # float32 [n, context_size], token by token
+    scale: float | None = None  # the power of two it was stored with; None before it is stored
+
+
+@dataclass(frozen=True, slots=True)
+class ContextRecord:
+    """A context's tokens, and which document each is of."""
+
+    tokens: np.ndarray  # int32 [context_size]
+    documents: np.ndarray | None  # int64 [context_size]; None where the cache does not keep them
 
 
 class SAERecord(BaseModel):
@@ -211,14 +226,8 @@ def sample_document(record: SampleRecord) -> Document:
 
     Raises DatabaseError for activations that are not finite.
     """
-    values = np.asarray(record.activations, dtype=np.float32)
-    largest = float(np.abs(values).max(initial=0.0))
-    if not isfinite(largest):
-        raise DatabaseError(f"feature {record.index} has activations that are not finite")
-    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
-    # end, and what is a billion times smaller still has all of float16's digits.
-    scale = 2.0 ** (np.frexp(largest)[1] - 15) if largest else 1.0
-    activations = pack((values / np.float32(scale)).astype("<f2"))
+    values, scale = half_precision(record)
+    activations = pack(values)
     # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
     # A feature that never fired has none, and zstd has no frame for nothing.
     activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
@@ -228,6 +237,21 @@ def sample_document(record: SampleRecord) -> Document:
         "positions": pack(record.positions.astype("<i4")),
         "activations": {**activations, "codec": "zstd", "scale": scale},
     }
+
+
+def half_precision(record: SampleRecord) -> tuple[np.ndarray, float]:
+    """Activations as they are stored: float16 [n, context_size] in units of a power of two.
+
+    Raises DatabaseError for activations that are not finite.
+    """
+    values = np.asarray(record.activations, dtype=np.float32)
+    largest = float(np.abs(values).max(initial=0.0))
+    if not isfinite(largest):
+        raise DatabaseError(f"feature {record.index} has activations that are not finite")
+    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
+    # end, and what is a billion times smaller still has all of float16's digits.
+    scale = record.scale or (2.0 ** (np.frexp(largest)[1] - 15) if largest else 1.0)
+    return (values / np.float32(scale)).astype("<f2"), scale
 
 
 def sample_record(document: Document) -> SampleRecord:
@@ -242,4 +266,26 @@ def sample_record(document: Document) -> SampleRecord:
         contexts=unpack(document["contexts"]),
         positions=unpack(document["positions"]),
         activations=values * np.float32(activations["scale"]),
+        scale=activations["scale"],
     )
+
+
+def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | None) -> Document:
+    """The document of a context, under its id."""
+    found: Document = {"_id": context, "tokens": pack(tokens.astype("<i4"))}
+    if documents is not None:
+        # one number for each stretch of one document: there are few
+        starts = np.flatnonzero(np.diff(documents, prepend=documents[:1] - 1))
+        table = {"start": starts.astype(np.int32), "number": documents[starts].astype(np.int64)}
+        found["documents"] = pack_table(table)
+    return found
+
+
+def context_record(document: Document) -> ContextRecord:
+    """The context that a document holds."""
+    tokens, documents = unpack(document["tokens"]), None
+    if "documents" in document:
+        table = unpack_table(document["documents"])
+        lengths = np.diff(table["start"], append=len(tokens))
+        documents = np.repeat(table["number"], lengths)
+    return ContextRecord(tokens, documents)

@@ -18,11 +18,11 @@ from .config import (
     TopKConfig,
     TopKFamilyConfig,
 )
-from .folders import find_saes, sae_hash, sae_name
+from .folders import KEPT, find_saes, sae_hash, sae_name
 from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
+from .io import first_not_finite, read_evaluation, saved_settings, weights_digest, write_evaluation
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
@@ -36,6 +36,7 @@ from .topk import TopK
 __all__ = [
     "ARCHITECTURES",
     "CONFIGS",
+    "KEPT",
     "RENAMED",
     "SAE",
     "AnyConfig",
@@ -71,6 +72,7 @@ __all__ = [
     "row_norms",
     "sae_hash",
     "sae_name",
+    "saved_settings",
     "todays_names",
     "weights_digest",
     "write_evaluation",

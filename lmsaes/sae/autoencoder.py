@@ -26,7 +26,13 @@ from lmsaes.sae.auxiliary_losses import aux_k_loss, ghost_loss
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.origin import Imported, Provenance
 from lmsaes.sae.row_norm import NormalizedRows, normalize_rows
-from lmsaes.sae.sparse.ops import row_norms, rows_product
+from lmsaes.sae.sparse.ops import (
+    column_sums,
+    row_norms,
+    rows_product,
+    sparse_decode,
+    sum_of_squares,
+)
 from lmsaes.sae.sparse.rows import SparseRows
 
 
@@ -185,7 +191,22 @@ class SAE(nn.Module, ABC):
         """
         if self.W_skip is not None:
             target = target - torch.nn.functional.linear(x, self.W_skip)
+        if self.config.fine_tune is not None:
+            return self._reconstruction_loss(x, target)
         return self.loss(x, target, dead, progress)
+
+    def _reconstruction_loss(self, x: Tensor, target: Tensor) -> StepOutput:
+        """loss = ‖y − x̂‖²/d, a mean over rows, of the features as they fire after training, which
+        have no gradient: their decoder rows learn directions and lengths.
+
+        Against the shrinkage that a sparsity penalty leaves behind (Wright & Sharkey 2024).
+        """
+        with torch.no_grad():
+            fired = self.encode(x)
+        residual = target - (sparse_decode(fired, self.W_dec) + self.b_dec)
+        squared_error = sum_of_squares(residual)
+        firings = column_sums(fired.indices, (fired.values > 0).float(), self.features)
+        return StepOutput(squared_error / target.numel(), squared_error.detach(), firings)
 
     @abstractmethod
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:

@@ -17,7 +17,7 @@ As a file, settings of the run stand at the top, and each SAE has a table:
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -27,8 +27,9 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
+ParallelMode = Literal["auto", "saes"]
 # Names in a run's folder that no SAE may have.
-_TAKEN = ("checkpoints", "diverged", "wandb", "run.json", TRAIN_CONFIG)
+_TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -121,7 +122,27 @@ class TrainConfig(StageConfig, frozen=True):
     device: Annotated[
         Text, setting("Device to train on: auto, cpu, cuda, cuda:1 or mps.", _RUN)
     ] = "auto"
+    parallel: Annotated[
+        ParallelMode,
+        setting(
+            "What the processes of a torchrun share out: SAEs, or what suits the run (auto).",
+            _RUN,
+        ),
+    ] = "auto"
     checkpoint_every: Annotated[Count, setting("Steps between checkpoints.", _RUN, gt=0)] = 1000
+    keep: Annotated[
+        Count,
+        setting(
+            "SAEs to keep along the run, beside the finished one, as folders in RUN/kept.",
+            _RUN,
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
+    keep_spacing: Annotated[
+        Literal["linear", "log"],
+        setting("Steps between those: equal (linear), or growing from the first on (log).", _RUN),
+    ] = "linear"
     log_every: Annotated[Count, setting("Steps between measurements.", _RUN, gt=0)] = 50
     wandb: Annotated[
         str | None,
@@ -148,6 +169,10 @@ class TrainConfig(StageConfig, frozen=True):
         tables = _tables(found.get("sae"))
         if "seed" in found:
             defaults["seed"] = found["seed"]
+        tables = [
+            _with_start(table, defaults, found.get("hook")) if _starts(table, defaults) else table
+            for table in tables
+        ]
         kinds = {_architecture(table, defaults) for table in tables if isinstance(table, dict)}
         for name in at_top:
             if kinds and not any(name in CONFIGS[kind].model_fields for kind in kinds):
@@ -225,6 +250,22 @@ def with_sae_options(settings: Mapping[str, Any], given: Mapping[str, Any]) -> d
             table[name] = value
     found["sae"] = tables
     return found
+
+
+def _starts(table: Any, defaults: Mapping[str, Any]) -> bool:
+    """Whether an SAE starts from another, whose settings then have to be read."""
+    if isinstance(table, SAEConfig):
+        return table.start_from is not None
+    return bool({**defaults, **table}.get("start_from"))
+
+
+def _with_start(table: Any, defaults: Mapping[str, Any], hook: str | None) -> dict[str, Any]:
+    """The table with what it takes over from the SAE that it starts from."""
+    from lmsaes.training.start_from import with_settings_of_start  # which needs torch
+
+    if isinstance(table, SAEConfig):
+        table = table.model_dump(include=table.model_fields_set)
+    return with_settings_of_start(table, defaults, hook)
 
 
 def _reseeded(config: SAEConfig, seed: int) -> SAEConfig:

@@ -11,6 +11,7 @@ from lmsaes.sae import SAE, NormalizationKind, SAEConfig
 from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.start_from import started_sae
 from lmsaes.training.trainer import SAETrainer
 
 # A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache, and
@@ -146,6 +147,8 @@ def new_sae(
     `rows_in` [n, d_in] and `rows_out` [n, d_out] are a sample in training units, needed for the
     geometric median and the active subspace.
     """
+    if config.start_from is not None:
+        return started_sae(config, inputs, outputs)
     directions = None
     if config.init == "active":
         assert rows_in is not None

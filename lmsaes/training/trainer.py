@@ -8,6 +8,7 @@ from torch import Tensor
 from lmsaes.evaluation import dead_fraction
 from lmsaes.sae import SAE, Metrics, StepOutput, first_not_finite, row_norms
 from lmsaes.training.divergence import Divergence, FiniteWatch
+from lmsaes.training.freezing import FrozenWeights
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import (
@@ -18,12 +19,12 @@ from lmsaes.training.optimizers import (
 )
 from lmsaes.training.resampling import resample
 from lmsaes.training.schedules import (
+    LRSchedule,
     aux_after_tokens,
     dead_window_tokens,
-    lr_factor,
     peak_lr,
-    warmup_steps,
 )
+from lmsaes.training.weight_average import WeightAverage
 
 _FINAL_SHARE = 0.1
 # Steps between reading from a GPU which features are silent: the host waits for that.
@@ -55,13 +56,12 @@ class SAETrainer:
         self.steps = steps
         self.done = 0
         self.lr = peak_lr(config, sae.features, sae.d_in, steps, tokens / max(steps, 1))
-        self.warmup = warmup_steps(config, steps)
-        # Schedule-free averages instead of falling.
-        self.lr_decay_fraction = (
-            0.0 if config.optimizer == "schedule-free" else config.lr_decay_fraction
-        )
+        self.schedule = LRSchedule.of(config, steps, self.lr)
+        self.warmup = self.schedule.warmup
         self.dead_window = dead_window_tokens(config, tokens)
         self.device = sae.W_enc.device
+        self.frozen = FrozenWeights(sae)
+        self.average = None if config.ema is None else WeightAverage(sae, config.ema)
         self.optimizers = make_optimizers(sae, self.lr)
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
@@ -79,18 +79,20 @@ class SAETrainer:
         for parameter in self.sae.parameters():
             parameter.grad = None
         output = self._gradients(x, target)
-        self.sae.before_update()
+        if self.sae.config.fine_tune is None:
+            self.sae.before_update()
         norm = self._scale_gradient()
         self.watch.add(self.done + 1, x, target, output.loss, norm)
         if self.device.type == "cpu" and self.watch.found() is not None:
             self.failed = True
             return output
-        factor = lr_factor(self.done, self.steps, self.warmup, self.lr_decay_fraction)
+        factor = self.schedule.factor(self.done)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = factor * group["peak"]
             optimizer.step()
-        self.sae.after_update()
+        if self.sae.config.fine_tune is None:
+            self.sae.after_update()
 
         self.silent_for.add_(rows).masked_fill_(output.firings > 0, 0)
         self.recent.add(output, rows)
@@ -99,6 +101,9 @@ class SAETrainer:
         self.done += 1
         if self.done in self.resample_at:
             self._resample(x, target)
+        self.frozen.restore()
+        if self.average is not None:
+            self.average.update(self.sae, self.done)
         if self.has_auxiliary_loss and (
             self.device.type == "cpu" or self.done % _READ_SILENT_EVERY == 0
         ):
@@ -155,7 +160,7 @@ class SAETrainer:
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
-        return self.lr * lr_factor(step, self.steps, self.warmup, self.lr_decay_fraction)
+        return self.lr * self.schedule.factor(step)
 
     def report(self) -> tuple[Averages, float]:
         """Averages since the last report and the dead share."""
@@ -181,7 +186,14 @@ class SAETrainer:
 
     def final_metrics(self) -> Metrics:
         """Measured over the last tenth of the run."""
-        averages = self.last.averages(self.outputs.variance)
+        return self._metrics(self.last)
+
+    def recent_metrics(self) -> Metrics:
+        """Measured over the steps since the last report."""
+        return self._metrics(self.recent)
+
+    def _metrics(self, sums: MetricSums) -> Metrics:
+        averages = sums.averages(self.outputs.variance)
         return Metrics(
             fvu=averages.fvu,
             l0=averages.l0,
@@ -194,7 +206,13 @@ class SAETrainer:
 
     def finished_sae(self) -> SAE:
         """A copy that takes raw activations."""
-        return averaged(self.sae, self.optimizers).fold_normalization(
+        if self.average is None:
+            sae = averaged(self.sae, self.optimizers)
+        else:
+            sae = self.average.averaged(self.sae)
+            if sae.config.fine_tune is None:
+                sae.after_update()
+        return sae.fold_normalization(
             self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
         )
 
@@ -205,6 +223,8 @@ class SAETrainer:
         state = {f"weights.{name}": value for name, value in self.sae.state_dict().items()}
         for key, value in optimizer_state(self.sae, self.optimizers).items():
             state[f"optimizer.{key}"] = value
+        if self.average is not None:
+            state |= {f"average.{name}": mean for name, mean in self.average.means.items()}
         state["silent_for"] = self.silent_for
         state["silent"] = self.silent
         state["metrics.recent"] = self.recent.state()
@@ -220,6 +240,9 @@ class SAETrainer:
             parts.setdefault(part, {})[name] = value
         self.sae.load_state_dict(parts["weights"])
         load_optimizer_state(self.sae, self.optimizers, parts["optimizer"])
+        self.frozen.keep()
+        if self.average is not None:
+            self.average.load(parts["average"])
         self.silent_for.copy_(state["silent_for"])
         self.silent = state["silent"].to(self.device)
         self.recent.load_state(state["metrics.recent"])

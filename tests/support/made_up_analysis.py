@@ -4,7 +4,17 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lmsaes.database import Database, Draft, FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import (
+    Database,
+    Draft,
+    FeatureDetails,
+    FeatureRecord,
+    GroupFacts,
+    LogitFacts,
+    SAERecord,
+    SampleRecord,
+    TwinFacts,
+)
 
 FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
 TOKENS_ANALYZED = CONTEXTS * CONTEXT_SIZE
@@ -51,6 +61,55 @@ def feature(index: int, seed: int = 0) -> FeatureRecord:
         histogram_max=maximum,
         promotes=[((index + i) % len(TOKENS), 2.0 - 0.25 * i) for i in range(6)],
         suppresses=[((index + 20 + i) % len(TOKENS), -1.5 + 0.25 * i) for i in range(6)],
+        details=details(index, values),
+    )
+
+
+def details(index: int, values: np.ndarray) -> FeatureDetails:
+    """What follows from the activations [CONTEXTS, CONTEXT_SIZE], and partners made up."""
+    tokens = context_tokens()
+    own, counts = np.unique(tokens[values > 0], return_counts=True)
+    sums = np.array([values[(tokens == token) & (values > 0)].sum() for token in own])
+    order = np.argsort(-sums, kind="stable")[:8]
+    own, counts, sums = own[order], counts[order].astype(np.int64), sums[order]
+    share = counts / max(int((values > 0).sum()), 1)
+    of_token = counts / np.maximum([(tokens == token).sum() for token in own], 1)
+    near = np.array([(index + 1) % FEATURES, (index + 2) % FEATURES], np.int32)
+    together = {
+        "feature": near,
+        "jaccard": np.array([0.5, 0.25], np.float32),
+        "pmi": np.array([2, 1], np.float32),
+    }
+    firing = int((values.max(axis=1) > 0).sum())
+    twin = None if index in DEAD else FEATURES - 1 - index
+    return FeatureDetails(
+        contexts=firing,
+        label=None if index in DEAD else f"'{TOKENS[own[0]]}' {100 * share[0]:.0f} %",
+        groups={"top": GroupFacts(firing)},
+        fires_on={
+            "token": own.astype(np.int32),
+            "count": counts,
+            "mean": (sums / np.maximum(counts, 1)).astype(np.float32),
+            "share_of_firings": share.astype(np.float32),
+            "share_of_token": of_token.astype(np.float32),
+        },
+        preceded_by={
+            "token": own[:2].astype(np.int32),
+            "count": counts[:2],
+            "share": share[:2].astype(np.float32),
+            "lift": np.array([3, 2], np.float32)[: len(own)],
+        },
+        neighbors={
+            "decoder": {"feature": near, "cosine": np.array([0.7, 0.6], np.float32)},
+            "jaccard": {**together, "joint": np.array([3, 2])},
+        },
+        twins=[
+            TwinFacts("demo:relu", None, None, None, 0.0, False)
+            if twin is None
+            else TwinFacts("demo:relu", twin, 0.75, None if index == 1 else 0.5, 0.5, True)
+        ],
+        stability=0.5,
+        logits=LogitFacts(0.0, 1.0, None, 0.5, np.arange(8), -2.0, 2.0),
     )
 
 
