@@ -81,6 +81,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Columns
+         * @description An SAE's columns, first axis = feature, as a safetensors file; see docs/server.md.
+         *
+         *     The address that names the analysis never changes what it answers.
+         */
+        get: operations["columns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vocabularies/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vocabulary
+         * @description The token strings of a vocabulary, by token id.
+         */
+        get: operations["vocabulary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/features": {
         parameters: {
             query?: never;
@@ -130,7 +172,7 @@ export interface paths {
         };
         /**
          * Feature
-         * @description One feature: its numbers, its histogram, and the tokens it promotes and suppresses.
+         * @description One feature: all that is known of it but its contexts.
          */
         get: operations["feature"];
         put?: never;
@@ -150,9 +192,32 @@ export interface paths {
         };
         /**
          * Contexts
-         * @description Contexts of one feature, best first, token by token.
+         * @description A group of a feature's contexts, each the tokens around its strongest activation, as a
+         *     safetensors file; see docs/server.md.
          */
         get: operations["contexts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/contexts/{context}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whole Context
+         * @description One context from its beginning to its end, and those before and after it where they are kept.
+         *
+         *     Activations that are not known, of the neighbors, are NaN.
+         */
+        get: operations["whole_context"];
         put?: never;
         post?: never;
         delete?: never;
@@ -432,6 +497,23 @@ export interface components {
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
         };
+        /** CofiringNeighbor */
+        CofiringNeighbor: {
+            /** Feature */
+            feature: number;
+            /** Jaccard */
+            jaccard: number;
+            /**
+             * Pmi
+             * @description Pointwise mutual information, nats
+             */
+            pmi: number;
+            /**
+             * Joint
+             * @description Sampled rows on which both fire
+             */
+            joint: number;
+        };
         /**
          * CompareRequest
          * @description Some SAEs of one model on one or two texts.
@@ -467,39 +549,6 @@ export interface components {
              * @description By text, then by SAE
              */
             results: components["schemas"]["Activations"][][];
-        };
-        /**
-         * Context
-         * @description A whole context.
-         */
-        Context: {
-            /** Tokens */
-            tokens: string[];
-            /** Activations */
-            activations: number[];
-            /**
-             * Position
-             * @description Index, among these tokens, of the largest
-             */
-            position: number;
-            /**
-             * Context
-             * @description Its number in the cache
-             */
-            context: number;
-            /** Maximum */
-            maximum: number;
-        };
-        /** ContextPage */
-        ContextPage: {
-            /** Group */
-            group: string;
-            /** Total */
-            total: number;
-            /** Offset */
-            offset: number;
-            /** Contexts */
-            contexts: components["schemas"]["Context"][];
         };
         /**
          * DensityClassCounts
@@ -552,6 +601,8 @@ export interface components {
         Feature: {
             /** Sae */
             sae: string;
+            /** Analysis */
+            analysis: string;
             /** Index */
             index: number;
             /**
@@ -578,16 +629,64 @@ export interface components {
             mean: number | null;
             /** Tokens Analyzed */
             tokens_analyzed: number;
+            /**
+             * Contexts
+             * @description In which it fires; null where it is not known
+             */
+            contexts?: number | null;
+            /**
+             * Label
+             * @description From the tokens it fires on; null for a dead feature
+             */
+            label?: string | null;
             histogram: components["schemas"]["Histogram"];
+            /**
+             * Fires On
+             * @description Largest sum first
+             * @default []
+             */
+            fires_on: components["schemas"]["FiresOnToken"][];
+            /**
+             * Preceded By
+             * @default []
+             */
+            preceded_by: components["schemas"]["PrecedingToken"][];
             /** Promotes */
             promotes: components["schemas"]["TokenWeight"][];
             /** Suppresses */
             suppresses: components["schemas"]["TokenWeight"][];
+            /** @description Null where the hook is not in the residual stream */
+            logits?: components["schemas"]["Logits"] | null;
+            /**
+             * Hooks
+             * @description Of crosscoders
+             * @default []
+             */
+            hooks: components["schemas"]["HookEffect"][];
+            /**
+             * @default {
+             *       "decoder": [],
+             *       "encoder": [],
+             *       "jaccard": [],
+             *       "pmi": []
+             *     }
+             */
+            neighbors: components["schemas"]["Neighbors"];
+            /**
+             * Twins
+             * @default []
+             */
+            twins: components["schemas"]["Twin"][];
+            /**
+             * Stability
+             * @description Mean score of the twins; null without other SAEs
+             */
+            stability?: number | null;
             /**
              * Groups
-             * @description Groups of contexts that it has
+             * @description Groups of contexts
              */
-            groups: string[];
+            groups: components["schemas"]["Group"][];
             /** Previous */
             previous: number | null;
             /** Next */
@@ -638,8 +737,13 @@ export interface components {
             promotes: components["schemas"]["TokenWeight"][];
             example: components["schemas"]["Snippet"] | null;
         };
-        /** FeatureTable */
+        /**
+         * FeatureTable
+         * @description A page of the table of features.
+         */
         FeatureTable: {
+            /** Analysis */
+            analysis: string;
             /**
              * Total
              * @description Features that pass the filter
@@ -649,6 +753,50 @@ export interface components {
             offset: number;
             /** Rows */
             rows: components["schemas"]["FeatureRow"][];
+        };
+        /**
+         * FiresOnToken
+         * @description A token that a feature fires on.
+         */
+        FiresOnToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Count
+             * @description Firings on it
+             */
+            count: number;
+            /**
+             * Mean
+             * @description Mean activation when it fires on it
+             */
+            mean: number;
+            /** Share Of Firings */
+            share_of_firings: number;
+            /**
+             * Share Of Token
+             * @description Of the token's occurrences
+             */
+            share_of_token: number;
+        };
+        /**
+         * Group
+         * @description A group of contexts: of how many it was drawn, and between which maxima, (lower, upper].
+         */
+        Group: {
+            /** Name */
+            name: string;
+            /**
+             * Available
+             * @description Null where it is not known
+             */
+            available: number | null;
+            /** Lower */
+            lower: number | null;
+            /** Upper */
+            upper: number | null;
         };
         /**
          * Hidden
@@ -673,6 +821,82 @@ export interface components {
             /** Upper */
             upper: number;
         };
+        /**
+         * HookEffect
+         * @description What a crosscoder's feature does at one of its hooks.
+         */
+        HookEffect: {
+            /** Hook */
+            hook: string;
+            /**
+             * Norm
+             * @description Of the decoder's row there
+             */
+            norm: number;
+            /** Promotes */
+            promotes: components["schemas"]["TokenWeight"][];
+            /** Suppresses */
+            suppresses: components["schemas"]["TokenWeight"][];
+        };
+        /**
+         * Logits
+         * @description All logit weights of a feature: moments, and tokens by weight from lower to upper.
+         */
+        Logits: {
+            /** Mean */
+            mean: number;
+            /** Std */
+            std: number;
+            /** Skewness */
+            skewness: number | null;
+            /**
+             * Kurtosis
+             * @description In excess of a normal distribution's
+             */
+            kurtosis: number | null;
+            /**
+             * Counts
+             * @description Tokens in equal bins
+             */
+            counts: number[];
+            /** Lower */
+            lower: number;
+            /** Upper */
+            upper: number;
+        };
+        /** NearNeighbor */
+        NearNeighbor: {
+            /** Feature */
+            feature: number;
+            /** Cosine */
+            cosine: number;
+        };
+        /**
+         * Neighbors
+         * @description Features of the same SAE, nearest first: by direction, and by what fires together.
+         */
+        Neighbors: {
+            /**
+             * Decoder
+             * @default []
+             */
+            decoder: components["schemas"]["NearNeighbor"][];
+            /**
+             * Encoder
+             * @default []
+             */
+            encoder: components["schemas"]["NearNeighbor"][];
+            /**
+             * Jaccard
+             * @default []
+             */
+            jaccard: components["schemas"]["CofiringNeighbor"][];
+            /**
+             * Pmi
+             * @default []
+             */
+            pmi: components["schemas"]["CofiringNeighbor"][];
+        };
         /** NewExplanation */
         NewExplanation: {
             /**
@@ -682,6 +906,28 @@ export interface components {
             text: string;
             /** Author */
             author: string;
+        };
+        /**
+         * PrecedingToken
+         * @description A token that stands before a feature's firings.
+         */
+        PrecedingToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /** Count */
+            count: number;
+            /**
+             * Share
+             * @description Of the feature's firings
+             */
+            share: number;
+            /**
+             * Lift
+             * @description Its share over that before any token
+             */
+            lift: number;
         };
         /**
          * Problem
@@ -713,8 +959,23 @@ export interface components {
             model: string;
             /** Hook */
             hook: string;
+            /**
+             * Target
+             * @description The hook whose activations a transcoder gives
+             */
+            target: string | null;
             /** Dataset */
             dataset: string;
+            /**
+             * Analysis
+             * @description Id of the analysis that is shown
+             */
+            analysis: string;
+            /**
+             * Vocabulary
+             * @description Hash of its vocabulary
+             */
+            vocabulary: string;
             /**
              * L0
              * @description Mean number of active features per token
@@ -747,6 +1008,16 @@ export interface components {
              * @description When the analysis was made, ISO 8601
              */
             created: string;
+            /**
+             * First Feature
+             * @description Index of the first feature analyzed
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description From the first on; fewer than `features` where the analysis is partial
+             */
+            features_analyzed: number;
             /** Context Size */
             context_size: number;
             /** Sae Path */
@@ -760,13 +1031,6 @@ export interface components {
             config: {
                 [key: string]: unknown;
             };
-            /**
-             * First Feature
-             * @description Index of the first feature analyzed
-             */
-            first_feature: number;
-            /** Features Analyzed */
-            features_analyzed: number;
             density_classes: components["schemas"]["DensityClassCounts"];
             density: components["schemas"]["DensityHistogram"];
         };
@@ -789,8 +1053,23 @@ export interface components {
             model: string;
             /** Hook */
             hook: string;
+            /**
+             * Target
+             * @description The hook whose activations a transcoder gives
+             */
+            target: string | null;
             /** Dataset */
             dataset: string;
+            /**
+             * Analysis
+             * @description Id of the analysis that is shown
+             */
+            analysis: string;
+            /**
+             * Vocabulary
+             * @description Hash of its vocabulary
+             */
+            vocabulary: string;
             /**
              * L0
              * @description Mean number of active features per token
@@ -823,6 +1102,16 @@ export interface components {
              * @description When the analysis was made, ISO 8601
              */
             created: string;
+            /**
+             * First Feature
+             * @description Index of the first feature analyzed
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description From the first on; fewer than `features` where the analysis is partial
+             */
+            features_analyzed: number;
         };
         /**
          * Snippet
@@ -974,6 +1263,30 @@ export interface components {
             bos_added: boolean;
         };
         /**
+         * Twin
+         * @description The best match in another SAE; feature null: nothing matches.
+         */
+        Twin: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number | null;
+            /** Cosine */
+            cosine: number | null;
+            /** Correlation */
+            correlation: number | null;
+            /**
+             * Score
+             * @description The smaller of the two, at least 0
+             */
+            score: number | null;
+            /**
+             * Mutual
+             * @description Whether the twin's twin is this feature
+             */
+            mutual: boolean;
+        };
+        /**
          * UnreadableSAE
          * @description An SAE whose record this version can't read.
          */
@@ -990,6 +1303,113 @@ export interface components {
              * @description What to do about it
              */
             hint: string;
+        };
+        /**
+         * ColumnsAbout
+         * @description What a file of columns says of itself.
+         */
+        ColumnsAbout: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /**
+             * First Feature
+             * @description Index of the feature in the first row
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description Rows of every column
+             */
+            features_analyzed: number;
+            /**
+             * Features
+             * @description Of the SAE, analyzed or not
+             */
+            features: number;
+            /**
+             * Tokens Analyzed
+             * @description Density is firings over these
+             */
+            tokens_analyzed: number;
+            /**
+             * Vocabulary
+             * @description Whose token ids these are
+             */
+            vocabulary: string;
+            /**
+             * Kinds
+             * @description What the numbers in `kind` stand for
+             */
+            kinds: ("regular" | "dense" | "dead")[];
+            /**
+             * Dense From
+             * @description The density from which a feature is dense
+             */
+            dense_from: number;
+            /**
+             * Twin Saes
+             * @description What the numbers in `twin_sae` stand for
+             */
+            twin_saes: string[];
+        };
+        /**
+         * ContextsAbout
+         * @description What a file of contexts says of itself.
+         */
+        ContextsAbout: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Group
+             * @description Null where one context was asked for
+             */
+            group: string | null;
+            /**
+             * Available
+             * @description Of how many these were drawn; null where it is not known
+             */
+            available: number | null;
+            /**
+             * Lower
+             * @description The maxima are above this; null: no bound
+             */
+            lower: number | null;
+            /**
+             * Upper
+             * @description The maxima are up to this; null: no bound
+             */
+            upper: number | null;
+            /**
+             * Stored
+             * @description How many the database has of the group
+             */
+            stored: number;
+            /**
+             * Offset
+             * @description How many of these stand before the first here
+             */
+            offset: number;
+            /**
+             * Scale
+             * @description Activations are float16 times this
+             */
+            scale: number;
+            /**
+             * Maximum
+             * @description The feature's, over all contexts
+             */
+            maximum: number;
+            /**
+             * Vocabulary
+             * @description Whose token ids these are
+             */
+            vocabulary: string;
         };
     };
     responses: never;
@@ -1020,6 +1440,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1067,6 +1496,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1124,6 +1562,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1171,6 +1618,137 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    columns: {
+        parameters: {
+            query?: {
+                /** @description core, tokens, histograms or all */
+                part?: string;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A safetensors file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vocabulary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1199,6 +1777,8 @@ export interface operations {
                 filter?: "all" | "regular" | "dense" | "dead";
                 offset?: number;
                 limit?: number;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
             };
             header?: never;
             path: {
@@ -1220,6 +1800,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1277,6 +1866,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1299,7 +1897,10 @@ export interface operations {
     };
     feature: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
             header?: never;
             path: {
                 index: number;
@@ -1321,6 +1922,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1354,6 +1964,10 @@ export interface operations {
                 group?: string;
                 offset?: number;
                 limit?: number;
+                before?: number;
+                after?: number;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
             };
             header?: never;
             path: {
@@ -1365,17 +1979,90 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Successful Response */
+            /** @description A safetensors file */
             200: {
                 headers: {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ContextPage"];
+                    "application/octet-stream": string;
                 };
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    whole_context: {
+        parameters: {
+            query?: {
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
+            header?: never;
+            path: {
+                index: number;
+                context: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A safetensors file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1427,6 +2114,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1489,6 +2185,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1533,6 +2238,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1594,6 +2308,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1645,6 +2368,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1689,6 +2421,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
