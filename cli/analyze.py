@@ -7,7 +7,7 @@ import typer
 
 from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
-from lmsaes.cli.messages import figure, say_next, share
+from lmsaes.cli.messages import analyzed, figure, say_next, share
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
 if TYPE_CHECKING:
@@ -49,10 +49,9 @@ def _print_records(records: "list[SAERecord]") -> None:
 
     table = Table("SAE", "features", "FVU", "L0", "dead")
     for record in records:
-        start, stop = record.feature_range
         table.add_row(
             record.name,
-            str(stop - start),
+            analyzed(record.features, *record.feature_range),
             figure(record.fvu, ".3f"),
             figure(record.l0, ".1f"),
             share(record.dead_fraction),

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from lmsaes.cli.group import Command, lazy_app
-from lmsaes.cli.messages import figure, say_next
+from lmsaes.cli.messages import analyzed, figure, say_next
 
 Db = Annotated[
     str | None,
@@ -18,7 +18,18 @@ Db = Annotated[
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of an SAE in the database.")]
-_SHOWN = ("name", "model", "hook", "features", "l0", "fvu", "dead_fraction", "created", "sae_path")
+_SHOWN = (
+    "name",
+    "model",
+    "hook",
+    "features",
+    "l0",
+    "fvu",
+    "dead_fraction",
+    "created",
+    "sae_path",
+    "feature_range",
+)
 
 db = lazy_app(
     {
@@ -69,10 +80,10 @@ def _print_table(saes: list[Any]) -> None:
 
     table = Table("SAE", "model", "hook", "features", "L0", "FVU", "analyzed")
     for record in saes:
-        start, stop = record.feature_range
         l0, fvu = figure(record.l0, ".1f"), figure(record.fvu, ".3f")
+        count = analyzed(record.features, *record.feature_range)
         day = record.created.partition("T")[0]
-        table.add_row(record.name, record.model, record.hook, str(stop - start), l0, fvu, day)
+        table.add_row(record.name, record.model, record.hook, count, l0, fvu, day)
     Console().print(table)
 
 

@@ -115,6 +115,11 @@ def share(value: float | None) -> str:
     return NONE if value is None else f"{100 * value:.1f} %"
 
 
+def analyzed(features: int, start: int, stop: int) -> str:
+    """How many features an analysis has; of a part of an SAE's, which of how many."""
+    return str(features) if stop - start == features else f"{start}:{stop} of {features}"
+
+
 def say_next(done: str, *words: str, **environment: str) -> None:
     """A command's last line: what is done, and the command that goes on, ready to be pasted."""
     settings = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())

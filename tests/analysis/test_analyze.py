@@ -2,9 +2,6 @@
 
 import itertools
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +24,7 @@ from lmsaes.cli.app import app
 from lmsaes.database import SAERecord, feature_page
 from lmsaes.sae import SAE
 from tests.support.brute_force import interval_borders, sampled
+from tests.support.processes import run_ranks
 from tests.support.small_capture import SMALL
 
 PRE, POST = "blocks.1.hook_resid_pre", "blocks.2.hook_resid_post"
@@ -279,34 +277,23 @@ def test_an_interrupted_analysis_goes_on_to_the_same_documents(
     assert scores[records["one"].name] == pytest.approx(1, abs=1e-2)
 
 
+def analyze_as_rank(sae: Path, cache: Path, folder: Path, settings: dict) -> None:
+    with Database(folder=folder) as database:
+        (record,) = analyze(sae, ActivationCache.open(cache), database, **settings)
+    assert record.name == settings["name"]  # every process gets what the first one stored
+
+
+@pytest.mark.parametrize("size", [2, 3])
 def test_processes_that_share_the_cache_store_the_same_documents(
-    work, cache, trained, database, records, monkeypatch
+    work, cache, trained, database, records, size
 ):
-    """Two threads stand for the processes of a torchrun."""
-    meeting, who = threading.Barrier(2, timeout=120), threading.local()
-
-    class Rank:
-        size = 2
-
-        @property
-        def rank(self) -> int:
-            return who.rank
-
-        def wait(self) -> None:
-            meeting.wait()
-
-    monkeypatch.setattr(run_module, "join_ranks", lambda: nullcontext(Rank()))
-    settings = {**SETTINGS, "name": "shared", "scratch": str(work / "scratch")}
-
-    def process(rank: int) -> SAERecord:
-        who.rank = rank
-        return analyze(str(trained / "one"), cache, database, **settings)[0]
-
-    with ThreadPoolExecutor(2) as processes:
-        one, other = processes.map(process, range(2))
-    assert one == other
-    assert documents(database, one) == documents(database, records["one"])
-    assert (one.fvu, one.l0) == (records["one"].fvu, records["one"].l0)
+    settings = {**SETTINGS, "name": f"shared-{size}", "scratch": str(work / "scratch")}
+    run_ranks(size, analyze_as_rank, trained / "one", cache.path, work / "database", settings)
+    record = database.sae(settings["name"])
+    assert record is not None
+    assert documents(database, record) == documents(database, records["one"])
+    assert (record.fvu, record.l0) == (records["one"].fvu, records["one"].l0)
+    assert not list((work / "scratch").iterdir())
 
 
 def some_features_of(database: Database, record: SAERecord) -> int:

@@ -40,12 +40,18 @@ def test_saes_are_listed_shown_renamed_and_removed(uri: str, tmp_path: Path) -> 
 
     listed = db(uri, "list")
     assert re.search(r"demo:topk .* 120 .* 31\.5 .* – ", listed)
+    assert "0:120 of" not in listed
     assert "broken can't be read: schema 3: needs a newer lmsaes" in listed
     assert "lmsaes db rm broken" in listed
     found = json.loads(db(uri, "list", "--json"))
     assert [sae["name"] for sae in found["saes"]] == ["demo:topk"]
     assert found["saes"][0]["fvu"] is None
     assert [each["name"] for each in found["unreadable"]] == ["broken"]
+
+    with Database(uri) as database:
+        made_up.publish(database, "part", features=4096)
+    assert "0:120 of" in db(uri, "list")
+    db(uri, "rm", "part")
 
     assert json.loads(db(uri, "show", "demo:topk")) == record.model_dump(mode="json")
     assert "no SAE 'nobody'" in db(uri, "show", "nobody", fails=True)
