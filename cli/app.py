@@ -35,7 +35,7 @@ app = lazy_app(
         ),
         "explain": Command(
             "lmsaes.cli.explain:explain",
-            "Say what features stand for: set, show, export and import explanations.",
+            "Say what features stand for, or have a language model say it and score what it says.",
         ),
         "serve": Command(
             "lmsaes.cli.serve:serve",
@@ -101,7 +101,8 @@ def main() -> None:
     handler.setFormatter(logging.Formatter("%(message)s"))
     logger = logging.getLogger("lmsaes")
     logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
+    # of the processes of a torchrun the first tells what is done, the others what is wrong
+    logger.setLevel(logging.INFO if os.environ.get("RANK", "0") == "0" else logging.WARNING)
     # libraries that set up the root logger would print each line once more
     logger.propagate = False
     app()

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from lmsaes.addresses import local_path, shown_text
-from lmsaes.errors import LmsaesError, first_line, is_out_of_memory
+from lmsaes.errors import LmsaesError, ReportedError, first_line, is_out_of_memory
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
 
@@ -31,12 +31,14 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
         except LmsaesError as error:
             if debug:
                 raise
-            _tell(str(error), error.hint)
+            if not isinstance(error, ReportedError):
+                _tell(str(error), error.hint)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             if debug:
                 raise
-            typer.echo("interrupted; run the same command again to continue", err=True)
+            if os.environ.get("RANK", "0") == "0":  # of a torchrun's processes one speaks for all
+                typer.echo("interrupted; run the same command again to continue", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
             # whoever read the output (head, say) has seen enough; what is left goes nowhere

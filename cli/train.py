@@ -76,7 +76,8 @@ def train(
     """Train one SAE, or many at once, on cached activations.
 
     A file given by --config has one sae table for each SAE. Run it again to continue an
-    unfinished run. The run's folder keeps the settings as train.toml, which --config takes.
+    unfinished run. Under torchrun --no-python, all processes train one run together. The run's
+    folder keeps the settings as train.toml, which --config takes.
     """
     common = {option.name: given.pop(option.name) for option in _COMMON}
     settings = settings_from(TrainConfig, config, given)
@@ -90,9 +91,12 @@ def train(
         _print_plan(settings, plan)
         return
 
+    from lmsaes.parallel import is_first_rank
     from lmsaes.training import train as run
 
-    _print_results(settings, run(configs=settings.sae, overwrite=overwrite, **run_settings))
+    results = run(configs=settings.sae, overwrite=overwrite, **run_settings)
+    if is_first_rank():
+        _print_results(settings, results)
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:

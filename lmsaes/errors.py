@@ -8,6 +8,7 @@
     ├── SAEError        a saved SAE that is missing, damaged or doesn't fit
     ├── DatabaseError   a database that can't be reached or refuses
     └── RankError       another process of the same run that has failed
+        └── ReportedError   what another process of the same run has reported already
 
 Each carries one line that says what is wrong and, in `hint`, what to do about it. The command
 line prints both and exits with code 1.
@@ -54,6 +55,10 @@ class DatabaseError(LmsaesError):
 
 class RankError(LmsaesError):
     """Another process of the same run that has failed or can't be reached."""
+
+
+class ReportedError(RankError):
+    """What another process of the same run has reported already: this one ends without a word."""
 
 
 def first_line(error: BaseException) -> str:

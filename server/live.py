@@ -10,12 +10,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError, SAEError
-from lmsaes.model import LanguageModel
-from lmsaes.sae import SAE, sae_hash
-from lmsaes.steering import find_model
+
+if TYPE_CHECKING:  # a server without a model loads no torch
+    from lmsaes.model import LanguageModel
+    from lmsaes.sae import SAE
 
 WAITING = 8
 """Requests that may wait for their turn."""
@@ -59,14 +61,18 @@ class Live:
         model = self._model
         return None if model is None else model.record.name
 
+    def check_there(self) -> None:
+        """Raises NoModelError where the server was started without a model."""
+        if self.mode == "none":
+            raise NoModelError
+
     @contextmanager
     def turn(self) -> Generator[float]:
         """Waits for the model; gives the time at which the request has to be done.
 
         Raises NoModelError, or BusyError where too many wait or the wait is too long.
         """
-        if self.mode == "none":
-            raise NoModelError
+        self.check_there()
         with self._counter:
             if self._waiting >= WAITING:
                 raise BusyError
@@ -83,11 +89,13 @@ class Live:
         finally:
             self._free.release()
 
-    def sae(self, record: SAERecord) -> SAE:
+    def sae(self, record: SAERecord) -> "SAE":
         """The SAE of a record, from its folder. Only within one's turn.
 
         Raises SAEError where it is gone or another one.
         """
+        from lmsaes.sae import SAE, sae_hash
+
         key = record.sae_path, record.sae_hash
         if key not in self._saes:
             folder = Path(record.sae_path)
@@ -103,11 +111,13 @@ class Live:
         self._saes.move_to_end(key)
         return self._saes[key]
 
-    def model(self, record: SAERecord) -> LanguageModel:
+    def model(self, record: SAERecord) -> "LanguageModel":
         """The language model of an SAE, loaded where it isn't yet. Only within one's turn.
 
         Raises ModelError where it can't be loaded, or isn't the one the SAE was trained on.
         """
+        from lmsaes.steering import find_model
+
         key = record.sae_path, record.sae_hash
         if self._model is None or key not in self._fits:
             sae = self.sae(record)
@@ -119,7 +129,7 @@ class Live:
             self._fits.add(key)
         return self._model
 
-    def _same_model(self, sae: SAE) -> bool:
+    def _same_model(self, sae: "SAE") -> bool:
         """Whether another SAE's records name the model that is loaded, for the same weights."""
         assert self._model is not None
         origin, imported = sae.provenance, sae.imported

@@ -1,61 +1,28 @@
-"""Routes that ask the language model: own text through SAEs, and steering."""
+"""Routes that ask the language model: own text through SAEs, and steering.
 
-import threading
-import time
-from collections.abc import AsyncGenerator, Generator, Sequence
-from queue import Queue
-from typing import Annotated
+What they do stands in `model_work.py`, which needs torch and is loaded by the first request.
+"""
 
-import torch
+from collections.abc import Generator
+from functools import partial
+from typing import Annotated, Any
+
 from fastapi import APIRouter, Depends, Request
 from fastapi.responses import StreamingResponse
-from starlette.concurrency import run_in_threadpool
-
-from lmsaes.database import SAERecord
-from lmsaes.errors import ConfigError, LmsaesError
-from lmsaes.model import LanguageModel
-from lmsaes.steering import (
-    DatabaseFeatures,
-    Edit,
-    EncodedText,
-    Finished,
-    NewToken,
-    RankedFeature,
-    Sampling,
-    TokenizedText,
-    When,
-    check_length,
-    encode_text,
-    rank_features,
-    stream,
-    surprise,
-    tokenize,
-)
-from lmsaes.text import strings_of
 
 from .dependencies import CurrentSAE, CurrentStore
 from .live import Live
 from .live_schemas import (
     Activations,
     ActivationsRequest,
-    AskedEdit,
-    AskedText,
     CompareRequest,
     Comparison,
-    CompletionEvent,
-    ErrorEvent,
-    FeatureAtToken,
-    Hidden,
-    LikelyToken,
     SteerRequest,
-    TextFeature,
-    TextToken,
-    TokenEvent,
     TokenizeRequest,
     Tokens,
 )
-from .middleware import with_hint
 from .store import Store
+from .streams import EVENT_STREAM, event_stream
 
 router = APIRouter(tags=["model"])
 
@@ -70,10 +37,8 @@ CurrentLive = Annotated[Live, Depends(_live)]
 @router.post("/tokenize")
 def tokenize_text(asked: TokenizeRequest, store: CurrentStore, live: CurrentLive) -> Tokens:
     """A text as the tokens of an SAE's language model."""
-    record = store.sae(asked.sae)
-    with live.turn():
-        text = _tokenized(live, live.model(record), asked)
-    return Tokens(tokens=_tokens(text), bos_added=text.bos_added)
+    store.sae(asked.sae)
+    return work(live).tokens_of(asked, store, live)
 
 
 @router.post("/saes/{name}/activations")
@@ -81,9 +46,7 @@ def activations(
     asked: ActivationsRequest, record: CurrentSAE, store: CurrentStore, live: CurrentLive
 ) -> Activations:
     """What an SAE's features do on a text: ranked, and token by token."""
-    with live.turn():
-        encoded = _encoded(live, [record], asked)
-    return _answer(store, record, encoded, 0, asked)
+    return work(live).activations_of(asked, record, store, live)
 
 
 @router.post("/compare/activations")
@@ -91,19 +54,7 @@ def compare_activations(
     asked: CompareRequest, store: CurrentStore, live: CurrentLive
 ) -> Comparison:
     """One or two texts through some SAEs of one model."""
-    records = [store.sae(name) for name in asked.saes]
-    if len({record.model for record in records}) > 1:
-        raise ConfigError("the SAEs are of different models", "compare those of one model")
-    how = asked.model_dump(exclude={"saes", "texts"})
-    requests = [ActivationsRequest(text=text, per_token=0, **how) for text in asked.texts]
-    with live.turn():
-        encoded = [_encoded(live, records, request) for request in requests]
-    return Comparison(
-        results=[
-            [_answer(store, record, found, which, request) for which, record in enumerate(records)]
-            for request, found in zip(requests, encoded, strict=True)
-        ]
-    )
+    return work(live).comparison_of(asked, store, live)
 
 
 @router.post(
@@ -112,7 +63,7 @@ def compare_activations(
     responses={
         200: {
             "description": "Server-sent events: a TokenEvent, CompletionEvent or ErrorEvent each",
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {EVENT_STREAM: {"schema": {"type": "string"}}},
         }
     },
 )
@@ -121,251 +72,16 @@ async def steer(asked: SteerRequest, store: CurrentStore, live: CurrentLive) -> 
 
     A request whose client has gone stops.
     """
-    ready: Queue[str | Exception | None] = Queue()
-    gone = threading.Event()
-
-    def write() -> None:
-        """In a thread of its own, so that a client who reads slowly doesn't keep the model."""
-        events = _steered(asked, store, live)
-        try:
-            for event in events:
-                ready.put(event)
-                if gone.is_set():
-                    break
-        except Exception as error:
-            ready.put(error)
-        finally:
-            events.close()
-            ready.put(None)
-
-    async def read(first: str) -> AsyncGenerator[str]:
-        try:
-            event: str | Exception | None = first
-            while isinstance(event, str):
-                yield event
-                event = await run_in_threadpool(ready.get)
-        finally:
-            gone.set()
-
-    threading.Thread(target=write, name="steer", daemon=True).start()
-    first = await run_in_threadpool(ready.get)
-    if isinstance(first, Exception):  # what is wrong at once is no stream
-        raise first
-    return StreamingResponse(read(first or ""), media_type="text/event-stream")
+    return await event_stream(partial(_steered, asked, store, live))
 
 
 def _steered(asked: SteerRequest, store: Store, live: Live) -> Generator[str]:
-    names = {edit.sae for own in asked.edits for edit in own}
-    names |= {edit.when.sae for own in asked.edits for edit in own if edit.when}
-    records = {name: store.sae(name) for name in sorted(names)}
-    with live.turn() as deadline:
-        models = {id(model): model for model in map(live.model, records.values())}
-        if len(models) > 1:
-            raise ConfigError("the SAEs are of different models", "steer with those of one model")
-        (lm,) = models.values()
-        size = 4 * lm.vocabulary * asked.tokens * (len(asked.edits) + 1)
-        live.check_memory("these completions", 4 * size)
-        text = tokenize(lm, asked.prompt, asked.bos)
-        _check_tokens(live, len(text))
-        check_length(lm, len(text) + asked.tokens)
-        edits = [[_edit(live, records, edit) for edit in own] for own in asked.edits]
-        sampling = Sampling(asked.temperature, asked.top_p, asked.seed)
-        events = stream(lm, text, edits, asked.tokens, sampling)
-        yield ": \n\n"  # all that is asked for can be done
-        try:
-            for event in events:
-                if time.monotonic() > deadline:
-                    limit = f"{live.limits.seconds:.0f} seconds"
-                    yield _line(ErrorEvent(detail=f"it took longer than {limit}: ask for less"))
-                    return
-                if isinstance(event, NewToken):
-                    yield _line(_token_event(lm, event, asked))
-                else:
-                    yield _line(_completion_event(event))
-        except LmsaesError as error:  # after the stream's head has gone out
-            yield _line(ErrorEvent(detail=with_hint(error)))
-        finally:
-            events.close()
+    yield from work(live).steered(asked, store, live)
 
 
-def _line(event: TokenEvent | CompletionEvent | ErrorEvent) -> str:
-    return f"data: {event.model_dump_json()}\n\n"
+def work(live: Live) -> Any:
+    """The module that asks the model. Raises NoModelError where the server has none."""
+    live.check_there()
+    from . import model_work
 
-
-def _token_event(lm: LanguageModel, event: NewToken, asked: SteerRequest) -> TokenEvent:
-    log_probabilities = event.logits.log_softmax(0)
-    best = log_probabilities.topk(asked.log_probabilities)
-    ids: list[int] = best.indices.tolist()
-    names = strings_of(lm.tokenizer, ids) if ids else []
-    return TokenEvent(
-        set=event.set,
-        place=event.place,
-        id=event.token_id,
-        text=event.text,
-        log_probability=float(log_probabilities[event.token_id]),
-        likeliest=[
-            LikelyToken(id=i, token=token, log_probability=value)
-            for i, token, value in zip(ids, names, best.values.tolist(), strict=True)
-        ],
-    )
-
-
-def _completion_event(event: Finished) -> CompletionEvent:
-    done = event.completion
-    return CompletionEvent(
-        set=event.set, text=done.text, token_ids=done.token_ids, kl=done.kl.tolist()
-    )
-
-
-def _edit(live: Live, records: dict[str, SAERecord], asked: AskedEdit) -> Edit:
-    when = asked.when
-    condition = when and When(live.sae(records[when.sae]), when.feature, when.above)
-    how = {"ablate": True} if asked.method == "ablate" else {asked.method: asked.value}
-    return Edit(
-        live.sae(records[asked.sae]),
-        asked.feature,
-        positions=asked.positions,
-        special=asked.special,
-        when=condition,
-        **how,  # pyright: ignore[reportArgumentType]
-    )
-
-
-def _tokenized(live: Live, lm: LanguageModel, asked: AskedText) -> TokenizedText:
-    given = asked.text if asked.text is not None else asked.token_ids
-    assert given is not None  # the request was checked
-    text = tokenize(lm, given, asked.bos)
-    _check_tokens(live, len(text))
-    return text
-
-
-def _check_tokens(live: Live, count: int) -> None:
-    if count > live.limits.tokens:
-        raise ConfigError(
-            f"{count} tokens are more than the {live.limits.tokens} of a request",
-            "give a shorter text",
-        )
-
-
-def _encoded(live: Live, records: Sequence[SAERecord], asked: AskedText) -> EncodedText:
-    models = {id(model): model for model in map(live.model, records)}
-    if len(models) > 1:
-        raise ConfigError("the SAEs are of different models", "compare those of one model")
-    (lm,) = models.values()
-    text = _tokenized(live, lm, asked)
-    widest = max(record.features for record in records)
-    live.check_memory("this text", 8 * len(text) * (widest + lm.vocabulary))
-    return encode_text(lm, [live.sae(record) for record in records], text)
-
-
-def _answer(
-    store: Store, record: SAERecord, encoded: EncodedText, which: int, asked: ActivationsRequest
-) -> Activations:
-    analyzed = DatabaseFeatures(store.database, record)
-    ranking = rank_features(
-        encoded,
-        which,
-        asked.rank,
-        asked.limit,
-        asked.positions,
-        asked.ignore_special,
-        asked.density_max,
-        analyzed,
-    )
-    return Activations(
-        sae=record.name,
-        analysis=record.analysis,
-        tokens=_tokens(encoded.text, encoded.log_probabilities),
-        bos_added=encoded.text.bos_added,
-        total=ranking.total,
-        hidden=Hidden(dense=ranking.hidden_dense, special=ranking.hidden_special),
-        features=_features(ranking.features, analyzed),
-        chosen=_features(_chosen(record, encoded, which, asked, analyzed), analyzed),
-        per_token=_per_token(encoded, which, asked.per_token),
-        active=_active(encoded, which),
-        variance_explained=[_four(v) for v in encoded.variance_explained[which].tolist()],
-    )
-
-
-def _chosen(
-    record: SAERecord,
-    encoded: EncodedText,
-    which: int,
-    asked: ActivationsRequest,
-    analyzed: DatabaseFeatures,
-) -> list[RankedFeature]:
-    """The features asked for by index that fire on the text, in the order asked."""
-    if missing := [i for i in asked.features if i >= record.features]:
-        raise ConfigError(
-            f"'{record.name}' has no feature {missing[0]}",
-            f"it has features 0 to {record.features - 1}",
-        )
-    if not asked.features:
-        return []
-    everything = rank_features(
-        encoded, which, asked.rank, record.features, None, False, None, analyzed
-    )
-    found = {feature.index: feature for feature in everything.features}
-    return [found[index] for index in asked.features if index in found]
-
-
-def _per_token(encoded: EncodedText, which: int, count: int) -> list[list[FeatureAtToken]]:
-    rows = encoded.features[which]
-    found: list[list[FeatureAtToken]] = []
-    for start, end in zip(rows.offsets[:-1].tolist(), rows.offsets[1:].tolist(), strict=True):
-        values, indices = rows.values[start:end], rows.indices[start:end]
-        best = values.topk(min(count, len(values)))
-        found.append(
-            [
-                FeatureAtToken(index=int(indices[place]), activation=_four(value))
-                for place, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            ]
-        )
-    return found
-
-
-def _active(encoded: EncodedText, which: int) -> list[int]:
-    rows = encoded.features[which]
-    firing = rows.row_ids()[rows.values > 0]
-    return firing.bincount(minlength=len(encoded.text)).tolist()
-
-
-def _tokens(text: TokenizedText, known: torch.Tensor | None = None) -> list[TextToken]:
-    log_probabilities = [None] * len(text) if known is None else known.tolist()
-    return [
-        TextToken(
-            id=token_id,
-            token=token,
-            start=None if place is None else place[0],
-            end=None if place is None else place[1],
-            special=special,
-            log_probability=log_probability,
-        )
-        for token_id, token, place, special, log_probability in zip(
-            text.token_ids, text.tokens, text.offsets, text.special, log_probabilities, strict=True
-        )
-    ]
-
-
-def _features(ranked: Sequence[RankedFeature], analyzed: DatabaseFeatures) -> list[TextFeature]:
-    indices, maxima = [each.index for each in ranked], [each.maximum for each in ranked]
-    bits = surprise(analyzed, indices, maxima).tolist()
-    return [
-        TextFeature(
-            index=each.index,
-            score=each.score,
-            maximum=each.maximum,
-            position=each.position,
-            sum=each.sum,
-            share=each.share,
-            surprise=own,
-            density=each.density,
-            values=[_four(value) for value in each.values.tolist()],
-        )
-        for each, own in zip(ranked, bits, strict=True)
-    ]
-
-
-def _four(value: float) -> float:
-    """Four decimals are enough for a color."""
-    return round(value, 4)
+    return model_work

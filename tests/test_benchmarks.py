@@ -12,9 +12,11 @@ import torch
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
     "analyze": "--tokens 4k --train 4k --features 64 --k 8 --rounds 1",
+    "evaluate": "--tokens 4k --train 4k --measure 1k --features 64 --k 8 --rounds 1",
     "generate": "--d 64 --layers 2 --batch 2 --batches 2 --rounds 1",
     "knobs": "--tokens 4k --features 64 --batch 128 --steps 10 --values 1 4",
     "learning_rates": "--tokens 4k --features 64 --batch 128 --steps 10 --rates 2e-3 4e-3",
+    "live": "--tokens 4k --features 64 --k 8 --prompt 8 --length 8 --rounds 1",
     "manifest": "--shards 40 --commits 3",
     "loader": "--rows 40000 --pool 8000 --rounds 1",
     "pareto": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --only topk relu",

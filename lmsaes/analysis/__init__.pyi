@@ -2,8 +2,11 @@
 
 from .config import AnalyzeConfig
 from .run import analyze
+from .sampling import context_hashes, lowest_contexts
 
 __all__ = [
     "AnalyzeConfig",
     "analyze",
+    "context_hashes",
+    "lowest_contexts",
 ]

@@ -1,5 +1,6 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
+from .answers import Answers
 from .client import Database
 from .curves import TrainingCurves
 from .details import (
@@ -34,6 +35,7 @@ from .saes import UnreadableError, UnreadableRecord
 __all__ = [
     "NONE",
     "SCHEMA_VERSION",
+    "Answers",
     "ContextRecord",
     "Database",
     "Draft",

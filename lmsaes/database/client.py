@@ -23,6 +23,7 @@ from typing import Any, Self
 import numpy as np
 
 from lmsaes.database import saes
+from lmsaes.database.answers import Answers
 from lmsaes.database.connection import Connection
 from lmsaes.database.curves import TrainingCurves, curves_record
 from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
@@ -268,6 +269,11 @@ class Database:
     def explanations(self) -> Explanations:
         """What people and models say of features, kept by the SAEs' hashes."""
         return Explanations(self._connection)
+
+    @property
+    def answers(self) -> Answers:
+        """What language models answered, by what they were asked."""
+        return Answers(self._connection)
 
     # Upkeep
 

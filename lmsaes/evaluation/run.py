@@ -77,7 +77,7 @@ def evaluate(
     lm = None
     if config.model != "none":
         lm = load_cache_model(cache, config.model_name, str(device))
-    size = _batch_contexts(cache, lm, device, config.batch_size)
+    size = batch_contexts(cache, lm, device, config.batch_size)
     _announce(jobs, cache, chosen, lm, device)
     downstream = None if lm is None else _downstream(jobs, cache, lm)
     _read(jobs, cache, chosen, downstream, device, size)
@@ -108,7 +108,7 @@ def _check_outputs(config: EvalConfig, folders: Sequence[Path]) -> None:
             )
 
 
-def _batch_contexts(
+def batch_contexts(
     cache: ActivationCache, lm: LanguageModel | None, device: torch.device, asked: int | None
 ) -> int:
     """How many contexts go through SAEs and model at once."""
@@ -162,7 +162,7 @@ def _read(
     total, left_out = chosen.count * cache.context_size, 0
     with torch.inference_mode(), progress("evaluating", total, "tokens") as bar:
         for runs in chosen.batches(size):
-            batch, lost = _batch(cache, runs, hooks, device)
+            batch, lost = batch_of(cache, runs, hooks, device)
             left_out += lost
             by_hook: dict[str, list[tuple[MeasuredSAE, Tensor]]] = {}
             for job in jobs:
@@ -178,7 +178,7 @@ def _read(
         _log.warning("eval: %d rows that are not finite numbers were left out", left_out)
 
 
-def _batch(
+def batch_of(
     cache: ActivationCache, runs: Sequence[range], hooks: Sequence[str], device: torch.device
 ) -> tuple[Batch, int]:
     """Contexts of the cache, and how many of their valid rows are not finite and left out."""

@@ -55,7 +55,7 @@ def export_sae(
     config = ExportConfig.of({"sae": sae, "to": to, "out": out, **settings})
     if config.to in _FROM_DATABASE:
         return _from_database(config, overwrite)
-    folders = find_saes([config.sae])
+    folders = find_saes([config.sae], kept=False)
     if config.to == "delphi":
         return _delphi(folders, config, overwrite)
     if config.to == "hub":

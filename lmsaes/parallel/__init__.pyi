@@ -3,10 +3,12 @@
 from .devices import free_memory, own_device, resolve_device, widest_float
 from .interrupts import interruptible
 from .locks import try_lock
-from .ranks import OneRank, Ranks, is_first_rank, join_ranks
+from .ranks import Collectives, GroupRanks, OneRank, Ranks, is_first_rank, join_ranks, local_ranks
 from .threads import iterate_ahead, map_ahead, results_ahead, threads_that_compute
 
 __all__ = [
+    "Collectives",
+    "GroupRanks",
     "OneRank",
     "Ranks",
     "free_memory",
@@ -14,6 +16,7 @@ __all__ = [
     "is_first_rank",
     "iterate_ahead",
     "join_ranks",
+    "local_ranks",
     "map_ahead",
     "own_device",
     "resolve_device",

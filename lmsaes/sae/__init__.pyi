@@ -18,7 +18,7 @@ from .config import (
     TopKConfig,
     TopKFamilyConfig,
 )
-from .folders import find_saes, sae_hash, sae_name
+from .folders import KEPT, find_saes, sae_hash, sae_name
 from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
@@ -36,6 +36,7 @@ from .topk import TopK
 __all__ = [
     "ARCHITECTURES",
     "CONFIGS",
+    "KEPT",
     "RENAMED",
     "SAE",
     "AnyConfig",

@@ -12,9 +12,13 @@ from lmsaes.errors import SAEError
 from lmsaes.sae.autoencoder import SAE
 from lmsaes.sae.io import weights_digest
 
+KEPT = "kept"
+"""The folder in a run that holds its SAEs of earlier steps."""
 
-def find_saes(paths: Sequence[str | Path]) -> list[Path]:
-    """The SAE folders among `paths`, and those inside the runs among them.
+
+def find_saes(paths: Sequence[str | Path], kept: bool = True) -> list[Path]:
+    """The SAE folders among `paths`, and those inside the runs among them, of which the ones that
+    a run has kept of earlier steps come last, and only with `kept`.
 
     Raises SAEError for a path that is neither.
     """
@@ -23,7 +27,7 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
         if (path / "config.json").is_file() or not path.is_dir():
             found.append(path)
             continue
-        inside = sorted(p.parent for p in path.glob("*/config.json"))
+        inside = [*_saes_in(path), *(_saes_in(path / KEPT) if kept else [])]
         if not inside:
             raise SAEError(
                 f"'{path}' holds no finished SAE",
@@ -36,9 +40,15 @@ def find_saes(paths: Sequence[str | Path]) -> list[Path]:
     return unique
 
 
+def _saes_in(folder: Path) -> list[Path]:
+    return sorted(p.parent for p in folder.glob("*/config.json"))
+
+
 def sae_name(folder: Path) -> str:
-    """`run:sae`, in letters that a name in the database may have."""
-    return re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{folder.parent.name}:{folder.name}")
+    """`run:sae`, in letters that a name in the database may have; `run:sae-step-00000100` for one
+    that the run has kept of an earlier step."""
+    run = folder.parent.parent if folder.parent.name == KEPT else folder.parent
+    return re.sub(r"[^A-Za-z0-9._:-]+", "-", f"{run.name}:{folder.name}")
 
 
 def sae_hash(folder: Path, sae: SAE) -> str:

@@ -34,6 +34,7 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     weights: Weights | None = None  # of the model: as published, or processed
     tokens: int
     steps: int
+    run_steps: int | None = None  # of the whole run, where the SAE was kept before its end
     batch_size: int
     shuffle_buffer: int
     seed: int

@@ -1,14 +1,14 @@
 """What this room offers to others; `__init__.py` loads each name when it is first asked for."""
 
 from .analyzed import DatabaseFeatures
-from .config import SteerConfig
+from .config import RankBy, SteerConfig
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
 from .effects import OutputScore, loss_effect, output_scores
 from .find_model import find_model
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
 from .own_text import EncodedText, encode_text
-from .ranking import AnalyzedFeatures, RankBy, RankedFeature, Ranking, rank_features, surprise
+from .ranking import AnalyzedFeatures, RankedFeature, Ranking, rank_features, surprise
 from .tokens import TokenizedText, check_length, tokenize
 
 __all__ = [

@@ -11,6 +11,10 @@ from lmsaes.units import Count
 _EDIT, _COMPLETION, _MODEL = "Edit (one kind)", "Completion", "Model"
 
 
+RankBy = Literal["maximum", "sum", "share", "relative", "surprise"]
+"""What the features of a text are ranked by; `ranking.py` says what each is."""
+
+
 class SteerConfig(StageConfig, frozen=True):
     """A prompt, a feature, and what to do to it."""
 

@@ -13,15 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from lmsaes.errors import ConfigError
+from lmsaes.steering.config import RankBy
 from lmsaes.steering.own_text import EncodedText
-
-RankBy = Literal["maximum", "sum", "share", "relative", "surprise"]
 
 
 class AnalyzedFeatures(Protocol):

@@ -3,11 +3,17 @@
 RUN/checkpoints/step-00001000/
   state.safetensors     weights, optimizer, counters of every SAE, as `name/key`
   state.json            the step, the loader's position, the digest of both files' content
+
+RUN/checkpoints/saes/topk-32/step-00001000/
+  the same of one SAE, where each process of a torchrun trains some of the SAEs
+
+None of them says how many processes there were: any number goes on from them.
 """
 
 import hashlib
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,9 +46,14 @@ class Checkpoint:
         }
 
 
-def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any) -> None:
-    """Writes the checkpoint of `step` and then, when it is safely on the disk, removes others."""
-    folder = run / "checkpoints"
+def save_checkpoint(
+    run: Path, step: int, tensors: dict[str, Tensor], state: Any, name: str | None = None
+) -> None:
+    """Writes the checkpoint of `step` and then, when it is safely on the disk, removes others.
+
+    name: of the SAE, where it is that of one alone.
+    """
+    folder = _folder(run, name)
     part = folder / ".part"
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
@@ -59,12 +70,30 @@ def save_checkpoint(run: Path, step: int, tensors: dict[str, Tensor], state: Any
             shutil.rmtree(other)
 
 
-def load_checkpoint(run: Path) -> Checkpoint | None:
-    """The newest checkpoint; None where there is none.
+def checkpoint_of(run: Path, saes: Sequence[Mapping[str, Any]]) -> Checkpoint | None:
+    """The newest checkpoint that any of the SAEs, given by their settings, can go on from; None
+    where there is none. Its state's `saes` names those of them that it holds.
+
+    Raises LmsaesError when a checkpoint is damaged, be it by a single bit.
+    """
+    places = [None, *(sae["name"] for sae in saes)]
+    found = [each for name in places if (each := load_checkpoint(run, name)) is not None]
+    held = [each for each in found if any(sae in saes for sae in each.state.get("saes", []))]
+    if not held:
+        return None
+    step = max(each.step for each in held)
+    newest = [each for each in held if each.step == step]
+    together = [sae for each in newest for sae in each.state["saes"] if sae in saes]
+    tensors = {key: value for each in newest for key, value in each.tensors.items()}
+    return Checkpoint(step, tensors, {**newest[0].state, "saes": together})
+
+
+def load_checkpoint(run: Path, name: str | None = None) -> Checkpoint | None:
+    """The newest checkpoint, of the SAE `name` alone where that is given; None where there is none.
 
     Raises LmsaesError when it is damaged, be it by a single bit.
     """
-    found = sorted((run / "checkpoints").glob("step-*"))
+    found = sorted(_folder(run, name).glob("step-*"))
     if not found:
         return None
     newest = found[-1]
@@ -83,6 +112,11 @@ def load_checkpoint(run: Path) -> Checkpoint | None:
 def remove_checkpoints(run: Path) -> None:
     """Removes every checkpoint of a run."""
     shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def _folder(run: Path, name: str | None) -> Path:
+    folder = run / "checkpoints"
+    return folder if name is None else folder / "saes" / name
 
 
 def _digest(tensors: Path, step: int, state: Any) -> str:

@@ -17,7 +17,7 @@ As a file, settings of the run stand at the top, and each SAE has a table:
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, cast
+from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
@@ -27,8 +27,9 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
+ParallelMode = Literal["auto", "saes"]
 # Names in a run's folder that no SAE may have.
-_TAKEN = ("checkpoints", "diverged", "wandb", "run.json", TRAIN_CONFIG)
+_TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -121,7 +122,27 @@ class TrainConfig(StageConfig, frozen=True):
     device: Annotated[
         Text, setting("Device to train on: auto, cpu, cuda, cuda:1 or mps.", _RUN)
     ] = "auto"
+    parallel: Annotated[
+        ParallelMode,
+        setting(
+            "What the processes of a torchrun share out: SAEs, or what suits the run (auto).",
+            _RUN,
+        ),
+    ] = "auto"
     checkpoint_every: Annotated[Count, setting("Steps between checkpoints.", _RUN, gt=0)] = 1000
+    keep: Annotated[
+        Count,
+        setting(
+            "SAEs to keep along the run, beside the finished one, as folders in RUN/kept.",
+            _RUN,
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
+    keep_spacing: Annotated[
+        Literal["linear", "log"],
+        setting("Steps between those: equal (linear), or growing from the first on (log).", _RUN),
+    ] = "linear"
     log_every: Annotated[Count, setting("Steps between measurements.", _RUN, gt=0)] = 50
     wandb: Annotated[
         str | None,

@@ -75,9 +75,13 @@ def averaged(sae: SAE, optimizers: list[Optimizer]) -> SAE:
     if sae.config.optimizer != "schedule-free":
         return sae
     (free,) = optimizers
+    weights = [parameter.detach().clone() for parameter in sae.parameters()]
     free.eval()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     average = copy.deepcopy(sae)
     free.train()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    with torch.no_grad():  # there and back again is not to the bit
+        for parameter, weight in zip(sae.parameters(), weights, strict=True):
+            parameter.copy_(weight)
     average.after_update()
     return average
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.sae import SAEConfig
-from lmsaes.training.checkpoint import load_checkpoint
+from lmsaes.training.checkpoint import checkpoint_of
 from lmsaes.training.config import TrainConfig
 from lmsaes.training.members import member
 from lmsaes.training.memory_plan import MemoryPlan
@@ -56,7 +56,8 @@ def plan_training(
         memory = memory_plan(cache, waiting, config.batch_size, loader)
         steps = steps_for(config.tokens, loader.rows, config.batch_size, len(loader))
         rows = loader.rows
-    unfinished = begun is not None and load_checkpoint(run) is not None
+    asked_of = [sae.model_dump(mode="json") for sae in saes]
+    unfinished = begun is not None and checkpoint_of(run, asked_of) is not None
     weights = sum(sae.weights for sae in memory.saes)
     return TrainingPlan(
         "finished" if len(there) == len(saes) else "unfinished" if unfinished else "new",

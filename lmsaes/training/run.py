@@ -8,7 +8,7 @@ diverged and is asked for with another learning rate is trained alone, from the 
 
 import logging
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,18 @@ from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
 from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
-from lmsaes.parallel import resolve_device
+from lmsaes.parallel import join_ranks, own_device, resolve_device
 from lmsaes.sae import SAEConfig
 from lmsaes.training.allocator import keep_freed_memory
-from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, remove_checkpoints
+from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, remove_checkpoints
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
+from lmsaes.training.kept import remove_kept
 from lmsaes.training.members import TrainedSAE, clear_diverged, member, remove_members
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.run_folder import check_folder, lock_run
 from lmsaes.training.schedules import steps_for
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.split import Split, split_run
 from lmsaes.training.sweep import Sweep
 
 _log = logging.getLogger("lmsaes")
@@ -62,24 +64,51 @@ def train(
     """
     cache, config, saes, asked = prepared(cache, configs, out, settings)
     run = Path(config.out)
-    begun = check_folder(run, asked, overwrite)
-    if begun is not None and begun.saes == saes and len(there := _members(run, saes)) == len(saes):
-        _log.info("%s is finished: nothing to do", run)
-        remove_checkpoints(run)
+    with join_ranks() as ranks:
+        begun = check_folder(run, asked, overwrite)
+        if begun is not None and begun.saes == saes:
+            there = _members(run, saes)
+            ranks.wait()  # nobody removes anything before all have looked
+            if len(there) == len(saes):
+                if ranks.rank == 0:
+                    _log.info("%s is finished: nothing to do", run)
+                    remove_checkpoints(run)
+                return _results(there, saes)
+        split = split_run(config.parallel, saes, cache, ranks)
+        with lock_run(run) if ranks.rank == 0 else nullcontext():
+            there = _train(cache, saes, config, asked, overwrite, split)
+            if ranks.size > 1:
+                there = _members(run, saes)
+                ranks.wait()  # the run stays locked until everybody has read it
         return _results(there, saes)
-    with lock_run(run):
-        begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
-        there = {} if begun is None else _members(run, saes)
-        if begun is not None and begun.saes != saes:  # in what diverged
-            begun = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
-            begun.write(run)
-            write_config(run / TRAIN_CONFIG, config)
-        while waiting := [sae for sae in saes if sae.name not in there]:
-            checkpoint = None if begun is None else load_checkpoint(run)
-            if together := _in_checkpoint(checkpoint, waiting):
-                waiting = together
-            else:
-                checkpoint = None
+
+
+def _train(
+    cache: ActivationCache,
+    saes: tuple[SAEConfig, ...],
+    config: TrainConfig,
+    asked: dict[str, Any],
+    overwrite: bool,
+    split: Split,
+) -> dict[str, TrainedSAE]:
+    """Trains what is missing of the run, or this rank's part of it; what became of that."""
+    run, first = Path(config.out), split.ranks.rank == 0
+    split.ranks.wait()  # until the first rank has the run's lock
+    begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
+    if split.ranks.size > 1:
+        begun = _begin_together(cache, saes, config, asked, begun, split)
+    there = {} if begun is None else _members(run, split.saes)
+    if begun is not None and begun.saes != saes:  # in what diverged
+        begun = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
+        begun.write(run)
+        write_config(run / TRAIN_CONFIG, config)
+    stopped = False
+    try:
+        while waiting := [sae for sae in split.saes if sae.name not in there]:
+            asked_of = [sae.model_dump(mode="json") for sae in waiting]
+            checkpoint = None if begun is None else checkpoint_of(run, asked_of)
+            if checkpoint is not None:
+                waiting = _in_checkpoint(checkpoint, waiting)
             with closing(loader_of(cache, waiting, config, begun)) as loader:
                 if begun is None and not config.allow_poor_shuffle:
                     check_shuffle(loader)
@@ -89,21 +118,60 @@ def train(
                 loader.last_epoch = (steps - 1) // len(loader)
                 now = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
                 every, project = config.checkpoint_every, config.wandb
-                sweep = Sweep(cache, waiting, now, run, loader, steps, every, project)
+                sweep = Sweep(cache, waiting, now, run, loader, steps, every, project, split)
                 if begun is None:
-                    remove_checkpoints(run)
-                    remove_members(run)
-                    (run / TRAIN_CONFIG).unlink(missing_ok=True)
-                    now.write(run)
+                    _write_new(run, now, config)
                     begun = now
-                if not (run / TRAIN_CONFIG).is_file():
+                if first and not (run / TRAIN_CONFIG).is_file():
                     write_config(run / TRAIN_CONFIG, config)
                 for sae in waiting:
                     clear_diverged(run, sae.name)  # with other settings
                 there |= {result.name: result for result in sweep.train(checkpoint, memory)}
-            remove_checkpoints(run)
+    except KeyboardInterrupt:
+        stopped = True
+    if split.ranks.any(stopped):
+        raise KeyboardInterrupt
+    if first:
         remove_checkpoints(run)
-        return _results(there, saes)
+    return there
+
+
+def _begin_together(
+    cache: ActivationCache,
+    saes: tuple[SAEConfig, ...],
+    config: TrainConfig,
+    asked: dict[str, Any],
+    begun: RunSettings | None,
+    split: Split,
+) -> RunSettings:
+    """The run's settings, which the first rank decides on and writes, as one process would."""
+    run = Path(config.out)
+    if split.ranks.rank == 0 and (begun is None or begun.saes != saes):
+        if begun is not None:  # other settings for what diverged
+            pool_rows = begun.pool_rows
+        else:
+            with closing(loader_of(cache, saes, config, None)) as loader:
+                if not config.allow_poor_shuffle:
+                    check_shuffle(loader)
+                pool_rows = loader.pool_rows
+        now = RunSettings.model_validate(asked | {"pool_rows": pool_rows})
+        if begun is None:
+            _write_new(run, now, config)
+        else:
+            now.write(run)
+            write_config(run / TRAIN_CONFIG, config)
+    split.ranks.wait()
+    return RunSettings.read(run)
+
+
+def _write_new(run: Path, settings: RunSettings, config: TrainConfig) -> None:
+    """Begins the run in its folder, where another one may be."""
+    remove_checkpoints(run)
+    remove_members(run)
+    remove_kept(run)
+    (run / TRAIN_CONFIG).unlink(missing_ok=True)
+    settings.write(run)
+    write_config(run / TRAIN_CONFIG, config)
 
 
 def prepared(
@@ -131,6 +199,8 @@ def prepared(
         "skip_positions": config.skip_positions,
         "max_norm": config.max_norm,
         "log_every": config.log_every,
+        "keep": config.keep,
+        "keep_spacing": config.keep_spacing,
         "saes": [sae.model_dump() for sae in saes],
     }
     return cache, config, saes, asked
@@ -142,11 +212,9 @@ def _members(run: Path, saes: Sequence[SAEConfig]) -> dict[str, TrainedSAE]:
     return {name: result for name, result in found.items() if result is not None}
 
 
-def _in_checkpoint(checkpoint: Checkpoint | None, saes: Sequence[SAEConfig]) -> list[SAEConfig]:
+def _in_checkpoint(checkpoint: Checkpoint, saes: Sequence[SAEConfig]) -> list[SAEConfig]:
     """Those of the SAEs that go on from the checkpoint."""
-    if checkpoint is None:
-        return []
-    begun = checkpoint.state.get("saes", [])
+    begun = checkpoint.state["saes"]
     return [sae for sae in saes if sae.model_dump(mode="json") in begun]
 
 
@@ -172,7 +240,7 @@ def loader_of(
         batch_size=config.batch_size,
         memory=config.shuffle_buffer,
         seed=config.seed,
-        device=resolve_device(config.device),
+        device=resolve_device(own_device(config.device)),
         pool_device=config.pool_device and resolve_device(config.pool_device),
         drop_special=config.drop_special,
         skip_positions=config.skip_positions,

@@ -7,6 +7,7 @@ RUN/
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl
   relu-2/           …
+  kept/             SAEs of earlier steps, by --keep (kept.py)
   diverged/         SAEs that diverged, if any (members.py)
 """
 

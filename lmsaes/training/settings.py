@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -29,6 +29,8 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
     skip_positions: tuple[int, ...] = ()
     max_norm: float | None = None
     log_every: int
+    keep: int = 0
+    keep_spacing: Literal["linear", "log"] = "linear"
     saes: tuple[AnyConfig, ...]
 
     def write(self, run: Path) -> None:

@@ -19,17 +19,19 @@ from lmsaes.cache import ActivationCache
 from lmsaes.loader import ShuffledLoader
 from lmsaes.parallel import interruptible
 from lmsaes.progress import progress
-from lmsaes.sae import Provenance, SAEConfig, first_not_finite
+from lmsaes.sae import Metrics, Provenance, SAEConfig, first_not_finite
 from lmsaes.training.announcement import announce
-from lmsaes.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, save_checkpoint
 from lmsaes.training.divergence import Divergence
 from lmsaes.training.initialization import new_trainers
+from lmsaes.training.kept import forget_later_kept, kept_folder, kept_steps
 from lmsaes.training.members import METRICS, TrainedSAE, set_aside
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.run_folder import forget_later_metrics
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.split import Split
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
 from lmsaes.units import format_bytes
@@ -50,12 +52,15 @@ class Sweep:
         steps: int,
         checkpoint_every: int,
         wandb: str | None,
+        split: Split,
     ) -> None:
+        self.split = split
         self.cache, self.settings, self.folder = cache, settings, folder
         self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
         self.tokens = self.done = 0
         self.trainers = new_trainers(cache, saes, settings, steps, self.device)
+        self.kept_steps = set(kept_steps(steps, settings.keep, settings.keep_spacing))
         self.set_aside: list[TrainedSAE] = []
         self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
 
@@ -75,14 +80,18 @@ class Sweep:
                 _log.info("continuing at step %d", self.done)
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
-            with progress("train", total, "tokens", done=done) as bar:
+            shown = self.split.ranks.rank == 0
+            with progress("train", total, "tokens", done=done, shown=shown) as bar:
                 for batch in self._batches():
                     rows = self._step(batch, parallel_steps)
                     stop = interrupted.is_set()
                     report = self._is_time(self.settings.log_every)
                     save = self.done < self.steps and self._is_time(self.checkpoint_every)
-                    if report or save or stop or any(t.failed for t in self.trainers):
+                    keep = self.done in self.kept_steps
+                    if report or save or stop or keep or any(t.failed for t in self.trainers):
                         self._set_aside_diverged(parallel_steps)
+                    if keep:
+                        self._keep()
                     bar.advance(rows, self._report() if report else None)
                     if save or stop:
                         self._save_state()
@@ -178,7 +187,7 @@ class Sweep:
         name = trainer.sae.config.name
         state, step = trainer.state_tensors(), trainer.done
         if first_not_finite(state) is not None:
-            checkpoint = load_checkpoint(self.folder)
+            checkpoint = checkpoint_of(self.folder, [trainer.sae.config.model_dump(mode="json")])
             state, step = ({}, 0) if checkpoint is None else (checkpoint.of(name), checkpoint.step)
         kept = divergence.model_copy(update={"kept_step": step if state else None})
         self.set_aside.append(set_aside(self.folder, kept, state or None))
@@ -190,17 +199,21 @@ class Sweep:
     # ── stopping and going on ────────────────────────────────────────────────────────────────
 
     def _save_state(self) -> None:
-        tensors = {
-            f"{trainer.sae.config.name}/{key}": value
-            for trainer in self.trainers
-            for key, value in trainer.state_tensors().items()
-        }
-        state: dict[str, Any] = {
-            "tokens": self.tokens,
-            "loader": self.loader.state_dict(),
-            "saes": [trainer.sae.config.model_dump(mode="json") for trainer in self.trainers],
-        }
-        save_checkpoint(self.folder, self.done, tensors, state)
+        """One checkpoint of all SAEs, or one of each where other ranks train the run's others."""
+        apart = self.split.mode == "saes"
+        for trainers in [[each] for each in self.trainers] if apart else [self.trainers]:
+            tensors = {
+                f"{trainer.sae.config.name}/{key}": value
+                for trainer in trainers
+                for key, value in trainer.state_tensors().items()
+            }
+            state: dict[str, Any] = {
+                "tokens": self.tokens,
+                "loader": self.loader.state_dict(),
+                "saes": [trainer.sae.config.model_dump(mode="json") for trainer in trainers],
+            }
+            name = trainers[0].sae.config.name if apart else None
+            save_checkpoint(self.folder, self.done, tensors, state, name)
 
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
@@ -210,6 +223,7 @@ class Sweep:
                 trainer.load_state(checkpoint.of(trainer.sae.config.name), self.done)
         for trainer in self.trainers:
             forget_later_metrics(self._metrics_file(trainer), self.done)
+            forget_later_kept(self.folder, trainer.sae.config.name, self.done)
 
     def _finish(self) -> list[TrainedSAE]:
         results: list[TrainedSAE] = []
@@ -228,31 +242,44 @@ class Sweep:
                 self._set_aside(trainer, found)
                 continue
             metrics = trainer.final_metrics()
-            sae.provenance = Provenance(
-                hooks=config.inputs,
-                target=config.target,
-                cache=str(self.cache.path),
-                cache_identity=self.cache.identity,
-                model=self.cache.manifest.model.name,
-                dataset=self.cache.manifest.text.dataset,
-                context_size=self.cache.context_size,
-                prepend_bos=self.cache.manifest.text.bos,
-                weights=self.cache.manifest.model.weights,
-                contexts=self.settings.contexts or self.cache.contexts,
-                cache_rows=self.cache.rows,
-                rows=self.loader.rows,
-                rows_not_finite=self.loader.rows_not_finite,
-                tokens=self.tokens,
-                steps=self.steps,
-                batch_size=self.settings.batch_size,
-                shuffle_buffer=self.loader.memory_for(self.loader.pool_rows),
-                seed=self.settings.seed,
-                lr=trainer.lr,
-                warmup=trainer.warmup,
-                dead_window=trainer.dead_window,
-                metrics=metrics,
-            )
+            sae.provenance = self._provenance(trainer, metrics)
             path = self.folder / config.name
             sae.save(path)
             results.append(TrainedSAE(config.name, path, metrics))
         return results
+
+    def _keep(self) -> None:
+        """Saves every SAE as it is after this step, unless something of it is not finite."""
+        for trainer in self.trainers:
+            sae = trainer.finished_sae()
+            if first_not_finite(sae.state_dict()) is None:
+                sae.provenance = self._provenance(trainer, trainer.recent_metrics())
+                sae.save(kept_folder(self.folder, trainer.sae.config.name, self.done))
+
+    def _provenance(self, trainer: SAETrainer, metrics: Metrics) -> Provenance:
+        config = trainer.sae.config
+        return Provenance(
+            hooks=config.inputs,
+            target=config.target,
+            cache=str(self.cache.path),
+            cache_identity=self.cache.identity,
+            model=self.cache.manifest.model.name,
+            dataset=self.cache.manifest.text.dataset,
+            context_size=self.cache.context_size,
+            prepend_bos=self.cache.manifest.text.bos,
+            weights=self.cache.manifest.model.weights,
+            contexts=self.settings.contexts or self.cache.contexts,
+            cache_rows=self.cache.rows,
+            rows=self.loader.rows,
+            rows_not_finite=self.loader.rows_not_finite,
+            tokens=self.tokens,
+            steps=self.done,
+            run_steps=self.steps if self.done < self.steps else None,
+            batch_size=self.settings.batch_size,
+            shuffle_buffer=self.loader.memory_for(self.loader.pool_rows),
+            seed=self.settings.seed,
+            lr=trainer.lr,
+            warmup=trainer.warmup,
+            dead_window=trainer.dead_window,
+            metrics=metrics,
+        )

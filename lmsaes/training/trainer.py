@@ -181,7 +181,14 @@ class SAETrainer:
 
     def final_metrics(self) -> Metrics:
         """Measured over the last tenth of the run."""
-        averages = self.last.averages(self.outputs.variance)
+        return self._metrics(self.last)
+
+    def recent_metrics(self) -> Metrics:
+        """Measured over the steps since the last report."""
+        return self._metrics(self.recent)
+
+    def _metrics(self, sums: MetricSums) -> Metrics:
+        averages = sums.averages(self.outputs.variance)
         return Metrics(
             fvu=averages.fvu,
             l0=averages.l0,

@@ -22,7 +22,7 @@ def run_here(
 ) -> list[TrainedSAE]:
     return train(
         cache, configs, out=run, tokens=200, batch_size=16, shuffle_buffer="1MiB", device="cpu",
-        checkpoint_every=5, log_every=4, overwrite=overwrite,
+        checkpoint_every=5, log_every=4, keep=1, overwrite=overwrite,
     )  # fmt: skip
 
 

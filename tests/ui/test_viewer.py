@@ -143,7 +143,7 @@ def test_from_home_to_a_feature_by_links(page: Page) -> None:
     page.get_by_role("link", name="blocks.2.hook_resid_post").click()
     rows = page.get_by_role("row")
     expect(rows.filter(has_text="demo:topk")).to_contain_text("31.5")
-    expect(page.get_by_role("link", name="demo:relu: L0 41.2, FVU .300")).to_be_visible()
+    expect(page.get_by_role("button", name="demo:relu: L0 41.2, FVU .300")).to_be_visible()
 
     page.get_by_role("table").get_by_role("link", name="demo:topk", exact=True).click()
     expect(page).to_have_url(re.compile(r"/saes/demo:topk$"))
@@ -391,14 +391,19 @@ def test_an_empty_database_shows_commands_that_fill_this_very_one(
     def shown(database: Database) -> list[str]:
         with serving(database) as address, browser.new_page() as page:
             page.goto(address)
-            expect(page.locator("pre")).to_have_count(3)
-            return page.locator("pre").all_inner_texts()
+            expect(page.locator("pre code")).to_have_count(3)
+            lines = page.locator("pre code").all_inner_texts()
+            return [line.replace(" \\\n ", "") for line in lines]
 
-    analyze, demo = "lmsaes analyze RUN --cache CACHE", "lmsaes demo --no-serve"
-    analyze_demo = "lmsaes analyze lmsaes-demo/saes --cache lmsaes-demo/cache"
     with Database(f"{server.uri}/empty") as database:
-        to = f" --db {server.uri}/empty"
-        assert shown(database) == [analyze + to, demo, analyze_demo + to]
+        *_, analyze = shown(database)
+        assert (
+            analyze == f"lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8 --db {server.uri}/empty"
+        )
     with Database(folder=server.folder) as database:
-        of = f"LMSAES_DB_FOLDER={server.folder} "
-        assert shown(database) == [of + analyze, demo, of + analyze_demo]
+        cache, train, analyze = shown(database)
+    assert "--out caches/gpt2-8" in cache
+    assert "--cache caches/gpt2-8" in train
+    assert "--out runs/gpt2-8" in train
+    of = f"LMSAES_DB_FOLDER={server.folder} "
+    assert analyze == of + "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8"

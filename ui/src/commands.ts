@@ -2,10 +2,15 @@
 import type { About } from "./api/client";
 
 export const SERVE = "lmsaes serve";
-export const ANALYZE = "lmsaes analyze RUN --cache CACHE";
-/** The demo serves a database of its own, which this page doesn't show, at this page's port. */
-export const DEMO = "lmsaes demo --no-serve";
-export const ANALYZE_DEMO = "lmsaes analyze lmsaes-demo/saes --cache lmsaes-demo/cache";
+/** Own text and steering ask the model of the SAEs' records. */
+export const SERVE_WITH_MODEL = "lmsaes serve --model auto";
+export const SERVE_OTHER = "lmsaes serve --db mongodb://HOST/NAME";
+export const CACHE =
+  "lmsaes cache --model gpt2 --dataset Skylion007/openwebtext --streaming --hook blocks.8.hook_resid_pre --tokens 100M --out caches/gpt2-8";
+export const TRAIN = "lmsaes train --cache caches/gpt2-8 --hook blocks.8.hook_resid_pre --out runs/gpt2-8";
+export const ANALYZE = "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8";
+/** With a database and port of its own. */
+export const DEMO = "lmsaes demo";
 
 /** A command such that it uses the database that this page shows. */
 export function withDatabase(command: string, { database_uri, database_folder }: About): string {

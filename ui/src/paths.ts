@@ -1,6 +1,6 @@
 /** Addresses of the viewer's pages. Names of SAEs hold nothing that needs escaping. */
 import { redirect, type LoaderFunctionArgs } from "react-router";
-import type { SAE } from "./api/client";
+import type { SAESummary } from "./api/client";
 import type { Crumb } from "./page";
 import { shortName } from "./format";
 
@@ -13,6 +13,13 @@ export const promptPath = (sae?: string) => (sae === undefined ? "/prompt" : `/p
 export const steerPath = (sae?: string, feature?: number) =>
   sae === undefined ? "/steer" : `/steer#sae=${sae}${feature === undefined ? "" : `&feature=${feature}`}`;
 export const comparePath = (sae?: string) => (sae === undefined ? "/compare" : `/compare?a=${sae}`);
+/** Steering a text; of a feature where one is given. */
+export const steerText = (prompt: string, sae?: string, feature?: number) => {
+  const edit = sae !== undefined && feature !== undefined ? { edit: `${sae}~${feature}~add` } : {};
+  return `/steer#${new URLSearchParams({ ...(prompt && { prompt }), ...edit })}`;
+};
+export const compareSAEs = (names: readonly string[]) =>
+  `/compare?${new URLSearchParams(names.map((name) => ["sae", name]))}`;
 export const searchPath = (text: string, sae?: string) =>
   `/search?${new URLSearchParams(sae === undefined ? { q: text } : { q: text, sae })}`;
 
@@ -24,13 +31,13 @@ export function redirectFormer({ request }: LoaderFunctionArgs) {
 }
 
 /** The crumb of an SAE's hook. */
-export const hookCrumb = ({ model, hook }: SAE): Crumb => ({
+export const hookCrumb = ({ model, hook }: Pick<SAESummary, "model" | "hook">): Crumb => ({
   label: `${shortName(model)} · ${hook}`,
   to: homePath(model, hook),
 });
 
 /** The crumbs down to an SAE, for pages below it. */
-export const crumbsTo = (sae: SAE): Crumb[] => [
+export const crumbsTo = (sae: SAESummary): Crumb[] => [
   hookCrumb(sae),
   { label: sae.name, to: saePath(sae.name) },
 ];

@@ -9,8 +9,22 @@ const pages: RouteObject[] = [
   {
     path: "/",
     lazy: async () => {
-      const { HomePage, loadHome } = await import("./pages/HomePage");
-      return { Component: HomePage, loader: loadHome };
+      const { HomePage } = await import("./pages/home/HomePage");
+      return { Component: HomePage };
+    },
+  },
+  {
+    path: "/prompt",
+    lazy: async () => {
+      const { PromptPage } = await import("./pages/prompt/PromptPage");
+      return { Component: PromptPage };
+    },
+  },
+  {
+    path: "/steer",
+    lazy: async () => {
+      const { SteerPage } = await import("./pages/steer/SteerPage");
+      return { Component: SteerPage };
     },
   },
   {

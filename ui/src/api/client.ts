@@ -16,10 +16,10 @@ export type TokenWeight = Schemas["TokenWeight"];
 export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
-const backend: string =
+export const backend: string =
   import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
 
-const api = createClient<paths>({ baseUrl: backend });
+export const api = createClient<paths>({ baseUrl: backend });
 
 export class ServerError extends Error {
   readonly status: number;
@@ -36,7 +36,7 @@ interface Answer<T> {
   response: Response;
 }
 
-async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
+export async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
   let answer: Answer<T>;
   try {
     answer = await request;
