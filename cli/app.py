@@ -33,6 +33,10 @@ app = lazy_app(
             "lmsaes.cli.steer:steer",
             "Complete a prompt with a feature edited, beside the model's own completion.",
         ),
+        "trace": Command(
+            "lmsaes.cli.trace:trace",
+            "Explain what a model says by its transcoders' features, as a graph with its proof.",
+        ),
         "explain": Command(
             "lmsaes.cli.explain:explain",
             "Say what features stand for, or have a language model say it and score what it says.",
