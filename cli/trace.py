@@ -25,7 +25,7 @@ def trace(
     json: Annotated[bool, typer.Option("--json", help="Print the graph's JSON alone.")] = False,
     **given: Any,
 ) -> None:
-    """Explain what a model says after a prompt by its transcoders' features, and check it.
+    """Explain what a model says by its transcoders' features, as a graph with its proof.
 
     Edges are exact for the model with its attention patterns and norms held; --verify 50 says how
     well they predict the real one.
@@ -93,7 +93,11 @@ def _print(found: "Traced") -> None:
         f"{len(checked.sources)} ablations, direct edges": checked.direct,
         "along all paths": checked.total,
         "on the targets alone": checked.on_targets,
-        **{f"direct, {name} let go": each for name, each in checked.let_go.items()},
+        **{
+            f"direct, {name} let go": each
+            for name, each in checked.let_go.items()
+            if name != "everything"  # the first line
+        },
     }.items():
         agreement.add_row(name, *_figures(each))
     console.print(agreement)

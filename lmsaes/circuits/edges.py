@@ -106,16 +106,16 @@ def edges(replacement: Replacement, targets: Targets) -> Tensor:
     put(len(blocks))
     for layer in reversed(range(min(layers[0] + 1, len(blocks)))):
         above = sum(each > layer for each in layers)
-        G, rows = gradient[:above], order[:above]
+        reading, rows = gradient[:above], order[:above]
         if above:
-            errors = einsum(G, replacement.errors[layer, :positions], "b p d, p d -> b p")
+            errors = einsum(reading, replacement.errors[layer, :positions], "b p d, p d -> b p")
             first = replacement.error(layer, 0)
             found[rows, first : first + positions] = errors
             if layer in active:
                 first = replacement.first(layer)
-                _read(found, rows, G, active[layer], first)
+                _read(found, rows, reading, active[layer], first)
             if layer in replacement.skips:
-                G += replacement.skips[layer].back(G)
+                reading += replacement.skips[layer].back(reading)
         put(layer)
         reached = sum(each >= layer for each in layers)
         gradient[:reached] = blocks[layer].attention_back(gradient[:reached])

@@ -209,8 +209,8 @@ def _block(bridge: Any, cache: Mapping[str, Tensor], layer: int) -> Block:
 
 def _attention(attention: Any, pattern: Tensor) -> Attention:
     heads = pattern.shape[0]
-    W_V, W_O = attention.W_V.detach().float(), attention.W_O.detach().float()
-    W_V = W_V.repeat_interleave(heads // W_V.shape[0], 0)
+    grouped, W_O = attention.W_V.detach().float(), attention.W_O.detach().float()
+    W_V = grouped.repeat_interleave(heads // len(grouped), 0)
     constant = torch.zeros(W_O.shape[2], device=W_O.device)
     if attention.b_V is not None:
         b_V = attention.b_V.detach().float()
@@ -222,7 +222,7 @@ def _attention(attention: Any, pattern: Tensor) -> Attention:
 
 
 def _norm(component: Any, x: Tensor) -> Norm:
-    """The norm of a bridge's component, held at what it divides rows `x` [positions, d_model] by."""
+    """A bridge's norm, held at what it divides rows `x` [positions, d_model] by."""
     module: Any = unwrapped(component)
     centered = isinstance(module, torch.nn.LayerNorm)
     eps = module.eps if hasattr(module, "eps") else module.variance_epsilon

@@ -27,7 +27,7 @@ def split_by_head(replacement: Replacement, target: Targets, source: int) -> Hea
     blocks = replacement.model.blocks
     written_in, position, vector = replacement.written(source)
     goal = int(target.layer[0])
-    layers = [layer for layer in range(written_in + 1, min(goal + 1, len(blocks)))]
+    layers = list(range(written_in + 1, min(goal + 1, len(blocks))))
     if not layers:
         zero = vector.new_zeros(0)
         return HeadSplit([], vector.new_zeros(0, len(blocks[0].attention.pattern)), zero)

@@ -28,7 +28,9 @@ class Scores:
     """How much of what flows to the targets goes through features, not errors."""
 
     replacement: float  # tokens' influence / (tokens' + errors')
-    completeness: float  # share of edges that don't come from errors, by influence of what they reach
+    completeness: (
+        float  # share of edges that don't come from errors, by influence of what they reach
+    )
 
 
 def influence(rows: Tensor, features: int, weights: Tensor) -> Tensor:

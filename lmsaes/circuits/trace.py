@@ -1,9 +1,7 @@
 """`trace`: from a prompt to a graph with its proof."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from lmsaes.circuits.config import TraceConfig
 from lmsaes.circuits.edges import Targets
@@ -16,7 +14,6 @@ from lmsaes.circuits.transcoders import Transcoder, load_transcoders
 from lmsaes.circuits.verify import LET_GO, Verification, verify
 from lmsaes.errors import ConfigError
 from lmsaes.model import LanguageModel
-from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import SAE, find_saes
 from lmsaes.steering import TokenizedText, check_length, find_model, tokenize

@@ -51,7 +51,7 @@ class Transcoder:
         return replace(norm, weight=torch.ones_like(norm.weight), bias=None)
 
     def inputs(self, block: Block, mid: Tensor | None = None) -> Tensor:
-        """What it reads [positions, d_model] of the stream after attention (default: the model's)."""
+        """What it reads [positions, d_model] of a stream after attention (default: the model's)."""
         mid, norm = block.mid if mid is None else mid, self.norm(block)
         return mid if norm is None else norm(mid)
 
@@ -103,7 +103,8 @@ def load_transcoders(
             raise SAEError(f"{folder.name} is of block {layer}, but the model has {blocks} blocks")
         if layer in found:
             raise SAEError(
-                f"{found[layer].folder.name} and {folder.name} are both transcoders of block {layer}",
+                f"{found[layer].folder.name} and {folder.name} are both transcoders of block"
+                f" {layer}",
                 "name the folders of those to trace instead of the run",
             )
         if getattr(sae.config, "glu", False):
@@ -142,9 +143,7 @@ def active_features(transcoder: Transcoder, block: Block, skipped: Tensor) -> Ac
                     " edge into it is exact"
                 )
         decoder = sae.W_dec[feature].detach()
-    return ActiveFeatures(
-        transcoder.layer, position, feature, activation, encoder, bias, decoder
-    )
+    return ActiveFeatures(transcoder.layer, position, feature, activation, encoder, bias, decoder)
 
 
 def _affine(sae: SAE, x: Tensor, position: Tensor, feature: Tensor) -> tuple[Tensor, Tensor]:

@@ -5,6 +5,7 @@ from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .divergence import Divergence
 from .members import METRICS, TrainedSAE
 from .normalization import Normalization
+from .per_layer import MLP_HOOKS, per_layer_transcoders
 from .plan import TrainingPlan, plan_training
 from .run import train
 from .schedules import peak_lr
@@ -12,6 +13,7 @@ from .trainer import SAETrainer
 
 __all__ = [
     "METRICS",
+    "MLP_HOOKS",
     "TRAIN_CONFIG",
     "Divergence",
     "Normalization",
@@ -21,6 +23,7 @@ __all__ = [
     "TrainingPlan",
     "keep_freed_memory",
     "peak_lr",
+    "per_layer_transcoders",
     "plan_training",
     "train",
     "with_sae_options",

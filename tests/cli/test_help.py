@@ -13,7 +13,8 @@ from lmsaes.cli.app import app
 HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr", "pymongo",
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
-    (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("explain",),
+    (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("trace",),
+    ("explain",),
     ("serve",), ("import",), ("export",),
     ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
