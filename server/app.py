@@ -22,7 +22,7 @@ from starlette.types import Scope
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import ConfigError, LmsaesError
 
-from . import explanations, features, model_routes, saes
+from . import compat, explanations, features, model_routes, saes
 from .dependencies import CurrentStore
 from .live import BusyError, Live, NoModelError
 from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
@@ -85,6 +85,7 @@ def create_app(
     api.include_router(explanations.router)
     api.include_router(model_routes.router)
     app.include_router(api)
+    app.include_router(compat.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     mount_viewer(app)
