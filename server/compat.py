@@ -8,6 +8,7 @@ a source is `LAYER-NAME` as `lmsaes export --to neuronpedia` calls it, or the SA
 """
 
 import re
+from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
@@ -16,15 +17,14 @@ from fastapi import APIRouter, Query
 from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError
 from lmsaes.explain import explain_by_hand
+from lmsaes.interop.analyzed import features_of
 from lmsaes.interop.hooks import layer_of_hook
 
 from .compat_schemas import ActivationNew, Answer, Generate, NeuronpediaSteer, SearchAll
 from .dependencies import CurrentSAE, CurrentStore
-from .features import contexts, feature
 from .live import Live
 from .live_schemas import ActivationsRequest, AskedEdit
 from .model_routes import CurrentLive, work
-from .schemas import Feature
 from .store import NotFoundError, Store
 
 router = APIRouter(prefix="/compat", tags=["compat"])
@@ -190,29 +190,33 @@ def dictionary_feature(index: str, record: CurrentSAE, store: CurrentStore) -> A
         number = int(index)
     else:
         raise NotFoundError(f"'{index}' is no feature's number")
-    found: Feature = feature(number, record, store)
+    store.features(record).check(number)
+    (found,) = features_of(store.database, record, only=range(number, number + 1))
     said = store.database.explanations.current(record.sae_hash, [number]).get(number)
-    bins = len(found.histogram.counts)
-    edges = [found.histogram.upper * i / bins for i in range(bins + 1)] if bins else []
+    own, counts = found.record, found.record.histogram.tolist()
+    edges = np.linspace(0, own.histogram_max, len(counts) + 1).tolist() if counts else []
     return {
         "feature_index": number,
         "dictionary_name": record.name,
-        "act_times": found.firings,
-        "max_feature_act": found.maximum,
-        "feature_activation_histogram": {"bin_edges": edges, "counts": found.histogram.counts},
+        "act_times": own.firings,
+        "max_feature_act": own.maximum,
+        "feature_activation_histogram": {"bin_edges": edges, "counts": counts},
         "logits": {
-            "top_positive": [{"token": w.token, "logit": w.weight} for w in found.promotes],
-            "top_negative": [{"token": w.token, "logit": w.weight} for w in found.suppresses],
+            "top_positive": _logits(store, record, own.promotes),
+            "top_negative": _logits(store, record, own.suppresses),
         },
         "sample_groups": [
             {
-                "analysis_name": group,
+                "analysis_name": group.sample.group,
                 "samples": [
-                    {"context": each.tokens, "feature_acts": each.activations}
-                    for each in contexts(number, record, store, group, 0, 100).contexts
+                    {
+                        "context": store.tokens(record, tokens.tolist()),
+                        "feature_acts": values.tolist(),
+                    }
+                    for tokens, values in zip(group.tokens, group.sample.activations, strict=True)
                 ],
             }
-            for group in record.groups
+            for group in found.groups
         ],
         "interpretation": said and {"text": said.text, "author": said.author},
     }
@@ -293,6 +297,13 @@ def model_generate(asked: Generate, store: CurrentStore, live: CurrentLive) -> A
 
 
 # ── by whose name ────────────────────────────────────────────────────────────────────────────────
+
+
+def _logits(store: Store, record: SAERecord, weights: Sequence[tuple[int, float]]) -> list[Answer]:
+    names = store.tokens(record, [token for token, _ in weights])
+    return [
+        {"token": name, "logit": weight} for name, (_, weight) in zip(names, weights, strict=True)
+    ]
 
 
 def _of_one_feature(

@@ -16,7 +16,7 @@ from .details import (
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
-from .feature_columns import NONE, FeatureColumns, label_tokens
+from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_page import feature_page
 from .records import (
     SCHEMA_VERSION,
@@ -66,4 +66,5 @@ __all__ = [
     "is_name",
     "label_tokens",
     "new_explanation",
+    "read_twins",
 ]

@@ -5,6 +5,7 @@ from typing import Literal, overload
 from torch import Tensor
 
 from lmsaes.sae.config import TopKConfig
+from lmsaes.sae.shards import row_cuts
 from lmsaes.sae.sparse.rows import SparseRows
 from lmsaes.sae.topk_family import TopKFamily
 
@@ -31,7 +32,10 @@ class TopK(TopKFamily):
         """As in `SAE.encode`. Which features fire depends on all of them, so a subset costs as
         much as the whole.
         """
-        values, indices = top_of_rows(self.linear(x), self.k)
+        values, indices = top_of_rows(self.linear(x), min(self.k, self.features))
+        if self.shards.features.size > 1:
+            cuts = row_cuts(values.detach(), self.k, self.shards.features)
+            values = values.where(~(values < cuts[:, -1:]), 0)
         indices, order = indices.sort(dim=1)
         rows = SparseRows.from_topk(values.gather(1, order), indices, self.features)
         rows = rows.where(rows.values > 0)
@@ -40,7 +44,12 @@ class TopK(TopKFamily):
         return rows.dense() if dense else rows
 
     def select(self, pre: Tensor) -> SparseRows:
-        return SparseRows.from_topk(*top_of_rows(pre, self.k), self.features)
+        values, indices = top_of_rows(pre, min(self.k, self.features))
+        entries = SparseRows.from_topk(values, indices, self.features)
+        if self.shards.features.size == 1:
+            return entries
+        cuts = row_cuts(values, self.k, self.shards.features)
+        return entries.where(~(values < cuts[:, -1:]).flatten())  # NaN stays: it is to be found
 
 
 def top_of_rows(pre: Tensor, k: int) -> tuple[Tensor, Tensor]:

@@ -29,24 +29,15 @@ const pages: RouteObject[] = [
   },
   {
     path: "/saes/:name",
-    lazy: async () => {
-      const { SAEPage, loadSAE } = await import("./pages/SAEPage");
-      return { Component: SAEPage, loader: loadSAE };
-    },
+    lazy: async () => ({ Component: (await import("./pages/browse/BrowsePage")).BrowsePage }),
   },
   {
     path: "/saes/:name/features/random",
-    lazy: async () => {
-      const { loadRandomFeature } = await import("./pages/FeaturePage");
-      return { loader: loadRandomFeature };
-    },
+    lazy: async () => ({ Component: (await import("./pages/feature/RandomPage")).RandomPage }),
   },
   {
     path: "/saes/:name/features/:index",
-    lazy: async () => {
-      const { FeaturePage, loadFeature } = await import("./pages/FeaturePage");
-      return { Component: FeaturePage, loader: loadFeature };
-    },
+    lazy: async () => ({ Component: (await import("./pages/feature/FeaturePage")).FeaturePage }),
   },
 ];
 
