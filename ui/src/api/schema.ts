@@ -2037,7 +2037,7 @@ export interface operations {
             query?: {
                 /** @description core, tokens, histograms or all */
                 part?: string;
-                /** @description The analysis they are of */
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
                 analysis?: string | null;
             };
             header?: never;
