@@ -8,6 +8,7 @@ would depend on the order of the batches. Runs add up in any order, those of oth
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class TokenPairs:
     def __init__(self, folder: Path, name: str, features: int, buffer: int = BUFFER) -> None:
         self.features = features
         self.runs: list[Path] = []
+        self.digests: dict[str, str] = {}  # sha256 of the runs' files, by name
         self._folder, self._name = folder, name
         self._buffer = buffer
         self._parts: list[_Part] = []
@@ -123,6 +125,7 @@ class TokenPairs:
             arrays["sums"] = pairs.sums
         with replacing(path) as temporary:
             save_file(arrays, temporary)
+            self.digests[path.name] = file_digest(temporary)
         self.runs.append(path)
 
     def merged(self, at_once: int = _PAIRS_AT_ONCE) -> Iterator[Pairs]:
@@ -152,6 +155,12 @@ def _read(run: Path, first: int, stop: int) -> _Part:
         }
     features = np.repeat(np.arange(first, stop, dtype=np.int32), np.diff(bounds))
     return _Part(features, columns["tokens"], columns["counts"], columns.get("sums"))
+
+
+def file_digest(path: Path) -> str:
+    """sha256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class BestOfTokens:
