@@ -59,7 +59,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def run_summary(run: Path) -> RunSummary:
-    """What the run in this folder holds. Raises ConfigError where there is none or it is damaged."""
+    """What the run in a folder holds. Raises ConfigError where there is none, or no whole one."""
     if not (run / RUN_FILE).is_file():
         raise ConfigError(f"{run} is not a run", "see: lmsaes runs list")
     settings = RunSettings.read(run)
