@@ -281,7 +281,7 @@ class Sweep:
         return Provenance(
             hooks=config.inputs,
             target=config.target,
-            cache=str(self.cache.path),
+            cache=str(self.cache.path.resolve()),
             cache_identity=self.cache.identity,
             model=self.cache.manifest.model.name,
             dataset=self.cache.manifest.text.dataset,

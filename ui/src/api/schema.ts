@@ -322,6 +322,49 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description Each feature of two SAEs and its twin in the other, as columns.
+         *
+         *     Twins are found when an SAE is analyzed, in the SAEs that were there before: of two that were
+         *     analyzed one after the other only the later one's features may have them.
+         */
+        get: operations["compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description What was measured while an SAE was trained, by optimizer step; empty where nothing was.
+         */
+        get: operations["metrics"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/tokenize": {
         parameters: {
             query?: never;
@@ -1030,6 +1073,63 @@ export interface components {
             lower: number;
             /** Upper */
             upper: number;
+        };
+        /**
+         * MatchedSAEs
+         * @description Two SAEs' features and their twins; null for a side whose twins are not known.
+         */
+        MatchedSAEs: {
+            /** Analysis A */
+            analysis_a: string;
+            /** Analysis B */
+            analysis_b: string;
+            a_in_b: components["schemas"]["Matches"] | null;
+            b_in_a: components["schemas"]["Matches"] | null;
+        };
+        /**
+         * Matches
+         * @description The features of one SAE that have a twin in another, as columns of one length.
+         */
+        Matches: {
+            /** Feature */
+            feature: number[];
+            /**
+             * Partner
+             * @description The feature of the other SAE
+             */
+            partner: number[];
+            /**
+             * Cosine
+             * @description Of the decoder directions
+             */
+            cosine: (number | null)[];
+            /**
+             * Correlation
+             * @description Of the activations, on a sample
+             */
+            correlation: (number | null)[];
+            /**
+             * Mutual
+             * @description The twin's twin is the feature itself
+             */
+            mutual: boolean[];
+        };
+        /**
+         * Metrics
+         * @description How a training went; every series is as long as `step`.
+         */
+        Metrics: {
+            /** Analysis */
+            analysis: string;
+            /**
+             * Step
+             * @description Optimizer steps, ascending
+             */
+            step: number[];
+            /** Series */
+            series: {
+                [key: string]: (number | null)[];
+            };
         };
         /** NearNeighbor */
         NearNeighbor: {
@@ -2713,6 +2813,126 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare: {
+        parameters: {
+            query: {
+                /** @description Name of an SAE */
+                a: string;
+                /** @description Name of another SAE of the same hook */
+                b: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchedSAEs"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metrics"];
                 };
             };
             /** @description Not Found */
