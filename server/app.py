@@ -27,6 +27,7 @@ from lmsaes.errors import ConfigError, LmsaesError
 from . import (
     columns,
     comparison,
+    compat,
     contexts,
     explanations,
     features,
@@ -106,6 +107,7 @@ def create_app(
     api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)
+    app.include_router(compat.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     _describe_files(app)

@@ -87,8 +87,11 @@ def paths(client: TestClient) -> list[str]:
         "index": 3,
         "key": made_up.VOCABULARY,
         "context": made_up.sample(3).contexts[0],
+        "model": "lmsaes-demo",
+        "source": "2-demo-topk",
     }
-    return [path.format(**there) for path in read]
+    asked = {"/api/compare": "?a=demo:topk&b=demo:topk"}
+    return [path.format(**there) + asked.get(path, "") for path in read]
 
 
 def test_pages_can_be_framed_under_embed_alone(client: TestClient) -> None:
