@@ -20,6 +20,11 @@ app = lazy_app(
             "lmsaes.cli.eval:evaluate",
             "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
         ),
+        "runs": Command("lmsaes.cli.runs:runs", "List, show and compare runs of `lmsaes train`."),
+        "prune": Command(
+            "lmsaes.cli.prune:prune",
+            "Write a copy of an SAE without features that never fire, are weak or short.",
+        ),
         "analyze": Command(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",
@@ -45,7 +50,9 @@ app = lazy_app(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
-        "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
+        "db": Command(
+            "lmsaes.cli.db:db", "List, rename, remove, dump and restore the SAEs in the database."
+        ),
         "import": Command(
             "lmsaes.cli.import_:import_",
             "Read an SAE of another library, from a folder or the Hugging Face hub.",

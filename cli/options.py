@@ -80,6 +80,9 @@ def _option(
     kind = _kind(field.annotation)
     several = get_origin(kind) is tuple
     kind = get_args(kind)[0] if several else kind
+    choices = ""
+    if several and get_origin(kind) is Literal:  # of which typer has no lists
+        choices, kind = f"[{'|'.join(get_args(kind))}]", str
     if unit is not None:
         kind = str
     flag = "--" + option_name(name, field)
@@ -88,7 +91,7 @@ def _option(
     option = typer.Option(
         flag,
         help=_help(field, default),
-        metavar=shown(field, "metavar") or unit or _METAVARS.get(kind),
+        metavar=shown(field, "metavar") or unit or choices or _METAVARS.get(kind),
         show_default=False,
         rich_help_panel=shown(field, "group") or group,
     )

@@ -38,6 +38,7 @@ _COMMON = [
         _SAE,
         {"expansion": "16", "features": "expansion · d_model"},
     ),
+    *options_of(SAEConfig, ("start_from", "freeze", "fine_tune", "schedule", "lr_end"), _SAE),
     *options_of(TopKConfig, ("k",), _SAE),
     *options_of(CONFIGS["relu"], ("l1",), _SAE, {"l1": _L1}),
     *options_of(JumpReLUConfig, ("l0",), _SAE),

@@ -9,12 +9,14 @@ from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic.json_schema import models_json_schema
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import Scope
@@ -22,13 +24,23 @@ from starlette.types import Scope
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import ConfigError, LmsaesError
 
-from . import explanations, features, model_routes, saes
+from . import (
+    columns,
+    comparison,
+    compat,
+    contexts,
+    explanations,
+    features,
+    lists,
+    model_routes,
+    saes,
+)
 from .dependencies import CurrentStore
 from .live import BusyError, Live, NoModelError
-from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
-from .schemas import About, Problem
+from .middleware import KnownHosts, Methods, OneLineStartup, SameOrigin, problem, with_hint
+from .schemas import About, ColumnsAbout, ContextsAbout, Problem
 from .settings import Settings
-from .store import NotFoundError, ReplacedError, Store
+from .store import ConflictError, GoneError, NotFoundError, ReplacedError, Store
 from .viewer import is_api, mount_viewer
 
 
@@ -64,7 +76,7 @@ def create_app(
         version=version("lmsaes"),
         lifespan=lifespan,
         generate_unique_id_function=lambda route: route.name,
-        responses={status: {"model": Problem} for status in (404, 422, 503)},
+        responses={status: {"model": Problem} for status in (404, 410, 422, 503)},
         openapi_url="/api/openapi.json",
         # Their pages load scripts from elsewhere; openapi.json has the same contents.
         docs_url=None,
@@ -74,21 +86,49 @@ def create_app(
     # the last one added is the first to see a request
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(Methods, allowed=partial(_methods_at, app))
-    app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[settings.ui_origin],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Content-Type"],
+    )
+    app.add_middleware(SameOrigin, origin=settings.ui_origin)
     app.add_middleware(KnownHosts, names=[*settings.allow_hosts.split(), *hosts])
     app.add_middleware(OneLineStartup)
     api = APIRouter(prefix="/api")
     api.get("/about", tags=["about"])(about)
     api.include_router(saes.router)
     api.include_router(saes.unreadable_router)
+    api.include_router(columns.router)
     api.include_router(features.router)
+    api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(lists.router)
+    api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)
+    app.include_router(compat.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
+    _describe_files(app)
     mount_viewer(app)
     return app
+
+
+def _describe_files(app: FastAPI) -> None:
+    """Puts the schemas of what files say of themselves into openapi.json, beside the others."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        _, models = models_json_schema(
+            [(model, "serialization") for model in (ColumnsAbout, ContextsAbout)],
+            ref_template="#/components/schemas/{model}",
+        )
+        document["components"]["schemas"].update(models["$defs"])
+        return document
+
+    app.openapi = openapi
 
 
 def _methods_at(app: FastAPI, scope: Scope) -> set[str]:
@@ -142,7 +182,17 @@ def _answer_errors(app: FastAPI) -> None:
 
     @app.exception_handler(ReplacedError)
     async def replaced(_: Request, error: ReplacedError) -> JSONResponse:
-        return problem(503, "this analysis is being replaced by a newer one: try again")
+        return problem(
+            503, "this analysis is being replaced by a newer one: try again", {"Retry-After": "1"}
+        )
+
+    @app.exception_handler(ConflictError)
+    async def conflict(_: Request, error: ConflictError) -> JSONResponse:
+        return problem(409, str(error))
+
+    @app.exception_handler(GoneError)
+    async def gone(_: Request, error: GoneError) -> JSONResponse:
+        return problem(410, str(error))
 
     @app.exception_handler(ConfigError)
     async def impossible(_: Request, error: ConfigError) -> JSONResponse:

@@ -2,11 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Path, Query, Request, Response
 
 from lmsaes.database import SAERecord
 
-from .store import Store
+from .binary import IMMUTABLE
+from .store import GoneError, Store
 
 
 def _store(request: Request) -> Store:
@@ -23,3 +24,24 @@ def _sae(
 
 
 CurrentSAE = Annotated[SAERecord, Depends(_sae)]
+
+
+def _analyzed(
+    record: CurrentSAE,
+    response: Response,
+    analysis: Annotated[
+        str | None,
+        Query(description="The analysis that is meant; 410 where it is no longer the SAE's"),
+    ] = None,
+) -> SAERecord:
+    if analysis is None:
+        return record
+    if analysis != record.analysis:
+        raise GoneError(record.name, analysis)
+    response.headers["Cache-Control"] = IMMUTABLE
+    return record
+
+
+AnalyzedSAE = Annotated[SAERecord, Depends(_analyzed)]
+"""The SAE for an answer that follows from its analysis alone: under the address that names the
+analysis it never changes, and pages of one analysis are never mixed with another's."""

@@ -1,28 +1,18 @@
 """Routes of one SAE's features. Each request costs a fixed number of queries by id."""
 
-from collections.abc import Sequence
 from typing import Annotated
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
 
-from lmsaes.database import FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import ContextRecord, FeatureRecord, SAERecord, SampleRecord
 
-from .dependencies import CurrentSAE, CurrentStore
-from .schemas import (
-    Context,
-    ContextPage,
-    Feature,
-    FeatureRow,
-    FeatureTable,
-    Filter,
-    Histogram,
-    Order,
-    Snippet,
-    Sort,
-    TokenWeight,
-)
-from .store import NotFoundError, ReplacedError, Store
+from .contexts import read_feature
+from .dependencies import AnalyzedSAE, CurrentSAE, CurrentStore
+from .feature_answer import feature_answer, histogram, weights
+from .feature_schemas import Feature, FeatureRow, FeatureTable, Snippet
+from .schemas import Filter, Order, Sort
+from .store import ReplacedError, Store
 
 router = APIRouter(prefix="/saes/{name}/features", tags=["features"])
 
@@ -35,7 +25,7 @@ Offset = Annotated[int, Query(ge=0, le=2**31)]
 
 @router.get("")
 def features(
-    record: CurrentSAE,
+    record: AnalyzedSAE,
     store: CurrentStore,
     sort: Sort = "index",
     order: Order = "ascending",
@@ -48,11 +38,13 @@ def features(
     indices = [int(index) for index in chosen[offset : offset + limit]]
     found = store.database.features(record.analysis, indices)
     samples = store.database.samples(record.analysis, indices)
-    if found.keys() != set(indices):
+    alive = {index for index in found if found[index].firings}
+    if found.keys() != set(indices) or not alive <= samples.keys():
         raise ReplacedError
     best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
     contexts = store.contexts(record, list(best))
     return FeatureTable(
+        analysis=record.analysis,
         total=len(chosen),
         offset=offset,
         rows=[_row(store, record, found[index], samples.get(index), contexts) for index in indices],
@@ -67,64 +59,15 @@ def random_feature(record: CurrentSAE, store: CurrentStore, response: Response) 
 
 
 @router.get("/{index}")
-def feature(index: int, record: CurrentSAE, store: CurrentStore) -> Feature:
-    """One feature: its numbers, its histogram, and the tokens it promotes and suppresses."""
+def feature(index: int, record: AnalyzedSAE, store: CurrentStore) -> Feature:
+    """One feature: all that is known of it but its contexts."""
     return _feature(store, record, index)
-
-
-@router.get("/{index}/contexts")
-def contexts(
-    index: int,
-    record: CurrentSAE,
-    store: CurrentStore,
-    group: str = "top",
-    offset: Offset = 0,
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-) -> ContextPage:
-    """Contexts of one feature, best first, token by token."""
-    store.features(record).check(index)
-    if group not in record.groups:
-        raise NotFoundError(
-            f"no group '{group}' of contexts: groups are {', '.join(record.groups)}"
-        )
-    sample = store.database.samples(record.analysis, [index], group).get(index)
-    if sample is None:  # a dead feature has none
-        return ContextPage(group=group, total=0, offset=offset, contexts=[])
-    ids = [int(context) for context in sample.contexts[offset : offset + limit]]
-    tokens = store.contexts(record, ids)
-    return ContextPage(
-        group=group,
-        total=len(sample.contexts),
-        offset=offset,
-        contexts=[
-            _context(store, record, sample, offset + i, tokens[context])
-            for i, context in enumerate(ids)
-        ],
-    )
 
 
 def _feature(store: Store, record: SAERecord, index: int) -> Feature:
     columns = store.features(record)
     columns.check(index)
-    found = store.database.features(record.analysis, [index]).get(index)
-    if found is None:
-        raise ReplacedError
-    return Feature(
-        sae=record.name,
-        index=index,
-        density_class=columns.density_class(index),
-        firings=found.firings,
-        density=found.density,
-        maximum=found.maximum,
-        mean=found.mean if found.firings else None,
-        tokens_analyzed=record.tokens_analyzed,
-        histogram=_histogram(found),
-        promotes=_weights(store, record, found.promotes),
-        suppresses=_weights(store, record, found.suppresses),
-        groups=list(record.groups),
-        previous=index - 1 if index > columns.start else None,
-        next=index + 1 if index + 1 < columns.stop else None,
-    )
+    return feature_answer(store, record, read_feature(store, record, index))
 
 
 def _row(
@@ -132,7 +75,7 @@ def _row(
     record: SAERecord,
     found: FeatureRecord,
     sample: SampleRecord | None,
-    contexts: dict[int, np.ndarray],
+    contexts: dict[int, ContextRecord],
 ) -> FeatureRow:
     example = None
     if sample is not None and len(sample.contexts):
@@ -140,8 +83,8 @@ def _row(
         start = max(position - _SNIPPET_BEFORE, 0)
         window = slice(start, position + _SNIPPET_AFTER + 1)
         example = Snippet(
-            tokens=store.tokens(record, contexts[int(sample.contexts[0])][window].tolist()),
-            activations=_rounded(sample.activations[0, window]),
+            tokens=store.tokens(record, contexts[int(sample.contexts[0])].tokens[window].tolist()),
+            activations=sample.activations[0, window].tolist(),
             position=position - start,
         )
     return FeatureRow(
@@ -151,40 +94,7 @@ def _row(
         density=found.density,
         maximum=found.maximum,
         mean=found.mean if found.firings else None,
-        histogram=_histogram(found),
-        promotes=_weights(store, record, found.promotes[:_PROMOTED_IN_A_ROW]),
+        histogram=histogram(found),
+        promotes=weights(store, record, found.promotes[:_PROMOTED_IN_A_ROW]),
         example=example,
     )
-
-
-def _context(
-    store: Store, record: SAERecord, sample: SampleRecord, row: int, tokens: np.ndarray
-) -> Context:
-    activations = _rounded(sample.activations[row])
-    position = int(sample.positions[row])
-    return Context(
-        context=int(sample.contexts[row]),
-        tokens=store.tokens(record, tokens.tolist()),
-        activations=activations,
-        position=position,
-        maximum=activations[position],
-    )
-
-
-def _histogram(found: FeatureRecord) -> Histogram:
-    return Histogram(counts=found.histogram.tolist(), upper=found.histogram_max)
-
-
-def _weights(
-    store: Store, record: SAERecord, weights: Sequence[tuple[int, float]]
-) -> list[TokenWeight]:
-    names = store.tokens(record, [token for token, _ in weights])
-    return [
-        TokenWeight(id=token, token=name, weight=weight)
-        for (token, weight), name in zip(weights, names, strict=True)
-    ]
-
-
-def _rounded(activations: np.ndarray) -> list[float]:
-    """Six digits are more than float16 holds."""
-    return [float(f"{value:.6g}") for value in activations.tolist()]

@@ -40,8 +40,6 @@ def sae(record: CurrentSAE, store: CurrentStore) -> SAE:
         sae_path=record.sae_path,
         cache_path=record.cache_path,
         config=record.config,
-        first_feature=features.start,
-        features_analyzed=features.stop - features.start,
         density_classes=DensityClassCounts(
             regular=features.count("regular"),
             dense=features.count("dense"),
@@ -52,4 +50,9 @@ def sae(record: CurrentSAE, store: CurrentStore) -> SAE:
 
 
 def _shared_fields(record: SAERecord) -> dict[str, Any]:
-    return record.model_dump(include=set(SAESummary.model_fields))
+    start, stop = record.feature_range
+    return {
+        **record.model_dump(include=set(SAESummary.model_fields)),
+        "first_feature": start,
+        "features_analyzed": stop - start,
+    }

@@ -55,7 +55,12 @@ class SAESummary(BaseModel):
     d_model: int
     model: str
     hook: str
+    target: Annotated[
+        str | None, Field(description="The hook whose activations a transcoder gives")
+    ]
     dataset: str
+    analysis: Annotated[str, Field(description="Id of the analysis that is shown")]
+    vocabulary: Annotated[str, Field(description="Hash of its vocabulary")]
     l0: Annotated[Measurement, Field(description="Mean number of active features per token")]
     fvu: Annotated[Measurement, Field(description="Fraction of variance unexplained")]
     dead_fraction: Annotated[Measurement, Field(description="Share of features that never fired")]
@@ -63,6 +68,11 @@ class SAESummary(BaseModel):
     tokens_trained: Annotated[int | None, Field(description="Null where it is not known")]
     tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]
+    first_feature: Annotated[int, Field(description="Index of the first feature analyzed")]
+    features_analyzed: Annotated[
+        int,
+        Field(description="From the first on; fewer than `features` where the analysis is partial"),
+    ]
 
 
 class UnreadableSAE(BaseModel):
@@ -96,81 +106,39 @@ class SAE(SAESummary):
     sae_path: str
     cache_path: str
     config: Annotated[dict[str, Any], Field(description="What it was trained with")]
-    first_feature: Annotated[int, Field(description="Index of the first feature analyzed")]
-    features_analyzed: int
     density_classes: DensityClassCounts
     density: DensityHistogram
 
 
-class TokenWeight(BaseModel):
-    id: int
-    token: str
-    weight: Annotated[float, Field(description="Logit weight: W_U · the feature's direction")]
-
-
-class Histogram(BaseModel):
-    """Active tokens by activation, in equal bins of (0, upper]."""
-
-    counts: list[int]
-    upper: float
-
-
-class Snippet(BaseModel):
-    """Consecutive tokens of one context with one feature's activation on each."""
-
-    tokens: list[str]
-    activations: list[float]
-    position: Annotated[int, Field(description="Index, among these tokens, of the largest")]
-
-
-class FeatureRow(BaseModel):
-    """One feature in a table."""
-
-    index: int
-    density_class: DensityClass
-    firings: int
-    density: float
-    maximum: float
-    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
-    histogram: Histogram
-    promotes: list[TokenWeight]
-    example: Snippet | None
-
-
-class FeatureTable(BaseModel):
-    total: Annotated[int, Field(description="Features that pass the filter")]
-    offset: int
-    rows: list[FeatureRow]
-
-
-class Feature(BaseModel):
-    """One feature in full, but for its contexts."""
+class ColumnsAbout(BaseModel):
+    """What a file of columns says of itself."""
 
     sae: str
-    index: int
-    density_class: DensityClass
-    firings: Annotated[int, Field(description="Tokens on which it was active")]
-    density: Annotated[float, Field(description="Share of the tokens analyzed")]
-    maximum: float
-    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
-    tokens_analyzed: int
-    histogram: Histogram
-    promotes: list[TokenWeight]
-    suppresses: list[TokenWeight]
-    groups: Annotated[list[str], Field(description="Groups of contexts that it has")]
-    previous: int | None
-    next: int | None
+    analysis: str
+    first_feature: Annotated[int, Field(description="Index of the feature in the first row")]
+    features_analyzed: Annotated[int, Field(description="Rows of every column")]
+    features: Annotated[int, Field(description="Of the SAE, analyzed or not")]
+    tokens_analyzed: Annotated[int, Field(description="Density is firings over these")]
+    vocabulary: Annotated[str, Field(description="Whose token ids these are")]
+    kinds: Annotated[list[DensityClass], Field(description="What the numbers in `kind` stand for")]
+    dense_from: Annotated[float, Field(description="The density from which a feature is dense")]
+    twin_saes: Annotated[list[str], Field(description="What the numbers in `twin_sae` stand for")]
 
 
-class Context(Snippet):
-    """A whole context."""
+class ContextsAbout(BaseModel):
+    """What a file of contexts says of itself."""
 
-    context: Annotated[int, Field(description="Its number in the cache")]
-    maximum: float
-
-
-class ContextPage(BaseModel):
-    group: str
-    total: int
-    offset: int
-    contexts: list[Context]
+    sae: str
+    analysis: str
+    feature: int
+    group: Annotated[str | None, Field(description="Null where one context was asked for")]
+    available: Annotated[
+        int | None, Field(description="Of how many these were drawn; null where it is not known")
+    ]
+    lower: Annotated[Measurement, Field(description="The maxima are above this; null: no bound")]
+    upper: Annotated[Measurement, Field(description="The maxima are up to this; null: no bound")]
+    stored: Annotated[int, Field(description="How many the database has of the group")]
+    offset: Annotated[int, Field(description="How many of these stand before the first here")]
+    scale: Annotated[float, Field(description="Activations are float16 times this")]
+    maximum: Annotated[float, Field(description="The feature's, over all contexts")]
+    vocabulary: Annotated[str, Field(description="Whose token ids these are")]

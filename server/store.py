@@ -1,20 +1,25 @@
 """The server's memory: each SAE's columns, contexts that pages showed, and vocabularies."""
 
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
 
 import numpy as np
 
-from lmsaes.database import Database, SAERecord, UnreadableError
+from lmsaes.database import ContextRecord, Database, SAERecord, UnreadableError
 from lmsaes.errors import nearest
 
+from .binary import Packed
 from .schemas import DensityClass, Filter, Order, Sort
 
 DENSE_FROM = 0.1
-_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
+DENSITY_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
 _BINS_PER_DECADE = 5
 _CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
+_FILES_KEPT = 16
 
 
 class NotFoundError(Exception):
@@ -23,6 +28,19 @@ class NotFoundError(Exception):
 
 class ReplacedError(Exception):
     """An analysis that was replaced between two queries of one request."""
+
+
+class ConflictError(Exception):
+    """Something that somebody else has changed since it was read."""
+
+
+class GoneError(Exception):
+    """An analysis that was asked for by its id and is no longer the SAE's."""
+
+    def __init__(self, sae: str, analysis: str) -> None:
+        super().__init__(
+            f"analysis {analysis} of '{sae}' is no longer there: ask /api/saes/{sae} for today's"
+        )
 
 
 @dataclass(frozen=True)
@@ -48,10 +66,10 @@ class Features:
         return self.record.feature_range[1]
 
     def density_class(self, index: int) -> DensityClass:
-        return _CLASSES[self.density_classes[index - self.start]]
+        return DENSITY_CLASSES[self.density_classes[index - self.start]]
 
     def count(self, density_class: DensityClass) -> int:
-        return int(np.count_nonzero(self.density_classes == _CLASSES.index(density_class)))
+        return int(np.count_nonzero(self.density_classes == DENSITY_CLASSES.index(density_class)))
 
     def check(self, index: int) -> None:
         """Raises NotFoundError when the analysis has no such feature."""
@@ -65,7 +83,7 @@ class Features:
         """Indices of the features that pass, in order; equal values by index."""
         rows = np.arange(len(self.density_classes))
         if chosen != "all":
-            rows = np.flatnonzero(self.density_classes == _CLASSES.index(chosen))
+            rows = np.flatnonzero(self.density_classes == DENSITY_CLASSES.index(chosen))
         if sort != "index":
             values = self.columns[sort][rows]
             keys = -values if order == "descending" else values
@@ -92,15 +110,52 @@ class Features:
         return edges.round(2).tolist(), counts.tolist()
 
 
+class Vocabulary:
+    """Display strings by token id."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self.strings = tokens
+
+    def of(self, ids: Iterable[int]) -> list[str]:
+        """Display strings; an id that the vocabulary lacks is shown as a number."""
+        strings = self.strings
+        return [strings[token] if 0 <= token < len(strings) else f"<{token}>" for token in ids]
+
+    def packed(self) -> Packed:
+        """As the JSON file that a browser keeps."""
+        return Packed(json.dumps(self.strings, ensure_ascii=False).encode(errors="replace"))
+
+
 class Store:
     """The database, and what of it is worth keeping."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
         self._features: dict[str, Features] = {}
-        self._vocabularies: dict[str, list[str]] = {}
-        self._contexts: dict[tuple[str, int], np.ndarray] = {}  # oldest first
+        self._vocabularies: dict[str, Vocabulary] = {}
+        self._contexts: dict[tuple[str, int], ContextRecord] = {}  # oldest first
         self._contexts_lock = Lock()
+        self._files: OrderedDict[Hashable, Packed] = OrderedDict()
+        self._files_lock = Lock()
+        self._making: dict[Hashable, Lock] = {}
+
+    def kept(self, key: Hashable, make: Callable[[], Packed]) -> Packed:
+        """A file that never changes: the one in memory, or made, once for all who wait for it."""
+        with self._files_lock:
+            making = self._making.setdefault(key, Lock())
+        with making:
+            with self._files_lock:
+                found = self._files.get(key)
+                if found is not None:
+                    self._files.move_to_end(key)
+                    return found
+            found = make()
+            with self._files_lock:
+                self._files[key] = found
+                while len(self._files) > _FILES_KEPT:
+                    former, _ = self._files.popitem(last=False)
+                    self._making.pop(former, None)
+            return found
 
     def sae(self, name: str) -> SAERecord:
         """The SAE as it is now. Raises NotFoundError that names those that exist, or says why
@@ -128,29 +183,34 @@ class Store:
             kept = self._features[record.name] = Features(record, columns)
         return kept
 
-    def contexts(self, record: SAERecord, ids: list[int]) -> dict[int, np.ndarray]:
-        """Token ids of contexts. Features share them and they never change, so they are kept."""
+    def contexts(self, record: SAERecord, ids: Sequence[int]) -> dict[int, ContextRecord]:
+        """Contexts by id. Features share them and they never change, so they are kept."""
         cache = record.cache
         with self._contexts_lock:
             found = {i: self._contexts[cache, i] for i in ids if (cache, i) in self._contexts}
         missing = [i for i in ids if i not in found]
         if missing:
-            read = self.database.contexts(cache, missing)
+            read = self.database.context_records(cache, missing)
             if len(read) != len(set(missing)):
                 raise ReplacedError
             with self._contexts_lock:
-                self._contexts.update({(cache, i): tokens for i, tokens in read.items()})
+                self._contexts.update({(cache, i): each for i, each in read.items()})
                 while len(self._contexts) > _CONTEXTS_KEPT:
                     del self._contexts[next(iter(self._contexts))]
             found |= read
         return found
 
-    def tokens(self, record: SAERecord, ids: list[int]) -> list[str]:
-        """Display strings of token ids; an id that the vocabulary lacks is shown as a number."""
-        key = record.vocabulary
+    def vocabulary(self, key: str) -> Vocabulary:
+        """A vocabulary by its hash."""
         if key not in self._vocabularies:
-            self._vocabularies[key] = self.database.vocabulary(key)
-        vocabulary = self._vocabularies[key]
-        return [
-            vocabulary[token] if 0 <= token < len(vocabulary) else f"<{token}>" for token in ids
-        ]
+            self._vocabularies[key] = Vocabulary(self.database.vocabulary(key))
+        return self._vocabularies[key]
+
+    def has_vocabulary(self, key: str) -> bool:
+        """Whether some SAE has it."""
+        known = key in self._vocabularies
+        return known or any(record.vocabulary == key for record in self.database.saes())
+
+    def tokens(self, record: SAERecord, ids: Iterable[int]) -> list[str]:
+        """Display strings of token ids in an SAE's vocabulary."""
+        return self.vocabulary(record.vocabulary).of(ids)

@@ -26,12 +26,20 @@ from lmsaes.database import saes
 from lmsaes.database.answers import Answers
 from lmsaes.database.connection import Connection
 from lmsaes.database.curves import TrainingCurves, curves_record
-from lmsaes.database.details import RowsRecord, TokenRecord, rows_record, token_record
+from lmsaes.database.details import (
+    RowsRecord,
+    TokenRecord,
+    rows_record,
+    token_record,
+    unpack_table,
+)
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.dump import dump, restore
 from lmsaes.database.explanations import Explanations
-from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, twin_table
+from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twins
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
+from lmsaes.database.lists import Lists
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -189,7 +197,7 @@ class Database:
         return {key: unpack(document["values"]) for key, document in documents.items()}
 
     def twins(self, analysis: str) -> dict[str, dict[str, np.ndarray]]:
-        """The twins of all features by the other SAE's name, as `twin_table` reads them.
+        """The twins of all features by the other SAE's name, as `read_twins` gives them.
 
         Empty where there are none, and for analyses of former versions.
         """
@@ -198,7 +206,7 @@ class Database:
         keys = [f"{TWIN_NAMES}/{place}" for place in range(len(names))]
         tables = self._connection.fetch(f"columns_{analysis}", keys)
         return {
-            name: twin_table(tables[key])
+            name: read_twins(unpack_table(tables[key]["table"]))
             for name, key in zip(names, keys, strict=True)
             if key in tables
         }
@@ -225,6 +233,15 @@ class Database:
         keys = {f"{index}/{group}": index for index in indices}
         documents = self._connection.fetch(f"samples_{analysis}", list(keys))
         return {keys[key]: sample_record(document) for key, document in documents.items()}
+
+    def sample_groups(
+        self, analysis: str, index: int, groups: Sequence[str]
+    ) -> dict[str, SampleRecord]:
+        """Groups of contexts of one feature by name; empty ones are left out."""
+        keys = [f"{index}/{group}" for group in groups]
+        documents = self._connection.fetch(f"samples_{analysis}", keys)
+        read = map(sample_record, documents.values())
+        return {record.group: record for record in read}
 
     def tokens(self, analysis: str, ids: Sequence[int]) -> dict[int, TokenRecord]:
         """The features of tokens by id; tokens that have none are left out."""
@@ -275,6 +292,11 @@ class Database:
         """What language models answered, by what they were asked."""
         return Answers(self._connection)
 
+    @property
+    def lists(self) -> Lists:
+        """People's lists of features."""
+        return Lists(self._connection)
+
     # Upkeep
 
     def rename(self, old: str, new: str) -> None:
@@ -305,6 +327,22 @@ class Database:
                 raise self._unknown(name)
             saes.delete(self._connection, [name])
         self.gc()
+
+    def dump(self, path: str | Path) -> list[SAERecord]:
+        """Writes all SAEs that can be read, and what was said of features, into one file.
+
+        Returns the SAEs. Raises DatabaseError while another process writes one of them,
+        ConfigError where the file can't be written.
+        """
+        return dump(self._connection, self._leases, Path(path))
+
+    def restore(self, path: str | Path) -> list[str]:
+        """Puts what such a file holds beside what is there; returns the names of its SAEs.
+
+        Raises ConfigError, before anything is written, for a damaged file, and where a name is
+        another analysis' here.
+        """
+        return restore(self._connection, self._leases, Path(path))
 
     def gc(self) -> list[str]:
         """Drops what interrupted, replaced and removed analyses left; returns the collections.

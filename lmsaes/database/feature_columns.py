@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from lmsaes.database.details import Table, TwinFacts, pack_table, unpack_table
+from lmsaes.database.details import Table, TwinFacts, pack_table
 from lmsaes.database.records import FeatureRecord
 
 NONE = -1
@@ -76,7 +76,7 @@ class FeatureColumns:
     def twins(self) -> dict[str, Table]:
         """By the other SAE's name: `twin`, `cosine`, `correlation`, `score`, `flags`, [features].
 
-        `twin` is −1 where there is none; `twin_cosines` reads cosines and their absence.
+        `twin` is −1 where there is none; `read_twins` is for readers.
         """
         places = {index: place for place, index in enumerate(sorted(self._indices))}
         tables: dict[str, Table] = {}
@@ -114,10 +114,10 @@ def twin_documents(twins: Mapping[str, Table]) -> list[dict[str, Any]]:
     return [{"_id": TWIN_NAMES, "names": names}, *tables]
 
 
-def twin_table(document: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """What such a document holds: `cosine` and `correlation` are NaN where they are not known,
+def read_twins(table: Table) -> dict[str, np.ndarray]:
+    """Such a table for readers: `score`, `cosine` and `correlation` are NaN where there are none,
     `mutual` is bool."""
-    table = unpack_table(document["table"])
+    table = dict(table)
     flags = table.pop("flags")
     for name, bit in (("cosine", _HAS_COSINE), ("correlation", _HAS_CORRELATION)):
         table[name] = np.where(flags & bit, table[name], np.float32(np.nan))

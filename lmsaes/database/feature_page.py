@@ -34,11 +34,8 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
             f"feature {feature} of '{record.name}' is not there", "analyze the SAE again"
         )
     details, vocabulary = found.details, database.vocabulary(record.vocabulary)
-    samples = {
-        group: database.samples(record.analysis, [feature], group).get(feature)
-        for group in record.groups
-    }
-    shown = [sample.contexts for sample in samples.values() if sample is not None]
+    samples = database.sample_groups(record.analysis, feature, record.groups)
+    shown = [sample.contexts for sample in samples.values()]
     ids = np.unique(np.concatenate(shown)).tolist() if shown else []
     contexts = database.contexts(record.cache, ids)
     if len(contexts) < len(ids):
@@ -79,8 +76,8 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
             for each in details.hooks
         ],
         "groups": {
-            group: _group(details.groups.get(group), sample, contexts, vocabulary)
-            for group, sample in samples.items()
+            group: _group(details.groups.get(group), samples.get(group), contexts, vocabulary)
+            for group in record.groups
         },
         "neighbors": {by: rows(table) for by, table in details.neighbors.items()},
         "twins": [

@@ -5,17 +5,33 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmsaes.database import Database, FeatureRecord, SAERecord, SampleRecord
+from lmsaes.database import Database, FeatureRecord, GroupFacts, SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, DatabaseError, nearest
+
+_GROUPS = ("top", *(f"interval-{number}" for number in reversed(range(5))))
+
+
+@dataclass(frozen=True)
+class ContextGroup:
+    """Contexts of a feature: the strongest, or a sample of an interval of their maxima."""
+
+    sample: SampleRecord
+    tokens: list[np.ndarray]  # int32 [context_size] by context, in the order of `sample`
+    facts: GroupFacts | None
+    """How many contexts there are of which these are some, and between which maxima, (lower,
+    upper]; None where the analysis says nothing of it."""
+
+    @property
+    def is_top(self) -> bool:
+        return self.sample.group == "top"
 
 
 @dataclass(frozen=True)
 class AnalyzedFeature:
-    """A feature, its top contexts, and the tokens of each of them."""
+    """A feature and its contexts: the strongest first, then intervals from the highest on."""
 
     record: FeatureRecord
-    top: SampleRecord | None  # None for a feature that never fired
-    tokens: list[np.ndarray]  # int32 [context_size] by context, in the order of `top`
+    groups: list[ContextGroup]  # without those that hold nothing
 
 
 def find_records(database: Database, name: str) -> list[SAERecord]:
@@ -34,29 +50,34 @@ def find_records(database: Database, name: str) -> list[SAERecord]:
 
 
 def features_of(
-    database: Database, record: SAERecord, batch: int = 128
+    database: Database, record: SAERecord, batch: int = 128, only: range | None = None
 ) -> Iterator[AnalyzedFeature]:
-    """The SAE's analyzed features in order; `batch` of them are in memory at once.
+    """The SAE's analyzed features in order, or `only` some; `batch` are in memory at once.
 
     Raises DatabaseError when one that the record counts is not there.
     """
-    start, stop = record.feature_range
+    start, stop = record.feature_range if only is None else (only.start, only.stop)
+    names = [name for name in _GROUPS if name in record.groups]
     for first in range(start, stop, batch):
         indices = range(first, min(first + batch, stop))
         features = database.features(record.analysis, indices)
-        samples = database.samples(record.analysis, indices)
-        shown = {int(c) for sample in samples.values() for c in sample.contexts}
+        samples = {name: database.samples(record.analysis, indices, name) for name in names}
+        shown = {int(c) for own in samples.values() for s in own.values() for c in s.contexts}
         contexts = database.contexts(record.cache, sorted(shown))
         for index in indices:
-            feature, sample = features.get(index), samples.get(index)
+            feature = features.get(index)
             if feature is None:
                 raise DatabaseError(
                     f"feature {index} of '{record.name}' is not in the database",
                     "analyze the SAE again",
                 )
-            top = sample if sample is not None and len(sample.contexts) else None
-            tokens = [contexts[int(c)] for c in top.contexts] if top is not None else []
-            yield AnalyzedFeature(feature, top, tokens)
+            known = {} if feature.details is None else feature.details.groups
+            groups = [
+                ContextGroup(sample, [contexts[int(c)] for c in sample.contexts], known.get(name))
+                for name in names
+                if (sample := samples[name].get(index)) is not None and len(sample.contexts)
+            ]
+            yield AnalyzedFeature(feature, groups)
 
 
 def strings(vocabulary: list[str], ids: np.ndarray) -> list[str]:

@@ -13,11 +13,12 @@ from typing import Any
 
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
-from lmsaes.database import Database
+from lmsaes.database import Database, SAERecord
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.interop import (
     circuit_tracer,
     delphi,
+    export_note,
     feature_files,
     neuronpedia,
     parquet,
@@ -32,7 +33,7 @@ from lmsaes.interop.hooks import module_of_hook
 from lmsaes.interop.hub_export import push
 from lmsaes.interop.published import Reader
 from lmsaes.interop.source import LocalSource
-from lmsaes.sae import SAE, find_saes, weights_digest
+from lmsaes.sae import SAE, TopK, find_saes, weights_digest
 
 _log = logging.getLogger("lmsaes")
 
@@ -149,6 +150,13 @@ def _circuit_tracer(folders: list[Path], out: Path, overwrite: bool) -> Path:
     for layer, sae in enumerate(saes.values()):
         circuit_tracer.write_layer(sae, out, layer)
     circuit_tracer.write_config(first, out, digest)
+    if isinstance(first, TopK):
+        _log.warning(
+            "export: %s: circuit-tracer 0.5.0 takes TopK transcoders for ReLU and lets every "
+            "positive feature through: open it with a version that reads activation and k in "
+            "config.yaml",
+            out,
+        )
     for published in circuit_tracer.read(LocalSource(out), _reading(out)):
         _compare(saes[published.name], published.formula, out / published.name)
     return out
@@ -158,38 +166,63 @@ def _delphi(folders: list[Path], config: ExportConfig, overwrite: bool) -> list[
     if config.cache is None:
         raise ConfigError("--cache is missing", "give the cache whose rows Delphi is to see")
     cache, places = ActivationCache.open(config.cache), _places(folders, config)
-    for place in places.values():
-        _refuse_other(place, overwrite)
+    facts = {
+        folder: {
+            "to": config.to,
+            "weights": weights_digest(folder),
+            "cache": cache.identity,
+            "rows": cache.rows,
+            "splits": config.splits,
+        }
+        for folder in folders
+    }
     for folder, place in places.items():
-        delphi.write(SAE.load(folder), cache, place, config.splits, config.device)
+        if export_note.begin(place, facts[folder], overwrite):
+            delphi.write(SAE.load(folder), cache, place, config.splits, config.device)
+            export_note.finish(place, facts[folder])
     return list(places.values())
 
 
 def _from_database(config: ExportConfig, overwrite: bool) -> list[Path]:
     """What the database knows of features; `config.sae` is a name there."""
     out = Path(config.out)
-    _refuse_other(out, overwrite)
     with Database(config.db) as database:
         records = find_records(database, config.sae)
+        if config.to == "parquet":
+            if len(records) > 1:
+                raise ConfigError(
+                    f"'{config.sae}' has {len(records)} SAEs",
+                    "write one file for each: give its name",
+                )
+            return [_parquet(database, records[0], out, overwrite)]
+        facts = {"to": config.to, "analyses": {each.name: each.analysis for each in records}}
         if config.to == "circuit-tracer-features":
-            feature_files.write(database, records, out)
-            return [out]
-        if config.to == "neuronpedia":
-            return [neuronpedia.write(database, record, out) for record in records]
-        if len(records) > 1:
+            feature_files.check(records)
+        there = not export_note.begin(out, facts, overwrite)
+        if config.to == "circuit-tracer-features":
+            if not there:
+                feature_files.write(database, records, out)
+            places = [out]
+        else:
+            places = [neuronpedia.folder_of(record, out) for record in records]
+            for record in () if there else records:
+                neuronpedia.write(database, record, out)
+        if not there:
+            export_note.finish(out, facts)
+        return places
+
+
+def _parquet(database: Database, record: SAERecord, out: Path, overwrite: bool) -> Path:
+    if not overwrite and out.exists():
+        if parquet.analysis_in(out) != (record.name, record.analysis):
             raise ConfigError(
-                f"'{config.sae}' has {len(records)} SAEs", "write one file for each: give its name"
+                f"{out} is there already and holds something else",
+                "choose another --out, or replace it with --overwrite",
             )
-        parquet.write(database, records[0], out)
-        return [out]
-
-
-def _refuse_other(place: Path, overwrite: bool) -> None:
-    """Raises ConfigError where something is already, which would be mixed with what is written."""
-    if not overwrite and place.exists() and (place.is_file() or any(place.iterdir())):
-        raise ConfigError(
-            f"{place} is there already", "choose another --out, or replace it with --overwrite"
-        )
+        _log.info("export: %s is there already: nothing to do", out)
+        return out
+    parquet.write(database, record, out)
+    return out
 
 
 def _is_there(place: Path, head: str, content: bytes) -> bool:

@@ -16,12 +16,12 @@ from typing import Any
 from lmsaes.atomic import replace_file, replacing
 from lmsaes.database import Database, SAERecord
 from lmsaes.errors import ConfigError
-from lmsaes.interop.analyzed import AnalyzedFeature, features_of, strings
+from lmsaes.interop.analyzed import AnalyzedFeature, ContextGroup, features_of, strings
 from lmsaes.interop.hooks import layer_of_hook
 
 
-def write(database: Database, records: list[SAERecord], out: Path) -> None:
-    """The features of one SAE for each layer into `out`/features.
+def check(records: list[SAERecord]) -> dict[int, SAERecord]:
+    """The SAEs by their layers.
 
     Raises ConfigError where two are of one layer, or one of no layer, or was analyzed in part.
     """
@@ -36,6 +36,12 @@ def write(database: Database, records: list[SAERecord], out: Path) -> None:
         if record.feature_range != (0, record.features):
             raise ConfigError(f"'{record.name}' was analyzed in part", "analyze it whole")
         layers[place[0]] = record
+    return layers
+
+
+def write(database: Database, records: list[SAERecord], out: Path) -> None:
+    """The features of one SAE for each layer into `out`/features. Raises as `check` does."""
+    layers = check(records)
     folder = out / "features"
     folder.mkdir(parents=True, exist_ok=True)
     index: dict[str, Any] = {}
@@ -62,24 +68,33 @@ def _write_layer(database: Database, record: SAERecord, file: Path) -> list[int]
 
 def _feature(feature: AnalyzedFeature, sae: SAERecord, vocabulary: list[str]) -> dict[str, Any]:
     """As circuit_tracer.frontend.feature_models has it."""
-    record, top = feature.record, feature.top
-    examples: list[dict[str, Any]] = []
-    if top is not None:
-        for position, values, tokens in zip(
-            top.positions, top.activations, feature.tokens, strict=True
+    record, shown = feature.record, set[int]()
+    quantiles: list[dict[str, Any]] = []
+    for group in feature.groups:
+        sample, examples = group.sample, list[dict[str, Any]]()
+        for context, position, values, tokens in zip(
+            sample.contexts.tolist(),
+            sample.positions,
+            sample.activations,
+            group.tokens,
+            strict=True,
         ):
             examples.append(
                 {
                     "tokens": strings(vocabulary, tokens),
                     "tokens_acts_list": [round(float(value), 5) for value in values],
                     "train_token_ind": int(position),
-                    "is_repeated_datapoint": False,
+                    "is_repeated_datapoint": context in shown,
                 }
             )
+            shown.add(context)
+        quantiles.append({"quantile_name": _name(group), "examples": examples})
+    if not quantiles:  # a feature that never fired
+        quantiles.append({"quantile_name": "Top activations", "examples": []})
     return {
         "transcoder_id": sae.name,
         "index": record.index,
-        "examples_quantiles": [{"quantile_name": "Top activations", "examples": examples}],
+        "examples_quantiles": quantiles,
         "top_logits": [vocabulary[token] for token, _ in record.promotes],
         "bottom_logits": [vocabulary[token] for token, _ in record.suppresses],
         "act_min": 0.0,
@@ -88,3 +103,13 @@ def _feature(feature: AnalyzedFeature, sae: SAERecord, vocabulary: list[str]) ->
         "histogram": record.histogram.tolist(),
         "activation_frequency": record.density,
     }
+
+
+def _name(group: ContextGroup) -> str:
+    """What the viewer writes above a group's examples."""
+    facts = group.facts
+    if group.is_top:
+        return "Top activations"
+    if facts is None or facts.lower is None or facts.upper is None:
+        return f"Interval {int(group.sample.group[-1]) + 1} of 5"
+    return f"Maximum in ({facts.lower:.3g}, {facts.upper:.3g}]: {facts.available} contexts"

@@ -18,7 +18,7 @@ from typing import Any
 
 from lmsaes.atomic import replace_file
 from lmsaes.database import Database, SAERecord
-from lmsaes.interop.analyzed import AnalyzedFeature, features_of, strings
+from lmsaes.interop.analyzed import AnalyzedFeature, ContextGroup, features_of, strings
 from lmsaes.interop.hooks import layer_of_hook
 from lmsaes.interop.saelens_export import public_name
 
@@ -27,15 +27,16 @@ _CREATOR = "lmsaes"
 _DIGITS = 5  # as SAEDashboard rounds activations
 
 
+def folder_of(record: SAERecord, out: Path) -> Path:
+    """The folder in `out` of an SAE's source."""
+    model, source, _, _ = names_of(record)
+    return out / model / source
+
+
 def write(database: Database, record: SAERecord, out: Path) -> Path:
     """The SAE's features into `out`; returns the source's folder in it."""
-    model = (public_name(record.model) or "model").rpartition("/")[2]
-    hook = record.target or record.hook
-    place = layer_of_hook(hook)
-    layer = 0 if place is None else place[0]
-    name = re.sub(r"[^a-z0-9]+", "-", record.name.lower()).strip("-")
-    source = f"{layer}-{name}"
-    folder = out / model / source
+    model, source, name, layer = names_of(record)
+    folder = folder_of(record, out)
     for kind in ("features", "activations"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
     vocabulary = database.vocabulary(record.vocabulary)
@@ -47,9 +48,31 @@ def write(database: Database, record: SAERecord, out: Path) -> Path:
         shown = (line for each in batch for line in _activations(each, ids, vocabulary))
         _pack(folder / "activations" / f"batch-{number}.jsonl.gz", shown)
         number += 1
+    for kind in ("features", "activations"):  # of a longer one that was here before
+        for file in (folder / kind).glob("batch-*.jsonl.gz"):
+            if int(file.name.split("-")[1].split(".")[0]) >= number:
+                file.unlink()
     for file, line in _tables(record, model, source, name, layer).items():
         replace_file(folder / f"{file}.jsonl", (json.dumps(line) + "\n").encode())
     return folder
+
+
+def one_feature(database: Database, record: SAERecord, index: int) -> dict[str, Any]:
+    """A feature with its activations, as Neuronpedia's `GET /api/feature` answers."""
+    model, source, name, _ = names_of(record)
+    vocabulary, ids = database.vocabulary(record.vocabulary), {"modelId": model, "layer": source}
+    (feature,) = features_of(database, record, only=range(index, index + 1))
+    shown = list(_activations(feature, ids, vocabulary))
+    return {**_feature(feature, ids, name, vocabulary), "activations": shown}
+
+
+def names_of(record: SAERecord) -> tuple[str, str, str, int]:
+    """How model, source and set are called, and the layer."""
+    model = (public_name(record.model) or "model").rpartition("/")[2]
+    place = layer_of_hook(record.target or record.hook)
+    layer = 0 if place is None else place[0]
+    name = re.sub(r"[^a-z0-9]+", "-", record.name.lower()).strip("-")
+    return model, f"{layer}-{name}", name, layer
 
 
 def _feature(
@@ -78,31 +101,40 @@ def _feature(
 def _activations(
     feature: AnalyzedFeature, ids: dict[str, str], vocabulary: list[str]
 ) -> Iterator[dict[str, Any]]:
-    if feature.top is None:
-        return
-    top, index = feature.top, str(feature.record.index)
-    for context, position, values, tokens in zip(
-        top.contexts, top.positions, top.activations, feature.tokens, strict=True
-    ):
-        numbers = [round(float(value), _DIGITS) for value in values]
-        key = "/".join((ids["modelId"], ids["layer"], index, str(int(context))))
-        yield {
-            "id": "c" + sha256(key.encode()).hexdigest()[:24],
-            **ids,
-            "index": index,
-            "creatorId": _CREATOR,
-            "tokens": strings(vocabulary, tokens),
-            "values": numbers,
-            "maxValue": max(numbers),
-            "maxValueTokenIndex": int(position),
-            "minValue": min(numbers),
-            "dataIndex": str(int(context)),
-            # the group of the strongest contexts, by the names of SAEDashboard's exporter
-            "binMin": -1,
-            "binMax": max(numbers),
-            "binContains": -1,
-            "qualifyingTokenIndex": int(position),
-        }
+    index = str(feature.record.index)
+    for group in feature.groups:
+        sample, limits = group.sample, _limits(feature, group)
+        for context, position, values, tokens in zip(
+            sample.contexts, sample.positions, sample.activations, group.tokens, strict=True
+        ):
+            numbers = [round(float(value), _DIGITS) for value in values]
+            own = "" if group.is_top else f"/{sample.group}"
+            key = "/".join((ids["modelId"], ids["layer"], index, str(int(context)))) + own
+            yield {
+                "id": "c" + sha256(key.encode()).hexdigest()[:24],
+                **ids,
+                "index": index,
+                "creatorId": _CREATOR,
+                "tokens": strings(vocabulary, tokens),
+                "values": numbers,
+                "maxValue": max(numbers),
+                "maxValueTokenIndex": int(position),
+                "minValue": min(numbers),
+                "dataIndex": str(int(context)),
+                **(limits or {"binMin": -1, "binMax": max(numbers), "binContains": -1}),
+                "qualifyingTokenIndex": int(position),
+            }
+
+
+def _limits(feature: AnalyzedFeature, group: ContextGroup) -> dict[str, float] | None:
+    """Between which maxima an interval's contexts lie, and which share of the feature's contexts
+    does; None for the strongest ones, which SAEDashboard's exporter marks by -1, and where it is
+    not known."""
+    facts, details = group.facts, feature.record.details
+    if group.is_top or facts is None or facts.lower is None or facts.upper is None:
+        return None
+    share = facts.available / details.contexts if details and details.contexts else 0.0
+    return {"binMin": facts.lower, "binMax": facts.upper, "binContains": share}
 
 
 def _tables(

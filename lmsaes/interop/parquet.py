@@ -1,5 +1,6 @@
 """Feature statistics as one Parquet file, a row per feature."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,19 @@ def write(database: Database, record: SAERecord, file: Path) -> None:
                 rows = []
         if rows:
             writer.write_table(pa.Table.from_pylist(rows, schema))
+
+
+def analysis_in(file: Path) -> tuple[str, str] | None:
+    """The SAE and the analysis whose features a file holds; None for any other file."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+        found = json.loads(metadata.get(b"lmsaes", b"{}"))
+        return found["name"], found["analysis"]
+    except (OSError, ValueError, KeyError, TypeError, pa.ArrowException):
+        return None
 
 
 def _row(feature: AnalyzedFeature, vocabulary: list[str]) -> dict[str, Any]:

@@ -22,18 +22,20 @@ from .folders import KEPT, find_saes, sae_hash, sae_name
 from .former_names import RENAMED, todays_names
 from .gated import Gated
 from .hierarchical_topk import HierarchicalTopK
-from .io import first_not_finite, read_evaluation, weights_digest, write_evaluation
+from .io import first_not_finite, read_evaluation, saved_settings, weights_digest, write_evaluation
 from .jumprelu import JumpReLU
 from .matryoshka import Matryoshka
 from .origin import Imported, Metrics, Provenance
 from .p_annealing import PAnnealing
 from .relu import ReLU
 from .row_norm import normalize_rows
+from .shards import ALONE, Shards
 from .sparse.ops import products_at, row_norms
 from .sparse.rows import SparseRows
 from .topk import TopK
 
 __all__ = [
+    "ALONE",
     "ARCHITECTURES",
     "CONFIGS",
     "KEPT",
@@ -59,6 +61,7 @@ __all__ = [
     "ReLU",
     "ReLUConfig",
     "SAEConfig",
+    "Shards",
     "SparseRows",
     "StepOutput",
     "TopK",
@@ -72,6 +75,7 @@ __all__ = [
     "row_norms",
     "sae_hash",
     "sae_name",
+    "saved_settings",
     "todays_names",
     "weights_digest",
     "write_evaluation",

@@ -12,9 +12,10 @@ A field's description is the help of its option on the command line. Nothing her
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, model_validator
 
 from lmsaes.sae.former_names import RENAMED, todays_names
+from lmsaes.sae.learning_config import LearningConfig
 from lmsaes.sae.limits import FolderName, Shares, check_range
 from lmsaes.units import Count
 
@@ -24,7 +25,7 @@ FEATURES_PER_DIMENSION = 16.0
 """The default expansion."""
 
 
-class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True):
+class SAEConfig(LearningConfig, frozen=True):
     """One SAE to train: its shape and how it learns. Saved beside the weights it led to."""
 
     # Of the default learning rate; measured per architecture (docs/notes/experiments.md).
@@ -53,45 +54,6 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, def
     expansion: Annotated[
         float | None,
         Field(gt=0, description="Features per input dimension, instead of --features."),
-    ] = None
-    lr: Annotated[
-        float | None,
-        Field(
-            gt=0, description="Peak learning rate (default: by the width and length of the run)."
-        ),
-    ] = None
-    optimizer: Annotated[
-        Literal["adam", "muon", "schedule-free", "signum", "adam-8bit"],
-        Field(description="Optimizer; muon updates encoder and decoder, adam the vectors."),
-    ] = "adam"
-    beta1: Annotated[float, Field(ge=0, lt=1, description="Decay of Adam's first moment.")] = 0.9
-    beta2: Annotated[float, Field(ge=0, lt=1, description="Decay of Adam's second moment.")] = 0.97
-    weight_decay: Annotated[
-        float,
-        Field(ge=0, description="Decoupled decay of the encoder, times the learning rate."),
-    ] = 0.0
-    warmup: Annotated[
-        Count | None,
-        Field(
-            ge=0,
-            description="Steps until the peak learning rate (default: an eighth of the run, at"
-            " most 1000).",
-        ),
-    ] = None
-    lr_decay_fraction: Annotated[
-        float,
-        Field(ge=0, le=1, description="Last share of the run, over which lr falls to zero."),
-    ] = 0.5
-    gradient: Annotated[
-        Literal["unit", "clip"],
-        Field(
-            description="Scale each step's whole gradient to norm 1 (unit), or only where its norm"
-            " is above `clip`."
-        ),
-    ] = "unit"
-    clip: Annotated[
-        float | None,
-        Field(gt=0, description="Largest norm of the gradient with gradient = clip (default: 1)."),
     ] = None
     dead_window: Annotated[
         Count | None,
@@ -192,12 +154,6 @@ class SAEConfig(BaseModel, frozen=True, extra="forbid", allow_inf_nan=False, def
             raise ValueError("a crosscoder has hooks, but neither hook nor target")
         if self.skip and self.target is None:
             raise ValueError("a skip needs a target: of its own input it would be the identity")
-        return self
-
-    @model_validator(mode="after")
-    def _clip_is_for_clipping(self) -> Self:
-        if self.clip is not None and self.gradient != "clip":
-            raise ValueError('clip needs gradient = "clip"')
         return self
 
     @model_validator(mode="after")
@@ -360,10 +316,23 @@ class TopKFamilyConfig(SAEConfig, frozen=True):
         float, Field(ge=0, description="Weight of the auxiliary loss for silent features.")
     ] = 0.1
 
+    k_start: Annotated[
+        Count | None,
+        Field(gt=0, description="Active features per row at first (default: k)."),
+    ] = None
+    k_anneal: Annotated[
+        float | None,
+        Field(
+            gt=0, le=1, description="Share of the run over which k_start becomes k (default: .2)."
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _k_of_the_features(self) -> Self:
         if self.features is not None and self.k > self.features:
             raise ValueError(f"k = {self.k} is more than the {self.features} features")
+        if self.k_anneal is not None and self.k_start is None:
+            raise ValueError("k_anneal needs k_start")
         return self
 
     @property
@@ -393,6 +362,8 @@ class HierarchicalTopKConfig(TopKConfig, frozen=True):
     def _levels_up_to_k(self) -> Self:
         if self.levels is not None and not all(1 <= level <= self.k for level in self.levels):
             raise ValueError(f"levels lie between 1 and k = {self.k}")
+        if self.k_start is not None:
+            raise ValueError("hierarchical SAEs learn every k up to k at once: leave k_start out")
         return self
 
 

@@ -14,6 +14,7 @@ had no digest and other names for some settings, still open.
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -34,6 +35,19 @@ from lmsaes.sae.origin import Imported, Provenance
 FORMAT_VERSION = 2
 CONFIG, WEIGHTS = "config.json", "weights.safetensors"
 _RENAMED_PROVENANCE = {"shuffle_memory": "shuffle_buffer", "dead_after": "dead_window"}
+
+
+@dataclass(frozen=True)
+class SavedSettings:
+    """Of an SAE on disk."""
+
+    config: dict[str, Any]
+    architecture: str
+    features: int
+    hooks: tuple[str, ...]  # as recorded when it was trained or imported; empty where unknown
+    target: str | None
+    provenance: Provenance | None
+    evaluation: dict[str, Any] | None  # what `lmsaes eval` found last
 
 
 class _Folder(BaseModel, extra="forbid"):
@@ -173,6 +187,20 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
     Raises SAEError when the folder holds no whole SAE.
     """
     return _read_config(folder).evaluation
+
+
+def saved_settings(folder: Path) -> SavedSettings:
+    """What config.json of the SAE in `folder` says of its settings, without its weights.
+
+    Raises SAEError when the folder holds no whole SAE.
+    """
+    saved = _read_config(folder)
+    of = saved.provenance or saved.imported
+    hooks, target = ((), None) if of is None else (of.hooks, of.target)
+    return SavedSettings(
+        saved.config, saved.architecture, saved.features, hooks, target, saved.provenance,
+        saved.evaluation,
+    )  # fmt: skip
 
 
 def weights_digest(folder: Path) -> str:

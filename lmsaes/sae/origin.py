@@ -42,6 +42,8 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     warmup: int
     dead_window: int
     metrics: Metrics
+    started_from: str | None = None  # the SAE whose weights training began with
+    started_from_sha256: str | None = None  # of its weights' file
 
 
 class Imported(BaseModel, extra="forbid", allow_inf_nan=False):

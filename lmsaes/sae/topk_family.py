@@ -18,6 +18,7 @@ from lmsaes.sae.sparse.rows import SparseRows
 # Of the decoder's rows, which the encoder starts from: the k largest features overlap, and together
 # would say more than there is (docs/notes/experiments.md).
 _FIRST_ENCODER = 0.8
+_K_ANNEAL = 0.2
 
 
 class TopKFamily(SAE):
@@ -29,7 +30,14 @@ class TopKFamily(SAE):
             raise ConfigError(
                 f"k = {config.k} is more than the {self.features} features", "choose a smaller k"
             )
-        self.k = config.k
+        if (config.k_start or 0) > self.features:
+            raise ConfigError(
+                f"k_start = {config.k_start} is more than the {self.features} features",
+                "choose a smaller k_start",
+            )
+        self.k = self.k_end = config.k
+        self.k_start = config.k_start or config.k
+        self.k_anneal = config.k_anneal or _K_ANNEAL
 
     def initialize(self, generator: torch.Generator, directions: Tensor | None = None) -> None:
         super().initialize(generator, directions)
@@ -44,16 +52,23 @@ class TopKFamily(SAE):
         """The squared error, summed over rows and dimensions and averaged over the levels that the
         loss compares with the target, and what the whole SAE misses: [rows, d_out], no graph.
         """
-        residual = target - (sparse_decode(fired, self.W_dec) + self.b_dec)
+        decoded = self.shards.features.sum(sparse_decode(fired, self.W_dec))
+        residual = target - (decoded + self.b_dec)
         return sum_of_squares(residual), residual.detach()
+
+    def k_at(self, progress: float) -> int:
+        """k at a share of the run: from `k_start` in a line to k, and k from then on."""
+        left = max(0.0, 1 - progress / self.k_anneal)
+        return self.k_end + round((self.k_start - self.k_end) * left)
 
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
         """loss = ‖y − x̂‖²/d, averaged over levels, + aux_weight · aux-k; means over rows."""
+        self.k = self.k_at(progress)
         pre = self.preactivations(x)
         entries = self.select(pre).ordered()
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
         error, residual = self.error_of(entries.with_values(values), target)
-        loss = error / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
+        loss = error / max(target.numel(), 1) + self.auxiliary_loss(x, residual, pre, dead)
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
         return StepOutput(loss, sum_of_squares(residual), firings)
 

@@ -27,7 +27,7 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
-ParallelMode = Literal["auto", "saes"]
+ParallelMode = Literal["auto", "saes", "features", "rows"]
 # Names in a run's folder that no SAE may have.
 _TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
@@ -125,7 +125,8 @@ class TrainConfig(StageConfig, frozen=True):
     parallel: Annotated[
         ParallelMode,
         setting(
-            "What the processes of a torchrun share out: SAEs, or what suits the run (auto).",
+            "What the processes of a torchrun share out: SAEs, each SAE's features, each batch's"
+            " rows, or what suits the run (auto).",
             _RUN,
         ),
     ] = "auto"
@@ -169,6 +170,10 @@ class TrainConfig(StageConfig, frozen=True):
         tables = _tables(found.get("sae"))
         if "seed" in found:
             defaults["seed"] = found["seed"]
+        tables = [
+            _with_start(table, defaults, found.get("hook")) if _starts(table, defaults) else table
+            for table in tables
+        ]
         kinds = {_architecture(table, defaults) for table in tables if isinstance(table, dict)}
         for name in at_top:
             if kinds and not any(name in CONFIGS[kind].model_fields for kind in kinds):
@@ -246,6 +251,22 @@ def with_sae_options(settings: Mapping[str, Any], given: Mapping[str, Any]) -> d
             table[name] = value
     found["sae"] = tables
     return found
+
+
+def _starts(table: Any, defaults: Mapping[str, Any]) -> bool:
+    """Whether an SAE starts from another, whose settings then have to be read."""
+    if isinstance(table, SAEConfig):
+        return table.start_from is not None
+    return bool({**defaults, **table}.get("start_from"))
+
+
+def _with_start(table: Any, defaults: Mapping[str, Any], hook: str | None) -> dict[str, Any]:
+    """The table with what it takes over from the SAE that it starts from."""
+    from lmsaes.training.start_from import with_settings_of_start  # which needs torch
+
+    if isinstance(table, SAEConfig):
+        table = table.model_dump(include=table.model_fields_set)
+    return with_settings_of_start(table, defaults, hook)
 
 
 def _reseeded(config: SAEConfig, seed: int) -> SAEConfig:

@@ -8,9 +8,11 @@ from torch import Tensor
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, NormalizationKind, SAEConfig
+from lmsaes.training.exchange import Exchange
 from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.start_from import started_sae
 from lmsaes.training.trainer import SAETrainer
 
 # A sample's rows: enough for a covariance of d dimensions, from stretches all over the cache, and
@@ -29,6 +31,7 @@ def new_trainers(
     settings: RunSettings,
     steps: int,
     device: torch.device,
+    exchange: Exchange,
 ) -> list[SAETrainer]:
     """A trainer of each SAE before its first step; those that can share a normalization do, so that
     each batch is normalized once for them.
@@ -56,8 +59,10 @@ def new_trainers(
             )
         d_in, d_out = inputs.mean.shape[0], outputs.mean.shape[0]
         with naming_what_needs_memory(config, d_in, d_out, settings.batch_size):
-            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
-            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
+            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out)
+            sae.keep_shard(exchange.shards)
+            sae = sae.to(device)
+            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs, exchange))
     return trainers
 
 
@@ -146,6 +151,8 @@ def new_sae(
     `rows_in` [n, d_in] and `rows_out` [n, d_out] are a sample in training units, needed for the
     geometric median and the active subspace.
     """
+    if config.start_from is not None:
+        return started_sae(config, inputs, outputs)
     directions = None
     if config.init == "active":
         assert rows_in is not None

@@ -82,7 +82,8 @@ def averaged(sae: SAE, optimizers: list[Optimizer]) -> SAE:
     with torch.no_grad():  # there and back again is not to the bit
         for parameter, weight in zip(sae.parameters(), weights, strict=True):
             parameter.copy_(weight)
-    average.after_update()
+    if sae.config.fine_tune is None:
+        average.after_update()
     return average
 
 

@@ -1,5 +1,8 @@
 """Learning rates, and the settings that only make sense relative to a run's length."""
 
+import math
+from dataclasses import dataclass
+
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAEConfig
 
@@ -72,9 +75,44 @@ def aux_after_tokens(config: SAEConfig, features: int) -> int:
     return max(1, min(DEAD_WINDOW, round(_AUX_FIRINGS * features / config.active)))
 
 
-def lr_factor(step: int, steps: int, warmup: int, lr_decay_fraction: float) -> float:
-    """What the peak is multiplied by at `step` (from 0): up, level, and down to zero at the end."""
-    up = (step + 1) / warmup if step < warmup else 1.0
-    falling = lr_decay_fraction * steps
-    down = (steps - step) / falling if falling > 0 else 1.0
-    return min(up, 1.0, down)
+@dataclass(frozen=True)
+class LRSchedule:
+    """The learning rate over a run, as a share of its peak: up, level, and down at the end.
+
+    linear or cosine, down to `end`; each of `restarts` goes from there to the peak again, so that
+    the falling share of the run is cut into restarts + 1 equal pieces (Loshchilov & Hutter 2017).
+    """
+
+    steps: int
+    warmup: int
+    falling: float  # share of the run over which it falls
+    shape: str = "linear"
+    restarts: int = 0
+    end: float = 0.0
+
+    @staticmethod
+    def of(config: SAEConfig, steps: int, peak: float) -> "LRSchedule":
+        """The schedule of an SAE. Raises ConfigError where lr_end is above the peak."""
+        shape = config.schedule or "linear"
+        # Schedule-free averages instead of falling.
+        constant = config.optimizer == "schedule-free" or shape == "constant"
+        end = (config.lr_end or 0.0) / peak
+        if end > 1:
+            raise ConfigError(
+                f"{config.name}: lr_end = {config.lr_end:g} is above the peak, {peak:.2g}",
+                "choose a smaller lr_end, or a larger lr",
+            )
+        falling = 0.0 if constant else config.lr_decay_fraction
+        return LRSchedule(
+            steps, warmup_steps(config, steps), falling, shape, config.restarts or 0, end
+        )
+
+    def factor(self, step: int) -> float:
+        """What the peak is multiplied by at `step`, counted from 0."""
+        up = (step + 1) / self.warmup if step < self.warmup else 1.0
+        falling = self.falling * self.steps
+        left = min((self.steps - step) / falling if falling > 0 else 1.0, 1.0)
+        if self.restarts and left < 1:
+            left = 1 - (1 - left) * (self.restarts + 1) % 1
+        down = (1 - math.cos(math.pi * left)) / 2 if self.shape == "cosine" and left < 1 else left
+        return min(up, 1.0, self.end + (1 - self.end) * down)

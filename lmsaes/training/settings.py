@@ -31,6 +31,7 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
     log_every: int
     keep: int = 0
     keep_spacing: Literal["linear", "log"] = "linear"
+    starts: dict[str, str] = {}  # by SAE, the digest of the weights that it starts from
     saes: tuple[AnyConfig, ...]
 
     def write(self, run: Path) -> None:

@@ -15,11 +15,12 @@ HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr
 COMMANDS = [
     (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("trace",),
     ("explain",),
-    ("serve",), ("import",), ("export",),
+    ("serve",), ("import",), ("export",), ("prune",), ("runs",),
     ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
-    *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),
+    *(("runs", name) for name in ("list", "show", "compare")),
+    *(("db", name) for name in ("list", "show", "rename", "rm", "gc", "dump", "restore")),
 ]  # fmt: skip
 named = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "lmsaes")
 

@@ -159,3 +159,14 @@ def test_the_command_says_where_it_wrote(tmp_path: Path):
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0, result.output
     assert f"{tmp_path / 'theirs'} is written" in result.output
+
+
+def test_what_circuit_tracer_reads_otherwise_is_told(tmp_path: Path, caplog):
+    relu = ReLUConfig(**TRANSCODER)
+    topk = TopKConfig(k=4, **TRANSCODER)
+    for name, config in {"relu": relu, "topk": topk}.items():
+        saved(config.model_copy(update={}), tmp_path / name / "layer-0", name)
+        caplog.clear()
+        with caplog.at_level(logging.WARNING, "lmsaes"):
+            export_sae(tmp_path / name, "circuit-tracer", tmp_path / f"{name}-set")
+        assert ("takes TopK transcoders for ReLU" in caplog.text) is (name == "topk")

@@ -22,7 +22,7 @@ from lmsaes.sae import (
 from lmsaes.training import SAETrainer
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.optimizers import forget, make_optimizers
-from lmsaes.training.schedules import aux_after_tokens, lr_factor, peak_lr
+from lmsaes.training.schedules import LRSchedule, aux_after_tokens, peak_lr
 
 D, PLANTED, ACTIVE = 32, 64, 3
 DIRECTIONS = torch.nn.functional.normalize(
@@ -199,7 +199,7 @@ def test_resampling_puts_dead_features_on_rows_that_are_explained_badly():
 
 
 def test_the_learning_rate_rises_stays_and_falls():
-    factors = [lr_factor(step, 100, 10, 0.2) for step in range(100)]
+    factors = [LRSchedule(100, 10, 0.2).factor(step) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[9:81] == [1.0] * 72
     assert factors[90] == pytest.approx(0.5)

@@ -9,10 +9,10 @@ export const saePath = (name: string) => `/saes/${name}`;
 export const featurePath = (name: string, index: number | "random") =>
   `/saes/${name}/features/${index}`;
 
-export const promptPath = (sae?: string) => (sae === undefined ? "/prompt" : `/prompt#sae=${sae}`);
-export const steerPath = (sae?: string, feature?: number) =>
-  sae === undefined ? "/steer" : `/steer#sae=${sae}${feature === undefined ? "" : `&feature=${feature}`}`;
-export const comparePath = (sae?: string) => (sae === undefined ? "/compare" : `/compare?a=${sae}`);
+export const promptPath = (sae?: string, text?: string) => {
+  const state = new URLSearchParams({ ...(sae === undefined ? {} : { sae }), ...(text === undefined ? {} : { text }) });
+  return sae === undefined && text === undefined ? "/prompt" : `/prompt#${state}`;
+};
 /** Steering a text; of a feature where one is given. */
 export const steerText = (prompt: string, sae?: string, feature?: number) => {
   const edit = sae !== undefined && feature !== undefined ? { edit: `${sae}~${feature}~add` } : {};
@@ -20,6 +20,7 @@ export const steerText = (prompt: string, sae?: string, feature?: number) => {
 };
 export const compareSAEs = (names: readonly string[]) =>
   `/compare?${new URLSearchParams(names.map((name) => ["sae", name]))}`;
+export const comparePath = (sae?: string) => (sae === undefined ? "/compare" : compareSAEs([sae]));
 export const searchPath = (text: string, sae?: string) =>
   `/search?${new URLSearchParams(sae === undefined ? { q: text } : { q: text, sae })}`;
 

@@ -28,25 +28,20 @@ const pages: RouteObject[] = [
     },
   },
   {
+    path: "/compare",
+    lazy: async () => ({ Component: (await import("./pages/compare/ComparePage")).ComparePage }),
+  },
+  {
     path: "/saes/:name",
-    lazy: async () => {
-      const { SAEPage, loadSAE } = await import("./pages/SAEPage");
-      return { Component: SAEPage, loader: loadSAE };
-    },
+    lazy: async () => ({ Component: (await import("./pages/browse/BrowsePage")).BrowsePage }),
   },
   {
     path: "/saes/:name/features/random",
-    lazy: async () => {
-      const { loadRandomFeature } = await import("./pages/FeaturePage");
-      return { loader: loadRandomFeature };
-    },
+    lazy: async () => ({ Component: (await import("./pages/feature/RandomPage")).RandomPage }),
   },
   {
     path: "/saes/:name/features/:index",
-    lazy: async () => {
-      const { FeaturePage, loadFeature } = await import("./pages/FeaturePage");
-      return { Component: FeaturePage, loader: loadFeature };
-    },
+    lazy: async () => ({ Component: (await import("./pages/feature/FeaturePage")).FeaturePage }),
   },
 ];
 

@@ -8,12 +8,6 @@ export type SAESummary = Schemas["SAESummary"];
 export type SAE = Schemas["SAE"];
 export type UnreadableSAE = Schemas["UnreadableSAE"];
 export type Feature = Schemas["Feature"];
-export type FeatureRow = Schemas["FeatureRow"];
-export type FeatureTable = Schemas["FeatureTable"];
-export type Context = Schemas["Context"];
-export type ContextPage = Schemas["ContextPage"];
-export type TokenWeight = Schemas["TokenWeight"];
-export type TableQuery = NonNullable<paths["/api/saes/{name}/features"]["get"]["parameters"]["query"]>;
 
 /** The built viewer asks the server it came from. */
 export const backend: string =
@@ -65,34 +59,10 @@ export const getSAEs = (signal?: AbortSignal) =>
 export const getSAE = (name: string, signal?: AbortSignal) =>
   dataOf(api.GET("/api/saes/{name}", { params: { path: { name } }, signal: signal ?? null }));
 
-export const getFeatures = (name: string, query: TableQuery, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features", {
-      params: { path: { name }, query },
-      signal: signal ?? null,
-    }),
-  );
-
-export const getRandomFeature = (name: string, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features/random", {
-      params: { path: { name } },
-      signal: signal ?? null,
-    }),
-  );
-
 export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
   dataOf(
     api.GET("/api/saes/{name}/features/{index}", {
       params: { path: { name, index } },
-      signal: signal ?? null,
-    }),
-  );
-
-export const getContexts = (name: string, index: number, limit: number, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features/{index}/contexts", {
-      params: { path: { name, index }, query: { limit } },
       signal: signal ?? null,
     }),
   );

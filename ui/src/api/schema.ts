@@ -81,6 +81,48 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/columns": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Columns
+         * @description An SAE's columns, first axis = feature, as a safetensors file; see docs/server.md.
+         *
+         *     The address that names the analysis never changes what it answers.
+         */
+        get: operations["columns"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/vocabularies/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Vocabulary
+         * @description The token strings of a vocabulary, by token id.
+         */
+        get: operations["vocabulary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/features": {
         parameters: {
             query?: never;
@@ -130,7 +172,7 @@ export interface paths {
         };
         /**
          * Feature
-         * @description One feature: its numbers, its histogram, and the tokens it promotes and suppresses.
+         * @description One feature: all that is known of it but its contexts.
          */
         get: operations["feature"];
         put?: never;
@@ -150,9 +192,52 @@ export interface paths {
         };
         /**
          * Contexts
-         * @description Contexts of one feature, best first, token by token.
+         * @description A group of a feature's contexts, each the tokens around its strongest activation, as a
+         *     safetensors file; see docs/server.md.
          */
         get: operations["contexts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/contexts/{context}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Whole Context
+         * @description One context from its beginning to its end, and those before and after it where they are kept.
+         *
+         *     Activations that are not known, of the neighbors, are NaN.
+         */
+        get: operations["whole_context"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/explanations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All Explanations
+         * @description What is said now of all features of an SAE that something is said of.
+         */
+        get: operations["all_explanations"];
         put?: never;
         post?: never;
         delete?: never;
@@ -178,6 +263,101 @@ export interface paths {
          * @description Says what a feature stands for; what was said before stays in its history.
          */
         put: operations["explain_feature"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists
+         * @description All lists, by name.
+         */
+        get: operations["lists"];
+        put?: never;
+        /**
+         * New List
+         * @description A new list; a list's own file is taken too.
+         */
+        post: operations["new_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lists/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One List
+         * @description A list, which is its file.
+         */
+        get: operations["one_list"];
+        /**
+         * Change List
+         * @description Puts other contents into a list; 409 where somebody has changed it since that version.
+         */
+        put: operations["change_list"];
+        post?: never;
+        /**
+         * Remove List
+         * @description Removes a list and answers what it was.
+         */
+        delete: operations["remove_list"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Compare
+         * @description Each feature of two SAEs and its twin in the other, as columns.
+         *
+         *     Twins are found when an SAE is analyzed, in the SAEs that were there before: of two that were
+         *     analyzed one after the other only the later one's features may have them.
+         */
+        get: operations["compare"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Metrics
+         * @description What was measured while an SAE was trained, by optimizer step; empty where nothing was.
+         */
+        get: operations["metrics"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -267,6 +447,227 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/compat/api/feature/{model}/{source}/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Neuronpedia Feature
+         * @description A feature with its activations and explanations.
+         */
+        get: operations["neuronpedia_feature"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/api/activation/new": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Neuronpedia Activation
+         * @description What a feature does on a text.
+         */
+        post: operations["neuronpedia_activation"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/api/search-all": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Neuronpedia Search
+         * @description The strongest features of a text, of several SAEs together.
+         */
+        post: operations["neuronpedia_search"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/api/steer": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Neuronpedia Steer
+         * @description A completion with features steered, and the model's own. A strength is what is added to the
+         *     feature's activation, in units of it.
+         */
+        post: operations["neuronpedia_steer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dictionaries
+         * @description The names of the SAEs.
+         */
+        get: operations["dictionaries"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dictionary
+         * @description An SAE, and how many of its features fire.
+         */
+        get: operations["dictionary"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries/{name}/features/{index}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Dictionary Feature
+         * @description A feature by its number, or `random`.
+         */
+        get: operations["dictionary_feature"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries/{name}/features/{index}/custom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dictionary Feature Custom
+         * @description What a feature does on a text.
+         */
+        post: operations["dictionary_feature_custom"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries/{name}/custom": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dictionary Custom
+         * @description What an SAE's features do on a text, the strongest first.
+         */
+        post: operations["dictionary_custom"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/dictionaries/{name}/features/{index}/interpret": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Dictionary Interpret
+         * @description Says what a feature stands for: `type=custom` alone; models are asked by `lmsaes explain`.
+         */
+        post: operations["dictionary_interpret"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/compat/model/generate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Model Generate
+         * @description A completion with features steered.
+         */
+        post: operations["model_generate"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -308,6 +709,20 @@ export interface components {
              * @description The language model in memory; null until it is needed
              */
             model: string | null;
+        };
+        /**
+         * ActivationNew
+         * @description `POST /api/activation/new`
+         */
+        ActivationNew: {
+            feature: components["schemas"]["NeuronpediaFeature"];
+            /** Customtext */
+            customText: string;
+            /**
+             * Ignorebos
+             * @default false
+             */
+            ignoreBos: boolean;
         };
         /**
          * Activations
@@ -433,6 +848,48 @@ export interface components {
             when?: components["schemas"]["AskedCondition"] | null;
         };
         /**
+         * ChangedList
+         * @description A list's new contents; `version` is the one that was changed.
+         */
+        ChangedList: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+            /** Version */
+            version: number;
+        };
+        /** CofiringNeighbor */
+        CofiringNeighbor: {
+            /** Feature */
+            feature: number;
+            /** Jaccard */
+            jaccard: number;
+            /**
+             * Pmi
+             * @description Pointwise mutual information, nats
+             */
+            pmi: number;
+            /**
+             * Joint
+             * @description Sampled rows on which both fire
+             */
+            joint: number;
+        };
+        /**
          * CompareRequest
          * @description Some SAEs of one model on one or two texts.
          */
@@ -467,39 +924,6 @@ export interface components {
              * @description By text, then by SAE
              */
             results: components["schemas"]["Activations"][][];
-        };
-        /**
-         * Context
-         * @description A whole context.
-         */
-        Context: {
-            /** Tokens */
-            tokens: string[];
-            /** Activations */
-            activations: number[];
-            /**
-             * Position
-             * @description Index, among these tokens, of the largest
-             */
-            position: number;
-            /**
-             * Context
-             * @description Its number in the cache
-             */
-            context: number;
-            /** Maximum */
-            maximum: number;
-        };
-        /** ContextPage */
-        ContextPage: {
-            /** Group */
-            group: string;
-            /** Total */
-            total: number;
-            /** Offset */
-            offset: number;
-            /** Contexts */
-            contexts: components["schemas"]["Context"][];
         };
         /**
          * DensityClassCounts
@@ -552,6 +976,8 @@ export interface components {
         Feature: {
             /** Sae */
             sae: string;
+            /** Analysis */
+            analysis: string;
             /** Index */
             index: number;
             /**
@@ -578,16 +1004,64 @@ export interface components {
             mean: number | null;
             /** Tokens Analyzed */
             tokens_analyzed: number;
+            /**
+             * Contexts
+             * @description In which it fires; null where it is not known
+             */
+            contexts?: number | null;
+            /**
+             * Label
+             * @description From the tokens it fires on; null for a dead feature
+             */
+            label?: string | null;
             histogram: components["schemas"]["Histogram"];
+            /**
+             * Fires On
+             * @description Largest sum first
+             * @default []
+             */
+            fires_on: components["schemas"]["FiresOnToken"][];
+            /**
+             * Preceded By
+             * @default []
+             */
+            preceded_by: components["schemas"]["PrecedingToken"][];
             /** Promotes */
             promotes: components["schemas"]["TokenWeight"][];
             /** Suppresses */
             suppresses: components["schemas"]["TokenWeight"][];
+            /** @description Null where the hook is not in the residual stream */
+            logits?: components["schemas"]["Logits"] | null;
+            /**
+             * Hooks
+             * @description Of crosscoders
+             * @default []
+             */
+            hooks: components["schemas"]["HookEffect"][];
+            /**
+             * @default {
+             *       "decoder": [],
+             *       "encoder": [],
+             *       "jaccard": [],
+             *       "pmi": []
+             *     }
+             */
+            neighbors: components["schemas"]["Neighbors"];
+            /**
+             * Twins
+             * @default []
+             */
+            twins: components["schemas"]["Twin"][];
+            /**
+             * Stability
+             * @description Mean score of the twins; null without other SAEs
+             */
+            stability?: number | null;
             /**
              * Groups
-             * @description Groups of contexts that it has
+             * @description Groups of contexts
              */
-            groups: string[];
+            groups: components["schemas"]["Group"][];
             /** Previous */
             previous: number | null;
             /** Next */
@@ -609,6 +1083,38 @@ export interface components {
             current: string | null;
             /** Versions */
             versions: components["schemas"]["ExplanationVersion"][];
+        };
+        /**
+         * FeatureList
+         * @description A list as it is kept.
+         */
+        FeatureList: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /**
+             * Changed
+             * Format: date-time
+             */
+            changed: string;
         };
         /**
          * FeatureRow
@@ -638,8 +1144,13 @@ export interface components {
             promotes: components["schemas"]["TokenWeight"][];
             example: components["schemas"]["Snippet"] | null;
         };
-        /** FeatureTable */
+        /**
+         * FeatureTable
+         * @description A page of the table of features.
+         */
         FeatureTable: {
+            /** Analysis */
+            analysis: string;
             /**
              * Total
              * @description Features that pass the filter
@@ -649,6 +1160,83 @@ export interface components {
             offset: number;
             /** Rows */
             rows: components["schemas"]["FeatureRow"][];
+        };
+        /**
+         * FiresOnToken
+         * @description A token that a feature fires on.
+         */
+        FiresOnToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Count
+             * @description Firings on it
+             */
+            count: number;
+            /**
+             * Mean
+             * @description Mean activation when it fires on it
+             */
+            mean: number;
+            /** Share Of Firings */
+            share_of_firings: number;
+            /**
+             * Share Of Token
+             * @description Of the token's occurrences
+             */
+            share_of_token: number;
+        };
+        /**
+         * Generate
+         * @description `POST /model/generate`
+         */
+        Generate: {
+            /** Input Text */
+            input_text: string;
+            /**
+             * Max New Tokens
+             * @default 128
+             */
+            max_new_tokens: number;
+            /**
+             * Top P
+             * @default 0.95
+             */
+            top_p: number;
+            /**
+             * Temperature
+             * @default 1
+             */
+            temperature: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /**
+             * Steerings
+             * @default []
+             */
+            steerings: components["schemas"]["Steering"][];
+        };
+        /**
+         * Group
+         * @description A group of contexts: of how many it was drawn, and between which maxima, (lower, upper].
+         */
+        Group: {
+            /** Name */
+            name: string;
+            /**
+             * Available
+             * @description Null where it is not known
+             */
+            available: number | null;
+            /** Lower */
+            lower: number | null;
+            /** Upper */
+            upper: number | null;
         };
         /**
          * Hidden
@@ -673,6 +1261,229 @@ export interface components {
             /** Upper */
             upper: number;
         };
+        /**
+         * HookEffect
+         * @description What a crosscoder's feature does at one of its hooks.
+         */
+        HookEffect: {
+            /** Hook */
+            hook: string;
+            /**
+             * Norm
+             * @description Of the decoder's row there
+             */
+            norm: number;
+            /** Promotes */
+            promotes: components["schemas"]["TokenWeight"][];
+            /** Suppresses */
+            suppresses: components["schemas"]["TokenWeight"][];
+        };
+        /**
+         * ListContents
+         * @description What a person puts into a list, and what its file holds.
+         */
+        ListContents: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+        };
+        /**
+         * ListEntry
+         * @description A feature in a list.
+         */
+        ListEntry: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
+        };
+        /**
+         * Logits
+         * @description All logit weights of a feature: moments, and tokens by weight from lower to upper.
+         */
+        Logits: {
+            /** Mean */
+            mean: number;
+            /** Std */
+            std: number;
+            /** Skewness */
+            skewness: number | null;
+            /**
+             * Kurtosis
+             * @description In excess of a normal distribution's
+             */
+            kurtosis: number | null;
+            /**
+             * Counts
+             * @description Tokens in equal bins
+             */
+            counts: number[];
+            /** Lower */
+            lower: number;
+            /** Upper */
+            upper: number;
+        };
+        /**
+         * MatchedSAEs
+         * @description Two SAEs' features and their twins; null for a side whose twins are not known.
+         */
+        MatchedSAEs: {
+            /** Analysis A */
+            analysis_a: string;
+            /** Analysis B */
+            analysis_b: string;
+            a_in_b: components["schemas"]["Matches"] | null;
+            b_in_a: components["schemas"]["Matches"] | null;
+        };
+        /**
+         * Matches
+         * @description The features of one SAE that have a twin in another, as columns of one length.
+         */
+        Matches: {
+            /** Feature */
+            feature: number[];
+            /**
+             * Partner
+             * @description The feature of the other SAE
+             */
+            partner: number[];
+            /**
+             * Cosine
+             * @description Of the decoder directions
+             */
+            cosine: (number | null)[];
+            /**
+             * Correlation
+             * @description Of the activations, on a sample
+             */
+            correlation: (number | null)[];
+            /**
+             * Mutual
+             * @description The twin's twin is the feature itself
+             */
+            mutual: boolean[];
+        };
+        /**
+         * Metrics
+         * @description How a training went; every series is as long as `step`.
+         */
+        Metrics: {
+            /** Analysis */
+            analysis: string;
+            /**
+             * Step
+             * @description Optimizer steps, ascending
+             */
+            step: number[];
+            /** Series */
+            series: {
+                [key: string]: (number | null)[];
+            };
+        };
+        /** NearNeighbor */
+        NearNeighbor: {
+            /** Feature */
+            feature: number;
+            /** Cosine */
+            cosine: number;
+        };
+        /**
+         * Neighbors
+         * @description Features of the same SAE, nearest first: by direction, and by what fires together.
+         */
+        Neighbors: {
+            /**
+             * Decoder
+             * @default []
+             */
+            decoder: components["schemas"]["NearNeighbor"][];
+            /**
+             * Encoder
+             * @default []
+             */
+            encoder: components["schemas"]["NearNeighbor"][];
+            /**
+             * Jaccard
+             * @default []
+             */
+            jaccard: components["schemas"]["CofiringNeighbor"][];
+            /**
+             * Pmi
+             * @default []
+             */
+            pmi: components["schemas"]["CofiringNeighbor"][];
+        };
+        /** NeuronpediaFeature */
+        NeuronpediaFeature: {
+            /** Modelid */
+            modelId: string;
+            /** Source */
+            source: string;
+            /** Index */
+            index: number | string;
+        };
+        /**
+         * NeuronpediaSteer
+         * @description `POST /api/steer`. freq_penalty has no effect, there as here.
+         */
+        NeuronpediaSteer: {
+            /** Prompt */
+            prompt: string;
+            /** Modelid */
+            modelId: string;
+            /** Features */
+            features: components["schemas"]["SteeredFeature"][];
+            /**
+             * Temperature
+             * @default 0.5
+             */
+            temperature: number;
+            /**
+             * N Tokens
+             * @default 48
+             */
+            n_tokens: number;
+            /**
+             * Seed
+             * @default 16
+             */
+            seed: number;
+            /**
+             * Strength Multiplier
+             * @default 1
+             */
+            strength_multiplier: number;
+            /**
+             * Steer Method
+             * @default SIMPLE_ADDITIVE
+             * @enum {string}
+             */
+            steer_method: "SIMPLE_ADDITIVE" | "ORTHOGONAL_DECOMP";
+            /**
+             * N Logprobs
+             * @default 5
+             */
+            n_logprobs: number;
+        };
         /** NewExplanation */
         NewExplanation: {
             /**
@@ -682,6 +1493,28 @@ export interface components {
             text: string;
             /** Author */
             author: string;
+        };
+        /**
+         * PrecedingToken
+         * @description A token that stands before a feature's firings.
+         */
+        PrecedingToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /** Count */
+            count: number;
+            /**
+             * Share
+             * @description Of the feature's firings
+             */
+            share: number;
+            /**
+             * Lift
+             * @description Its share over that before any token
+             */
+            lift: number;
         };
         /**
          * Problem
@@ -713,8 +1546,23 @@ export interface components {
             model: string;
             /** Hook */
             hook: string;
+            /**
+             * Target
+             * @description The hook whose activations a transcoder gives
+             */
+            target: string | null;
             /** Dataset */
             dataset: string;
+            /**
+             * Analysis
+             * @description Id of the analysis that is shown
+             */
+            analysis: string;
+            /**
+             * Vocabulary
+             * @description Hash of its vocabulary
+             */
+            vocabulary: string;
             /**
              * L0
              * @description Mean number of active features per token
@@ -747,6 +1595,16 @@ export interface components {
              * @description When the analysis was made, ISO 8601
              */
             created: string;
+            /**
+             * First Feature
+             * @description Index of the first feature analyzed
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description From the first on; fewer than `features` where the analysis is partial
+             */
+            features_analyzed: number;
             /** Context Size */
             context_size: number;
             /** Sae Path */
@@ -760,15 +1618,16 @@ export interface components {
             config: {
                 [key: string]: unknown;
             };
-            /**
-             * First Feature
-             * @description Index of the first feature analyzed
-             */
-            first_feature: number;
-            /** Features Analyzed */
-            features_analyzed: number;
             density_classes: components["schemas"]["DensityClassCounts"];
             density: components["schemas"]["DensityHistogram"];
+        };
+        /**
+         * SAEExplanations
+         * @description What is said now, by feature.
+         */
+        SAEExplanations: {
+            /** Explanations */
+            explanations: components["schemas"]["SaidOfFeature"][];
         };
         /**
          * SAESummary
@@ -789,8 +1648,23 @@ export interface components {
             model: string;
             /** Hook */
             hook: string;
+            /**
+             * Target
+             * @description The hook whose activations a transcoder gives
+             */
+            target: string | null;
             /** Dataset */
             dataset: string;
+            /**
+             * Analysis
+             * @description Id of the analysis that is shown
+             */
+            analysis: string;
+            /**
+             * Vocabulary
+             * @description Hash of its vocabulary
+             */
+            vocabulary: string;
             /**
              * L0
              * @description Mean number of active features per token
@@ -823,6 +1697,67 @@ export interface components {
              * @description When the analysis was made, ISO 8601
              */
             created: string;
+            /**
+             * First Feature
+             * @description Index of the first feature analyzed
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description From the first on; fewer than `features` where the analysis is partial
+             */
+            features_analyzed: number;
+        };
+        /** SaidOfFeature */
+        SaidOfFeature: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+            /** Author */
+            author: string;
+            /** By Model */
+            by_model: boolean;
+        };
+        /**
+         * SearchAll
+         * @description `POST /api/search-all`
+         */
+        SearchAll: {
+            /** Modelid */
+            modelId: string;
+            /**
+             * Sourceset
+             * @default
+             */
+            sourceSet: string;
+            /** Text */
+            text: string;
+            /**
+             * Selectedlayers
+             * @default []
+             */
+            selectedLayers: string[];
+            /**
+             * Sortindexes
+             * @default []
+             */
+            sortIndexes: number[];
+            /**
+             * Ignorebos
+             * @default true
+             */
+            ignoreBos: boolean;
+            /**
+             * Densitythreshold
+             * @default -1
+             */
+            densityThreshold: number;
+            /**
+             * Numresults
+             * @default 50
+             */
+            numResults: number;
         };
         /**
          * Snippet
@@ -879,6 +1814,31 @@ export interface components {
              * @default 0
              */
             log_probabilities: number;
+        };
+        /** SteeredFeature */
+        SteeredFeature: {
+            /** Modelid */
+            modelId: string;
+            /** Layer */
+            layer: string;
+            /** Index */
+            index: number | string;
+            /** Strength */
+            strength: number;
+        };
+        /** Steering */
+        Steering: {
+            /** Sae */
+            sae: string;
+            /** Feature Index */
+            feature_index: number;
+            /**
+             * Steering Type
+             * @enum {string}
+             */
+            steering_type: "times" | "add" | "set" | "ablate";
+            /** Steering Value */
+            steering_value?: number | null;
         };
         /**
          * TextFeature
@@ -974,6 +1934,30 @@ export interface components {
             bos_added: boolean;
         };
         /**
+         * Twin
+         * @description The best match in another SAE; feature null: nothing matches.
+         */
+        Twin: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number | null;
+            /** Cosine */
+            cosine: number | null;
+            /** Correlation */
+            correlation: number | null;
+            /**
+             * Score
+             * @description The smaller of the two, at least 0
+             */
+            score: number | null;
+            /**
+             * Mutual
+             * @description Whether the twin's twin is this feature
+             */
+            mutual: boolean;
+        };
+        /**
          * UnreadableSAE
          * @description An SAE whose record this version can't read.
          */
@@ -990,6 +1974,113 @@ export interface components {
              * @description What to do about it
              */
             hint: string;
+        };
+        /**
+         * ColumnsAbout
+         * @description What a file of columns says of itself.
+         */
+        ColumnsAbout: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /**
+             * First Feature
+             * @description Index of the feature in the first row
+             */
+            first_feature: number;
+            /**
+             * Features Analyzed
+             * @description Rows of every column
+             */
+            features_analyzed: number;
+            /**
+             * Features
+             * @description Of the SAE, analyzed or not
+             */
+            features: number;
+            /**
+             * Tokens Analyzed
+             * @description Density is firings over these
+             */
+            tokens_analyzed: number;
+            /**
+             * Vocabulary
+             * @description Whose token ids these are
+             */
+            vocabulary: string;
+            /**
+             * Kinds
+             * @description What the numbers in `kind` stand for
+             */
+            kinds: ("regular" | "dense" | "dead")[];
+            /**
+             * Dense From
+             * @description The density from which a feature is dense
+             */
+            dense_from: number;
+            /**
+             * Twin Saes
+             * @description What the numbers in `twin_sae` stand for
+             */
+            twin_saes: string[];
+        };
+        /**
+         * ContextsAbout
+         * @description What a file of contexts says of itself.
+         */
+        ContextsAbout: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Group
+             * @description Null where one context was asked for
+             */
+            group: string | null;
+            /**
+             * Available
+             * @description Of how many these were drawn; null where it is not known
+             */
+            available: number | null;
+            /**
+             * Lower
+             * @description The maxima are above this; null: no bound
+             */
+            lower: number | null;
+            /**
+             * Upper
+             * @description The maxima are up to this; null: no bound
+             */
+            upper: number | null;
+            /**
+             * Stored
+             * @description How many the database has of the group
+             */
+            stored: number;
+            /**
+             * Offset
+             * @description How many of these stand before the first here
+             */
+            offset: number;
+            /**
+             * Scale
+             * @description Activations are float16 times this
+             */
+            scale: number;
+            /**
+             * Maximum
+             * @description The feature's, over all contexts
+             */
+            maximum: number;
+            /**
+             * Vocabulary
+             * @description Whose token ids these are
+             */
+            vocabulary: string;
         };
     };
     responses: never;
@@ -1020,6 +2111,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1067,6 +2167,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1124,6 +2233,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1171,6 +2289,137 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    columns: {
+        parameters: {
+            query?: {
+                /** @description core, tokens, histograms or all */
+                part?: string;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A safetensors file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    vocabulary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1199,6 +2448,8 @@ export interface operations {
                 filter?: "all" | "regular" | "dense" | "dead";
                 offset?: number;
                 limit?: number;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
             };
             header?: never;
             path: {
@@ -1220,6 +2471,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1277,6 +2537,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1299,7 +2568,10 @@ export interface operations {
     };
     feature: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
             header?: never;
             path: {
                 index: number;
@@ -1321,6 +2593,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1354,10 +2635,137 @@ export interface operations {
                 group?: string;
                 offset?: number;
                 limit?: number;
+                before?: number;
+                after?: number;
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
             };
             header?: never;
             path: {
                 index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A safetensors file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    whole_context: {
+        parameters: {
+            query?: {
+                /** @description The analysis that is meant; 410 where it is no longer the SAE's */
+                analysis?: string | null;
+            };
+            header?: never;
+            path: {
+                index: number;
+                context: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description A safetensors file */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    all_explanations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
                 /** @description Name of the SAE, `run:sae` */
                 name: string;
             };
@@ -1371,11 +2779,20 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["ContextPage"];
+                    "application/json": components["schemas"]["SAEExplanations"];
                 };
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1427,6 +2844,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1489,6 +2915,429 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lists: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    new_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ListContents"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangedList"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    compare: {
+        parameters: {
+            query: {
+                /** @description Name of an SAE */
+                a: string;
+                /** @description Name of another SAE of the same hook */
+                b: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MatchedSAEs"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    metrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Metrics"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1533,6 +3382,15 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1594,6 +3452,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1645,6 +3512,15 @@ export interface operations {
                     "application/json": components["schemas"]["Problem"];
                 };
             };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
             /** @description Unprocessable Entity */
             422: {
                 headers: {
@@ -1689,6 +3565,696 @@ export interface operations {
             };
             /** @description Not Found */
             404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    neuronpedia_feature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                model: string;
+                source: string;
+                index: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    neuronpedia_activation: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ActivationNew"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    neuronpedia_search: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["SearchAll"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    neuronpedia_steer: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NeuronpediaSteer"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionaries: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": string[];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionary: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionary_feature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: string;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionary_feature_custom: {
+        parameters: {
+            query: {
+                input_text: string;
+            };
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionary_custom: {
+        parameters: {
+            query: {
+                input_text: string;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    dictionary_interpret: {
+        parameters: {
+            query: {
+                type: string;
+                custom_interpretation?: string;
+            };
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    model_generate: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Generate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        [key: string]: unknown;
+                    };
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -2,7 +2,7 @@ import { useRef } from "react";
 import { Link, NavLink, Outlet, ScrollRestoration } from "react-router";
 import { useKeys } from "../keys";
 import { useAnnouncement, usePageFacts } from "../page";
-import { comparePath, promptPath, saePath, steerPath } from "../paths";
+import { comparePath, promptPath, saePath } from "../paths";
 import { ErrorPage } from "./ErrorPage";
 import { Find } from "./Find";
 import { Help } from "./Help";
@@ -43,7 +43,7 @@ export function Layout({ error = false }: { error?: boolean }) {
           </NavLink>
           {sae !== undefined && <NavLink to={saePath(sae)}>browse</NavLink>}
           <NavLink to={promptPath(sae)}>prompt</NavLink>
-          <NavLink to={steerPath(sae)}>steer</NavLink>
+          <NavLink to="/steer">steer</NavLink>
           <NavLink to={comparePath(sae)}>compare</NavLink>
           <NavLink to="/lists">lists</NavLink>
         </nav>

@@ -1,5 +1,5 @@
-import { autoUpdate, flip, offset, shift, useFloating } from "@floating-ui/react";
-import { useId, useState, type ReactNode } from "react";
+import { useId, useRef, useState, type ReactNode } from "react";
+import { place } from "./place";
 
 /**
  * A button with what it opens. The browser's own popover: Esc and a click beside it close it, and
@@ -19,18 +19,19 @@ export function Menu({
 }) {
   const id = useId();
   const [open, setOpen] = useState(false);
-  const { refs: { setReference, setFloating }, floatingStyles, elements } = useFloating({
-    open,
-    placement: "bottom-start",
-    strategy: "fixed",
-    middleware: [offset(4), flip(), shift({ padding: 8 })],
-    whileElementsMounted: autoUpdate,
-  });
-  const close = () => elements.floating?.hidePopover();
+  const button = useRef<HTMLButtonElement>(null);
+  const popover = useRef<HTMLDivElement>(null);
+  function toggle(isOpen: boolean) {
+    setOpen(isOpen);
+    // Once its contents are there, and with them its size.
+    requestAnimationFrame(() => {
+      if (isOpen && popover.current && button.current) void place(popover.current, button.current, "bottom-start");
+    });
+  }
   return (
     <>
       <button
-        ref={setReference}
+        ref={button}
         type="button"
         className={className}
         popoverTarget={id}
@@ -41,14 +42,13 @@ export function Menu({
         {label}
       </button>
       <div
-        ref={setFloating}
+        ref={popover}
         id={id}
         popover="auto"
         className="popover"
-        style={floatingStyles}
-        onToggle={(event) => setOpen(event.newState === "open")}
+        onToggle={(event) => toggle(event.newState === "open")}
       >
-        {open && children(close)}
+        {open && children(() => document.getElementById(id)?.hidePopover())}
       </div>
     </>
   );

@@ -1,5 +1,5 @@
-import { autoUpdate, flip, offset, shift, useFloating } from "@floating-ui/react";
-import { useEffect, useState } from "react";
+import { useEffect, useLayoutEffect, useRef, useState } from "react";
+import { place } from "./place";
 
 /**
  * What an element says of itself in `data-says`, shown on hover and on focus. One for the whole
@@ -7,13 +7,7 @@ import { useEffect, useState } from "react";
  */
 export function Tip() {
   const [shown, setShown] = useState<{ element: HTMLElement; text: string }>();
-  const { refs: { setReference, setFloating }, floatingStyles } = useFloating({
-    open: shown !== undefined,
-    placement: "top",
-    strategy: "fixed",
-    middleware: [offset(6), flip(), shift({ padding: 8 })],
-    whileElementsMounted: autoUpdate,
-  });
+  const tip = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
     function show(event: Event) {
@@ -28,28 +22,30 @@ export function Tip() {
     addEventListener("pointerover", show);
     addEventListener("focusin", show);
     addEventListener("focusout", leave);
+    addEventListener("click", leave);
     addEventListener("keydown", hide);
     addEventListener("scroll", leave, { capture: true, passive: true });
     return () => {
       removeEventListener("pointerover", show);
       removeEventListener("focusin", show);
       removeEventListener("focusout", leave);
+      removeEventListener("click", leave);
       removeEventListener("keydown", hide);
       removeEventListener("scroll", leave, { capture: true });
     };
   }, []);
 
-  useEffect(() => {
-    if (shown === undefined) return;
+  useLayoutEffect(() => {
+    if (shown === undefined || tip.current === null) return;
     const { element } = shown;
-    setReference(element);
+    void place(tip.current, element, "top");
     element.setAttribute("aria-describedby", "tip");
     return () => element.removeAttribute("aria-describedby");
-  }, [shown, setReference]);
+  }, [shown]);
 
   if (shown === undefined) return null;
   return (
-    <div ref={setFloating} id="tip" role="tooltip" className="tip" style={floatingStyles}>
+    <div ref={tip} id="tip" role="tooltip" className="tip" style={{ visibility: "hidden" }}>
       {shown.text}
     </div>
   );

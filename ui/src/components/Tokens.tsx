@@ -12,10 +12,12 @@ interface TokenTextProps {
   peak?: number | undefined;
   /** Line breaks are kept, and the space before a word is left uncolored. */
   wrapped?: boolean;
+  /** Spaces at a token's edges are left out: it stands by itself. */
+  trimmed?: boolean;
 }
 
 /** Running text. Each token says its activation on hover, and on focus where one can take it. */
-export function TokenText({ tokens, activations, maximum, peak, wrapped = false }: TokenTextProps) {
+export function TokenText({ tokens, activations, maximum, peak, wrapped = false, trimmed = false }: TokenTextProps) {
   return pieces(tokens).map((piece) => (
     <Token
       key={piece.first}
@@ -25,6 +27,7 @@ export function TokenText({ tokens, activations, maximum, peak, wrapped = false 
       maximum={maximum}
       peak={peak !== undefined && peak >= piece.first && peak < piece.end}
       wrapped={wrapped}
+      trimmed={trimmed}
     />
   ));
 }
@@ -36,9 +39,10 @@ interface TokenProps {
   maximum: number;
   peak: boolean;
   wrapped: boolean;
+  trimmed: boolean;
 }
 
-function Token({ piece, activation, says, maximum, peak, wrapped }: TokenProps) {
+function Token({ piece, activation, says, maximum, peak, wrapped, trimmed }: TokenProps) {
   const alpha = opacity(activation, maximum);
   const special = isSpecial(piece.text);
   const look = {
@@ -48,7 +52,7 @@ function Token({ piece, activation, says, maximum, peak, wrapped }: TokenProps) 
     ...(alpha > 0 && { style: { "--alpha": alpha.toFixed(3) } as CSSProperties }),
   };
   if (special) return <span {...look}>⊢</span>;
-  if (!wrapped) return <span {...look}>{inText(piece.text)}</span>;
+  if (!wrapped) return <span {...look}>{inText(trimmed ? piece.text.trim() || piece.text : piece.text)}</span>;
   const space = alpha > 0 && /^ +\S/.test(piece.text) ? /^ +/.exec(piece.text)?.[0] : "";
   const text = piece.text.slice(space?.length ?? 0);
   return (

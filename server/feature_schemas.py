@@ -1,0 +1,171 @@
+"""What the API answers of features."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field
+
+from .schemas import DensityClass, Measurement
+
+
+class TokenWeight(BaseModel):
+    id: int
+    token: str
+    weight: Annotated[float, Field(description="Logit weight: W_U · the feature's direction")]
+
+
+class Histogram(BaseModel):
+    """Active tokens by activation, in equal bins of (0, upper]."""
+
+    counts: list[int]
+    upper: float
+
+
+class Snippet(BaseModel):
+    """Consecutive tokens of one context with one feature's activation on each."""
+
+    tokens: list[str]
+    activations: list[float]
+    position: Annotated[int, Field(description="Index, among these tokens, of the largest")]
+
+
+class FeatureRow(BaseModel):
+    """One feature in a table."""
+
+    index: int
+    density_class: DensityClass
+    firings: int
+    density: float
+    maximum: float
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
+    histogram: Histogram
+    promotes: list[TokenWeight]
+    example: Snippet | None
+
+
+class FeatureTable(BaseModel):
+    """A page of the table of features."""
+
+    analysis: str
+    total: Annotated[int, Field(description="Features that pass the filter")]
+    offset: int
+    rows: list[FeatureRow]
+
+
+class FiresOnToken(BaseModel):
+    """A token that a feature fires on."""
+
+    id: int
+    token: str
+    count: Annotated[int, Field(description="Firings on it")]
+    mean: Annotated[float, Field(description="Mean activation when it fires on it")]
+    share_of_firings: float
+    share_of_token: Annotated[float, Field(description="Of the token's occurrences")]
+
+
+class PrecedingToken(BaseModel):
+    """A token that stands before a feature's firings."""
+
+    id: int
+    token: str
+    count: int
+    share: Annotated[float, Field(description="Of the feature's firings")]
+    lift: Annotated[float, Field(description="Its share over that before any token")]
+
+
+class NearNeighbor(BaseModel):
+    feature: int
+    cosine: float
+
+
+class CofiringNeighbor(BaseModel):
+    feature: int
+    jaccard: float
+    pmi: Annotated[float, Field(description="Pointwise mutual information, nats")]
+    joint: Annotated[int, Field(description="Sampled rows on which both fire")]
+
+
+class Neighbors(BaseModel):
+    """Features of the same SAE, nearest first: by direction, and by what fires together."""
+
+    decoder: list[NearNeighbor] = []
+    encoder: list[NearNeighbor] = []
+    jaccard: list[CofiringNeighbor] = []
+    pmi: list[CofiringNeighbor] = []
+
+
+class Twin(BaseModel):
+    """The best match in another SAE; feature null: nothing matches."""
+
+    sae: str
+    feature: int | None
+    cosine: Measurement
+    correlation: Measurement
+    score: Annotated[Measurement, Field(description="The smaller of the two, at least 0")]
+    mutual: Annotated[bool, Field(description="Whether the twin's twin is this feature")]
+
+
+class Logits(BaseModel):
+    """All logit weights of a feature: moments, and tokens by weight from lower to upper."""
+
+    mean: float
+    std: float
+    skewness: Measurement
+    kurtosis: Annotated[Measurement, Field(description="In excess of a normal distribution's")]
+    counts: Annotated[list[int], Field(description="Tokens in equal bins")]
+    lower: float
+    upper: float
+
+
+class HookEffect(BaseModel):
+    """What a crosscoder's feature does at one of its hooks."""
+
+    hook: str
+    norm: Annotated[float, Field(description="Of the decoder's row there")]
+    promotes: list[TokenWeight]
+    suppresses: list[TokenWeight]
+
+
+class Group(BaseModel):
+    """A group of contexts: of how many it was drawn, and between which maxima, (lower, upper]."""
+
+    name: str
+    available: Annotated[int | None, Field(description="Null where it is not known")]
+    lower: Measurement
+    upper: Measurement
+
+
+class Feature(BaseModel):
+    """One feature in full, but for its contexts."""
+
+    sae: str
+    analysis: str
+    index: int
+    density_class: DensityClass
+    firings: Annotated[int, Field(description="Tokens on which it was active")]
+    density: Annotated[float, Field(description="Share of the tokens analyzed")]
+    maximum: float
+    mean: Annotated[Measurement, Field(description="When firing; null for a dead feature")]
+    tokens_analyzed: int
+    contexts: Annotated[
+        int | None, Field(description="In which it fires; null where it is not known")
+    ] = None
+    label: Annotated[
+        str | None, Field(description="From the tokens it fires on; null for a dead feature")
+    ] = None
+    histogram: Histogram
+    fires_on: Annotated[list[FiresOnToken], Field(description="Largest sum first")] = []
+    preceded_by: list[PrecedingToken] = []
+    promotes: list[TokenWeight]
+    suppresses: list[TokenWeight]
+    logits: Annotated[
+        Logits | None, Field(description="Null where the hook is not in the residual stream")
+    ] = None
+    hooks: Annotated[list[HookEffect], Field(description="Of crosscoders")] = []
+    neighbors: Neighbors = Neighbors()
+    twins: list[Twin] = []
+    stability: Annotated[
+        Measurement, Field(description="Mean score of the twins; null without other SAEs")
+    ] = None
+    groups: Annotated[list[Group], Field(description="Groups of contexts")]
+    previous: int | None
+    next: int | None

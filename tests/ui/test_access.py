@@ -1,0 +1,46 @@
+"""axe finds nothing on any page, in both themes, wide and on a phone."""
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.support import made_up_analysis as made_up
+
+pytestmark = pytest.mark.browser
+
+AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+PAGES = {
+    "/saes/demo:topk?class=regular&feature=42": ".context",
+    f"/saes/demo:groups/features/64?context={made_up.sample(64).contexts[1]}": ".opened footer",
+    "/saes/demo:topk/features/9999": "[role=alert]",
+}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing(
+    browser: Browser, address: str, theme: Literal["light", "dark"], width: int
+) -> None:
+    context = browser.new_context(
+        base_url=address, color_scheme=theme, viewport={"width": width, "height": 900}
+    )
+    page = context.new_page()
+    found: list[str] = []
+    for path, ready in PAGES.items():
+        page.goto(path)
+        if width > 760 or ready != ".context":
+            expect(page.locator(ready).first).to_be_visible()
+        else:
+            expect(page.get_by_role("grid")).to_be_visible()
+        page.evaluate(AXE.read_text())
+        answer = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
+        found += [
+            f"{path}: {each['id']}: {each['help']}: {node['html'][:200]}"
+            for each in answer["violations"]
+            for node in each["nodes"][:2]
+        ]
+    context.close()
+    assert not found, "\n".join(found)
