@@ -30,6 +30,10 @@ class ReplacedError(Exception):
     """An analysis that was replaced between two queries of one request."""
 
 
+class ConflictError(Exception):
+    """Something that somebody else has changed since it was read."""
+
+
 class GoneError(Exception):
     """An analysis that was asked for by its id and is no longer the SAE's."""
 
@@ -201,6 +205,11 @@ class Store:
         if key not in self._vocabularies:
             self._vocabularies[key] = Vocabulary(self.database.vocabulary(key))
         return self._vocabularies[key]
+
+    def has_vocabulary(self, key: str) -> bool:
+        """Whether some SAE has it."""
+        known = key in self._vocabularies
+        return known or any(record.vocabulary == key for record in self.database.saes())
 
     def tokens(self, record: SAERecord, ids: Iterable[int]) -> list[str]:
         """Display strings of token ids in an SAE's vocabulary."""

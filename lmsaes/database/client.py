@@ -34,10 +34,12 @@ from lmsaes.database.details import (
     unpack_table,
 )
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.dump import dump, restore
 from lmsaes.database.explanations import Explanations
 from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twins
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
+from lmsaes.database.lists import Lists
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -290,6 +292,11 @@ class Database:
         """What language models answered, by what they were asked."""
         return Answers(self._connection)
 
+    @property
+    def lists(self) -> Lists:
+        """People's lists of features."""
+        return Lists(self._connection)
+
     # Upkeep
 
     def rename(self, old: str, new: str) -> None:
@@ -320,6 +327,22 @@ class Database:
                 raise self._unknown(name)
             saes.delete(self._connection, [name])
         self.gc()
+
+    def dump(self, path: str | Path) -> list[SAERecord]:
+        """Writes all SAEs that can be read, and what was said of features, into one file.
+
+        Returns the SAEs. Raises DatabaseError while another process writes one of them,
+        ConfigError where the file can't be written.
+        """
+        return dump(self._connection, self._leases, Path(path))
+
+    def restore(self, path: str | Path) -> list[str]:
+        """Puts what such a file holds beside what is there; returns the names of its SAEs.
+
+        Raises ConfigError, before anything is written, for a damaged file, and where a name is
+        another analysis' here.
+        """
+        return restore(self._connection, self._leases, Path(path))
 
     def gc(self) -> list[str]:
         """Drops what interrupted, replaced and removed analyses left; returns the collections.

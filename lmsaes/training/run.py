@@ -189,7 +189,9 @@ def prepared(
     if not isinstance(cache, ActivationCache):
         cache = ActivationCache.open(cache)
     tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
-    config = TrainConfig.of({"cache": str(cache.path), "out": out, "sae": tables, **settings})
+    config = TrainConfig.of(
+        {"cache": str(cache.path.resolve()), "out": out, "sae": tables, **settings}
+    )
     saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,

@@ -169,6 +169,7 @@ class Sweep:
                 "explained_variance": 1 - averages.fvu,
                 "dead_fraction": dead,
                 "lr": lr,
+                **trainer.figures.read(),
             }
             if self.split.lead:
                 with self._metrics_file(trainer).open("a") as file:
@@ -282,7 +283,7 @@ class Sweep:
         return Provenance(
             hooks=config.inputs,
             target=config.target,
-            cache=str(self.cache.path),
+            cache=str(self.cache.path.resolve()),
             cache_identity=self.cache.identity,
             model=self.cache.manifest.model.name,
             dataset=self.cache.manifest.text.dataset,
