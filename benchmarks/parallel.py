@@ -2,7 +2,7 @@
 
     python benchmarks/parallel.py
     python benchmarks/parallel.py --json
-    torchrun --nproc-per-node 8 benchmarks/parallel.py --d 768 --features 24576 --batch 8192
+    torchrun --nproc-per-node 8 benchmarks/parallel.py --d-model 768 --features 24576 --batch 8192
 
 Without torchrun the script starts itself once per `--ranks`, with gloo on this machine's cores and
 one thread each. All step the same SAE on a batch that is at hand, as one process alone does first:
@@ -34,7 +34,7 @@ from lmsaes.training.exchange import Exchange
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--architecture", default="topk", choices=["topk", "batchtopk"])
-    parser.add_argument("--d", type=int, default=256)
+    parser.add_argument("--d-model", type=int, default=256)
     parser.add_argument("--features", type=int, default=8192)
     parser.add_argument("--k", type=int, default=32)
     parser.add_argument("--batch", type=int, default=2048)
@@ -106,13 +106,15 @@ class Steps:
     def __init__(self, arguments: argparse.Namespace, device: torch.device, shards: Shards) -> None:
         settings = {"features": arguments.features, "k": arguments.k}
         config = CONFIGS[arguments.architecture].model_validate(settings)
-        sae = SAE.create(config, arguments.d)
+        sae = SAE.create(config, arguments.d_model)
         sae.keep_shard(shards)
         sae = sae.to(device)
-        unit = Normalization(torch.zeros(arguments.d), torch.ones(arguments.d), float(arguments.d))
+        unit = Normalization(
+            torch.zeros(arguments.d_model), torch.ones(arguments.d_model), float(arguments.d_model)
+        )
         unit, self.shards, self.rows = unit.to(device), shards, arguments.batch
         self.trainer = SAETrainer(sae, 1000, 1000 * self.rows, unit, unit, Exchange(shards))
-        x = torch.randn(self.rows, arguments.d, generator=torch.Generator().manual_seed(0))
+        x = torch.randn(self.rows, arguments.d_model, generator=torch.Generator().manual_seed(0))
         self.places = torch.arange(shards.rows.rank, self.rows, shards.rows.size)
         self.x: Tensor = x[self.places].to(device)
 

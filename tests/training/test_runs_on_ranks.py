@@ -105,8 +105,12 @@ def check_same(run: Path, expected: Path) -> None:
         assert line == pytest.approx(other, rel=1e-3)
 
 
+MEASURED = ("step", "tokens", "loss", "fvu", "l0", "dead_fraction", "lr")
+
+
 def measured(run: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run / "relu-2/metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "relu-2/metrics.jsonl").read_text().splitlines()]
+    return [{name: line[name] for name in MEASURED} for line in lines]
 
 
 class TwoRanks(OneRank):
