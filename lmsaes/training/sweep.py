@@ -169,6 +169,7 @@ class Sweep:
                 "explained_variance": 1 - averages.fvu,
                 "dead_fraction": dead,
                 "lr": lr,
+                **trainer.figures.read(),
             }
             if self.split.lead:
                 with self._metrics_file(trainer).open("a") as file:

@@ -87,6 +87,8 @@ def paths(client: TestClient) -> list[str]:
         "index": 3,
         "key": made_up.VOCABULARY,
         "context": made_up.sample(3).contexts[0],
+        "model": "lmsaes-demo",
+        "source": "2-demo-topk",
     }
     return [path.format(**there) for path in read]
 
