@@ -48,6 +48,8 @@ export const contentsOf = ({ name, description, text, features }: Contents): Con
   features,
 });
 
+const isEntry = ({ sae, feature }: ListEntry) => typeof sae === "string" && Number.isSafeInteger(feature);
+
 /** What a file holds. Throws an error that says what is wrong with it. */
 export function readFile(text: string): Contents {
   let found: unknown;
@@ -57,7 +59,6 @@ export function readFile(text: string): Contents {
     throw new Error("the file is no JSON");
   }
   const list = (typeof found === "object" && found !== null ? found : {}) as Partial<Contents>;
-  const isEntry = ({ sae, feature }: ListEntry) => typeof sae === "string" && Number.isSafeInteger(feature);
   if (typeof list.name !== "string" || !Array.isArray(list.features) || !list.features.every(isEntry)) {
     throw new Error("the file is no list: it needs a name, and features with sae and feature each");
   }
