@@ -16,11 +16,6 @@ PAGES = {
     "/saes/demo:topk?class=regular&feature=42": ".context",
     f"/saes/demo:groups/features/64?context={made_up.sample(64).contexts[1]}": ".opened footer",
     "/saes/demo:topk/features/9999": "[role=alert]",
-    "/": "table",
-    "/compare?sae=demo:topk&sae=demo:relu": ".matches",
-    "/search?q=king": ".results",
-    "/lists": ".empty",
-    "/steer": ".steer-page",
 }
 
 
