@@ -20,6 +20,10 @@ app = lazy_app(
             "lmsaes.cli.eval:evaluate",
             "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
         ),
+        "prune": Command(
+            "lmsaes.cli.prune:prune",
+            "Write a copy of an SAE without features that never fire, are weak or short.",
+        ),
         "analyze": Command(
             "lmsaes.cli.analyze:analyze",
             "Find each feature's top contexts and numbers, for any number of SAEs in one pass.",

@@ -1,12 +1,13 @@
 """`lmsaes db`: the SAEs in the database, as objects of their own."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lmsaes.cli.group import Command, lazy_app
-from lmsaes.cli.messages import figure
+from lmsaes.cli.messages import figure, say_next
 
 Db = Annotated[
     str | None,
@@ -25,12 +26,16 @@ db = lazy_app(
         "show": Command("lmsaes.cli.db:show", "Print an SAE's record as JSON."),
         "rename": Command("lmsaes.cli.db:rename", "Give an SAE another name."),
         "rm": Command("lmsaes.cli.db:remove", "Remove an SAE's analysis, readable or not."),
+        "dump": Command("lmsaes.cli.db:dump", "Write everything into one file."),
+        "restore": Command(
+            "lmsaes.cli.db:restore", "Put what such a file holds into the database."
+        ),
         "gc": Command(
             "lmsaes.cli.db:collect_garbage",
             "Drop what interrupted, replaced and removed analyses left.",
         ),
     },
-    help="List, rename and remove the SAEs in the database.",
+    help="List, rename, remove, dump and restore the SAEs in the database.",
 )
 
 
@@ -104,6 +109,42 @@ def remove(name: Name, db: Db = None) -> None:
         database.remove(name)
         place = database.place
     typer.echo(f"removed {name} from {place}")
+
+
+File = Annotated[Path, typer.Argument(metavar="FILE", help="The file.")]
+
+
+def dump(
+    file: File,
+    db: Db = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
+) -> None:
+    """Write all SAEs that can be read, and what was said of features, into one file."""
+    from lmsaes.database import Database
+    from lmsaes.errors import ConfigError
+    from lmsaes.units import format_bytes
+
+    file = file.expanduser()
+    if file.exists() and not overwrite:
+        raise ConfigError(f"{file} is there already", "give another name, or --overwrite")
+    with Database(db) as database:
+        records, unreadable = database.dump(file), database.unreadable()
+    for each in unreadable:
+        typer.echo(f"{each.name} is left out: {each.problem}")
+    typer.echo(f"{len(records)} SAEs are in {file} ({format_bytes(file.stat().st_size)})")
+    say_next("done", "db", "restore", str(file))
+
+
+def restore(file: File, db: Db = None) -> None:
+    """Put what a dump holds into the database; what is there already stays."""
+    from lmsaes.database import Database
+
+    with Database(db) as database:
+        names = database.restore(file.expanduser())
+        place = database.place
+    for name in names:
+        typer.echo(name)
+    typer.echo(f"{len(names)} SAEs of {file} are in {place}")
 
 
 def collect_garbage(db: Db = None) -> None:

@@ -24,7 +24,16 @@ from starlette.types import Scope
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import ConfigError, LmsaesError
 
-from . import columns, contexts, explanations, features, model_routes, saes
+from . import (
+    columns,
+    comparison,
+    compat,
+    contexts,
+    explanations,
+    features,
+    model_routes,
+    saes,
+)
 from .dependencies import CurrentStore
 from .live import BusyError, Live, NoModelError
 from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
@@ -87,8 +96,10 @@ def create_app(
     api.include_router(features.router)
     api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)
+    app.include_router(compat.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     _describe_files(app)

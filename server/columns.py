@@ -10,7 +10,7 @@ from fastapi.responses import RedirectResponse, Response
 from lmsaes.database import NONE, Database, SAERecord, read_twins
 
 from .binary import ANSWER, IMMUTABLE, Packed, packed
-from .dependencies import CurrentSAE, CurrentStore
+from .dependencies import AnalyzedSAE, CurrentStore
 from .schemas import ColumnsAbout
 from .store import DENSE_FROM, DENSITY_CLASSES, Features, NotFoundError, ReplacedError, Store
 
@@ -34,10 +34,10 @@ _WHOLE_NUMBERS = {"firings", "contexts"}
 @router.get("/saes/{name}/columns", responses=ANSWER, response_class=Response)
 def columns(
     request: Request,
-    record: CurrentSAE,
+    record: AnalyzedSAE,
     store: CurrentStore,
     part: Annotated[str, Query(description="core, tokens, histograms or all")] = "all",
-    analysis: Annotated[str | None, Query(description="The analysis they are of")] = None,
+    analysis: str | None = None,
 ) -> Response:
     """An SAE's columns, first axis = feature, as a safetensors file; see docs/server.md.
 
@@ -60,6 +60,8 @@ def vocabulary(
     key: Annotated[str, Path(pattern="^[0-9a-f]{16}$")], request: Request, store: CurrentStore
 ) -> list[str]:
     """The token strings of a vocabulary, by token id."""
+    if not store.has_vocabulary(key):
+        raise NotFoundError(f"no vocabulary '{key}': an SAE's answer names its own")
     found = store.kept((key, "vocabulary"), lambda: store.vocabulary(key).packed())
     return found.answer(request, IMMUTABLE, "application/json")  # pyright: ignore[reportReturnType]
 

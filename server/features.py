@@ -38,7 +38,8 @@ def features(
     indices = [int(index) for index in chosen[offset : offset + limit]]
     found = store.database.features(record.analysis, indices)
     samples = store.database.samples(record.analysis, indices)
-    if found.keys() != set(indices):
+    alive = {index for index in found if found[index].firings}
+    if found.keys() != set(indices) or not alive <= samples.keys():
         raise ReplacedError
     best = {int(sample.contexts[0]) for sample in samples.values() if len(sample.contexts)}
     contexts = store.contexts(record, list(best))

@@ -202,6 +202,11 @@ class Store:
             self._vocabularies[key] = Vocabulary(self.database.vocabulary(key))
         return self._vocabularies[key]
 
+    def has_vocabulary(self, key: str) -> bool:
+        """Whether some SAE has it."""
+        known = key in self._vocabularies
+        return known or any(record.vocabulary == key for record in self.database.saes())
+
     def tokens(self, record: SAERecord, ids: Iterable[int]) -> list[str]:
         """Display strings of token ids in an SAE's vocabulary."""
         return self.vocabulary(record.vocabulary).of(ids)

@@ -50,7 +50,7 @@ class _Viewer(StaticFiles):
 
 def is_api(path: str) -> bool:
     """Whether an address belongs to the API, where the viewer is not."""
-    return path == "/api" or path.startswith("/api/")
+    return path.partition("/")[2].partition("/")[0] in ("api", "compat")
 
 
 def _accepts_html(scope: Scope) -> bool:

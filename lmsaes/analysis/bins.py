@@ -18,7 +18,7 @@ def exponents_of(values: np.ndarray) -> np.ndarray:
     return (exponent - (mantissa == 0.5)).astype(np.int32)
 
 
-def bins_of(values: np.ndarray, exponents: np.ndarray) -> np.ndarray:
+def bins_of(values: np.ndarray, exponents: np.ndarray | int) -> np.ndarray:
     """The bin of each value, int64: bin b holds (b·w, (b + 1)·w] with w = 2^exponent / 64."""
     scaled = np.ldexp(values.astype(np.float64), 6 - exponents)
     return np.clip(np.ceil(scaled).astype(np.int64) - 1, 0, BINS - 1)

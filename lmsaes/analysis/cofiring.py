@@ -9,30 +9,17 @@ end of its Wilson interval (1927), so that rare pairs that met by chance don't c
 """
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
-from lmsaes.analysis.context_choice import by_score, ranks_within, stable_order
-from lmsaes.analysis.sampled_rows import FeaturesOfRows, SampledRows
+from lmsaes.analysis.context_choice import by_score, ranks_within
+from lmsaes.analysis.pair_counts import JointCounts
 
 LEAST_JOINT = 8
-_INCREMENTS = 1 << 23
-_DENSE_CELLS = 1 << 24
-_DENSE_FEATURES = 1 << 15  # above, most cells of the table of all pairs would stay empty
+_CROWDED = 8  # more than one of so many cells hold a pair
 _Z = 1.96
-
-
-@dataclass(frozen=True, slots=True)
-class JointCounts:
-    """On how many rows features `first` to `stop` of one SAE fire beside features of another."""
-
-    first: int
-    stop: int
-    features: np.ndarray  # int64 [pairs], ascending
-    partners: np.ndarray  # int64 [pairs], ascending within a feature
-    counts: np.ndarray  # int64 [pairs], above 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,35 +30,6 @@ class Partners:
     jaccard: np.ndarray  # float32 [n]
     pmi: np.ndarray  # float32 [n], in nats
     joint: np.ndarray  # int32 [n]: rows on which both fire
-
-
-def joint_counts(sample: SampledRows, others: FeaturesOfRows, width: int) -> Iterator[JointCounts]:
-    """Counts of pairs, by ranges of the sample's features.
-
-    others: what fires on the same rows, of an SAE with `width` features; it may be the same one.
-    """
-    # rows in the sample have about as many firings as `others` has on average
-    rows_at_once = max(1, _INCREMENTS * len(others.places) // max(len(others.features), 1))
-    widest = max(1, _DENSE_CELLS // width)
-    first = 0
-    while first < sample.features:
-        stop = int(np.searchsorted(sample.bounds, sample.bounds[first] + rows_at_once, "right")) - 1
-        stop = min(max(stop, first + 1), first + widest, sample.features)
-        places = sample.places[sample.bounds[first] : sample.bounds[stop]]
-        own = np.repeat(np.arange(stop - first), np.diff(sample.bounds[first : stop + 1]))
-        index, partner = others.pairs_with(places)
-        keys = own[index] * width + partner
-        if width <= _DENSE_FEATURES:
-            table = np.bincount(keys, minlength=(stop - first) * width)
-            cells = np.flatnonzero(table)
-            counts = table[cells]
-        else:
-            ordered = keys[stable_order(keys)]
-            starts = np.flatnonzero(np.diff(ordered, prepend=-1))
-            cells, counts = ordered[starts], np.diff(starts, append=len(ordered))
-        features, partners = np.divmod(cells, width)
-        yield JointCounts(first, stop, features + first, partners, counts)
-        first = stop
 
 
 def partners(
@@ -88,8 +46,9 @@ def partners(
     union = n_i + n_j - joint
     pmi = np.log(joint / n_i * (rows / n_j))
     score = pmi if by == "pmi" else wilson_lower(joint, union)
-    order = by_score(features, score)
     size = found.stop - found.first
+    near = _near_the_best(features - found.first, others, score, (size, len(firings)), count)
+    order = near[by_score(features[near], score[near])]
     order = order[ranks_within(features[order] - found.first, size) < count]
     bounds = np.searchsorted(features[order], np.arange(found.first, found.stop + 1))
     found_of: list[Partners] = []
@@ -104,6 +63,24 @@ def partners(
             )
         )
     return found_of
+
+
+def _near_the_best(
+    features: np.ndarray,
+    others: np.ndarray,
+    score: np.ndarray,
+    shape: tuple[int, int],
+    count: int,
+) -> np.ndarray:
+    """Those of the pairs that may be among the `count` best of their feature, so that these few
+    are sorted; all where a table of this shape would be nearly empty.
+    """
+    if len(score) * _CROWDED < shape[0] * shape[1]:
+        return np.arange(len(score))
+    table = np.full(shape, -np.inf)
+    table[features, others] = score
+    best = torch.from_numpy(table).topk(min(count, shape[1]), dim=1).values
+    return np.flatnonzero(score >= best[:, -1].numpy()[features])
 
 
 def partners_of_others(

@@ -104,6 +104,18 @@ def stable_order(keys: np.ndarray) -> np.ndarray:
     return torch.from_numpy(np.ascontiguousarray(keys)).sort(stable=True).indices.numpy()
 
 
+def bounds_of(ids: np.ndarray, count: int) -> np.ndarray:
+    """Where each id's entries begin among ascending `ids`, and the end, int64 [count + 1]."""
+    bounds = np.zeros(count + 1, np.int64)
+    np.cumsum(np.bincount(ids, minlength=count), out=bounds[1:])
+    return bounds
+
+
+def smallest(ids: np.ndarray, count: int) -> np.ndarray:
+    """Ids below `count` in the type that is sorted fastest: two bytes where they fit."""
+    return ids.astype(np.int16 if count <= 2**15 else np.int32, copy=False)
+
+
 def by_score(groups: np.ndarray, scores: np.ndarray) -> np.ndarray:
     """The order by group, then by score, largest first; of equal ones the earlier stays first."""
     order = torch.from_numpy(-scores).sort(stable=True).indices.numpy()

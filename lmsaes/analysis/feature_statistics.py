@@ -10,12 +10,13 @@ order, or the number of processes whose statistics are merged.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
 from lmsaes.analysis.bins import BINS, NEVER, bins_of, exponents_of, interval_bins, merge_counts
-from lmsaes.analysis.context_choice import Limits, choose, stable_order
+from lmsaes.analysis.context_choice import Limits, bounds_of, choose, stable_order
 from lmsaes.analysis.exact_sums import DIGITS, add_exactly, as_floats, carry
 from lmsaes.analysis.sampling import context_hashes
 from lmsaes.analysis.segments import Segments, join, position_type
@@ -31,17 +32,8 @@ class ContextSample:
     """Some of a feature's contexts, with its activations."""
 
     contexts: np.ndarray  # int64 [n], numbers in the cache
-    lengths: np.ndarray  # int64 [n], on how many tokens of each it fires
-    positions: np.ndarray  # unsigned [Σ lengths]: where, ascending in each context
-    values: np.ndarray  # float32 [Σ lengths]: how strongly, as float16 holds it
+    activations: np.ndarray  # float32 [n, context_size], as float16 holds them
     available: int  # how many there are of which these were chosen
-
-    def dense(self, context_size: int) -> np.ndarray:
-        """Activations token by token, float32 [n, context_size]."""
-        out = np.zeros((len(self.contexts), context_size), np.float32)
-        rows = np.repeat(np.arange(len(self.contexts)), self.lengths)
-        out[rows, self.positions] = self.values
-        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +43,19 @@ class Interval:
     lower: float
     upper: float
     sample: ContextSample
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A feature's contexts from which samples are drawn."""
+
+    contexts: np.ndarray  # int64 [n]
+    peaks: np.ndarray  # float32 [n]
+    by_hash: np.ndarray  # int64 [n], places in the order of the contexts' hashes
+    activations: np.ndarray  # float32 [n, context_size]
+
+    def sample(self, chosen: np.ndarray, available: int) -> ContextSample:
+        return ContextSample(self.contexts[chosen], self.activations[chosen], available)
 
 
 class FeatureStatistics:
@@ -80,7 +85,9 @@ class FeatureStatistics:
         self._peaks = np.zeros((features, BINS), np.int64)  # of contexts, by their maximum
         self._limits = Limits.none(features)
         self._kept = _empty(context_size)
+        self._bounds = np.zeros(features + 1, np.int64)  # of the features among the kept
         self._waiting: list[Segments] = []
+        self._last: tuple[int, _Kept] | None = None  # the feature that was asked for
         self._buffer = max(_LEAST_BUFFER, 16 * features) if buffer is None else buffer
 
     def add(self, segments: Segments) -> None:
@@ -136,6 +143,8 @@ class FeatureStatistics:
             self.seed,
         )
         self._kept = every.take(order[keep])
+        self._last = None
+        self._bounds = bounds_of(self._kept.features, self.features)
         carry(self._sums)
 
     # ── what was found; `settle` comes first ─────────────────────────────────────────────────
@@ -162,13 +171,12 @@ class FeatureStatistics:
         """The contexts with the largest activations, strongest first."""
         own = self._own(feature)
         order = np.argsort(-own.peaks, kind="stable")[: self.top]
-        return _sample(own.take(order), int(self._peaks[feature].sum()))
+        return own.sample(order, int(self._peaks[feature].sum()))
 
     def random(self, feature: int) -> ContextSample:
         """A uniform sample of the contexts it fires in."""
         own = self._own(feature)
-        order = np.argsort(context_hashes(own.contexts, self.seed))[: self.per_interval]
-        return _sample(own.take(order), int(self._peaks[feature].sum()))
+        return own.sample(own.by_hash[: self.per_interval], int(self._peaks[feature].sum()))
 
     def intervals(self, feature: int) -> list[Interval]:
         """Fifths of its maximum, weakest first, each with a uniform sample of its contexts.
@@ -178,17 +186,14 @@ class FeatureStatistics:
         if self.firings[feature] == 0:
             return []
         own, exponent = self._own(feature), self._exponents[feature]
-        bins = bins_of(own.peaks, np.full(len(own), exponent))
-        by_hash = np.argsort(context_hashes(own.contexts, self.seed))
-        borders = interval_bins(self.maximum[[feature]], self._exponents[[feature]])[0]
-        edges = np.ldexp(borders / BINS, exponent)
+        bins = bins_of(own.peaks, exponent)[own.by_hash]
+        borders = interval_bins(self.maximum[[feature]], self._exponents[[feature]])[0].tolist()
         found: list[Interval] = []
-        for index in range(INTERVALS):
-            inside = (bins >= borders[index]) & (bins < borders[index + 1])
-            chosen = by_hash[inside[by_hash]][: self.per_interval]
-            count = int(self._peaks[feature, borders[index] : borders[index + 1]].sum())
-            sample = _sample(own.take(chosen), count)
-            found.append(Interval(float(edges[index]), float(edges[index + 1]), sample))
+        for first, stop in itertools.pairwise(borders):
+            chosen = own.by_hash[(bins >= first) & (bins < stop)][: self.per_interval]
+            count = int(self._peaks[feature, first:stop].sum())
+            lower, upper = (float(np.ldexp(border / BINS, exponent)) for border in (first, stop))
+            found.append(Interval(lower, upper, own.sample(chosen, count)))
         return found
 
     def state(self) -> dict[str, np.ndarray]:
@@ -241,8 +246,12 @@ class FeatureStatistics:
             self._limits.widen(behind)
             self._exponents[behind] += 1
 
-    def _own(self, feature: int) -> Segments:
-        return self._kept.between(*np.searchsorted(self._kept.features, [feature, feature + 1]))
+    def _own(self, feature: int) -> _Kept:
+        if self._last is None or self._last[0] != feature:
+            at = int(self._bounds[feature]), int(self._bounds[feature + 1])
+            segments = self._kept.between(*at)
+            self._last = feature, _kept_of(segments, self.context_size, self.seed)
+        return self._last[1]
 
 
 def _count(
@@ -279,8 +288,13 @@ def _halved(segments: Segments) -> Segments:
     return segments.with_entries(segments.positions, halves)
 
 
-def _sample(segments: Segments, available: int) -> ContextSample:
-    scale = segments.per_entry(exponents_of(segments.peaks) - _TOP)
-    values = np.ldexp(segments.values.astype(np.float32), scale)
+def _kept_of(segments: Segments, context_size: int, seed: int) -> _Kept:
+    lengths = segments.lengths
+    scale = np.repeat(exponents_of(segments.peaks) - _TOP, lengths)
+    activations = np.zeros((len(segments), context_size), np.float32)
+    activations[np.repeat(np.arange(len(segments)), lengths), segments.positions] = np.ldexp(
+        segments.values.astype(np.float32), scale
+    )
+    by_hash = np.argsort(context_hashes(segments.contexts, seed))
     contexts = segments.contexts.astype(np.int64)
-    return ContextSample(contexts, segments.lengths, segments.positions, values, available)
+    return _Kept(contexts, segments.peaks, by_hash, activations)

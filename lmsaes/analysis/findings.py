@@ -11,6 +11,7 @@ all. Processes write one each; merged, they have the bits of one.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,10 @@ from lmsaes.analysis.reference_contexts import FiringContexts, ReferenceContexts
 from lmsaes.analysis.sampled_rows import RowSampler
 from lmsaes.analysis.sampling import context_hashes
 from lmsaes.analysis.segments import Segments
+from lmsaes.analysis.token_pairs import file_digest
 from lmsaes.analysis.token_statistics import Occurrences, TokenStatistics
 from lmsaes.atomic import replacing
+from lmsaes.errors import LmsaesError, first_line
 
 _ONE = np.array([1])
 _FIRST = np.array([0])
@@ -144,21 +147,30 @@ class Findings:
         facts = {
             "rows": self.rows,
             "next": self.next,
-            "fires_on": [run.name for run in self.tokens.fires_on.runs],
-            "before": [run.name for run in self.tokens.before.runs],
+            "fires_on": self.tokens.fires_on.digests,
+            "before": self.tokens.before.digests,
         }
+        text = json.dumps(facts)
         with replacing(_file(self.folder, self.part)) as temporary:
-            save_file(arrays, temporary, {"facts": json.dumps(facts)})
+            save_file(arrays, temporary, {"facts": text, "sha256": _digest(arrays, text)})
 
     def load(self) -> bool:
-        """Takes up what `save` wrote; false where there is nothing, or it is damaged."""
+        """Takes up what `save` wrote; false where there is nothing.
+
+        Raises LmsaesError, and takes up nothing, when it is damaged, be it by a single bit.
+        """
+        path = _file(self.folder, self.part)
+        if not path.exists():
+            return False
         try:
-            arrays, facts = _read(_file(self.folder, self.part))
-        except (OSError, SafetensorError, ValueError, KeyError):
-            return False
-        runs = {name: [self.folder / run for run in facts[name]] for name in ("fires_on", "before")}
-        if not all(run.is_file() for each in runs.values() for run in each):
-            return False
+            arrays, facts = _read(path)
+            for name, digest in {**facts["fires_on"], **facts["before"]}.items():
+                if file_digest(self.folder / name) != digest:
+                    raise ValueError(f"{name} has another digest")
+        except KeyError as error:
+            raise _damaged(path, f"it has no {error}") from None
+        except (OSError, SafetensorError, ValueError, TypeError) as error:
+            raise _damaged(path, first_line(error)) from None
         self.rows, self.next = facts["rows"], facts["next"]
         self.statistics.restore(
             {n.removeprefix("statistics."): a for n, a in arrays.items() if "statistics." in n}
@@ -168,8 +180,9 @@ class Findings:
         self.occurrences.before = arrays["occurrences.before"]
         self.firing.take_over(arrays["firing.features"], arrays["firing.ranks"])
         self.sampler.take_over(*(arrays[f"sampler.{n}"] for n in ("features", "places", "values")))
-        self.tokens.fires_on.runs = runs["fires_on"]
-        self.tokens.before.runs = runs["before"]
+        for name, pairs in (("fires_on", self.tokens.fires_on), ("before", self.tokens.before)):
+            pairs.digests = facts[name]
+            pairs.runs = [self.folder / run for run in pairs.digests]
         return True
 
     def merge(self, other: Findings) -> None:
@@ -184,6 +197,8 @@ class Findings:
         other.tokens.write()
         self.tokens.fires_on.runs += other.tokens.fires_on.runs
         self.tokens.before.runs += other.tokens.before.runs
+        self.tokens.fires_on.digests |= other.tokens.fires_on.digests
+        self.tokens.before.digests |= other.tokens.before.digests
 
 
 def _file(folder: Path, part: str) -> Path:
@@ -192,5 +207,22 @@ def _file(folder: Path, part: str) -> Path:
 
 def _read(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with safe_open(path, "np") as file:
-        facts: dict[str, Any] = json.loads(file.metadata()["facts"])
-        return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+        metadata: dict[str, str] = file.metadata() or {}
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if metadata["sha256"] != _digest(arrays, metadata["facts"]):
+        raise ValueError("its content has another digest")
+    return arrays, json.loads(metadata["facts"])
+
+
+def _digest(arrays: dict[str, np.ndarray], facts: str) -> str:
+    """sha256 of the facts, and of each array's name, dtype, shape and bytes."""
+    digest = hashlib.sha256(facts.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _damaged(path: Path, why: str) -> LmsaesError:
+    return LmsaesError(f"{path} is damaged: {why}", "remove it: the analysis begins again")

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
+from lmsaes.analysis.segments import Segments
 from lmsaes.errors import SAEError
-from lmsaes.sae import SAE, SparseRows, row_norms
+from lmsaes.sae import SAE, row_norms
 
 _LARGEST = torch.finfo(torch.float32).max
 
@@ -26,10 +28,10 @@ def check_encoder(folder: Path, sae: SAE) -> None:
         )
 
 
-def check_activations(folder: Path, encoded: SparseRows, first: int) -> None:
-    """Raises SAEError for activations that are not finite; `first` is the number of column 0."""
-    if not bool(encoded.values.isfinite().all()):
-        bad = int(encoded.indices[~encoded.values.isfinite()][0]) + first
+def check_activations(folder: Path, segments: Segments, first: int) -> None:
+    """Raises SAEError for activations that are not finite; `first` is feature 0's number."""
+    if not np.isfinite(segments.peaks).all():
+        bad = int(segments.features[~np.isfinite(segments.peaks)][0]) + first
         raise SAEError(f"{folder} has activations that are not finite: feature {bad}")
 
 

@@ -9,13 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lmsaes.analysis.cofiring import Partners, joint_counts, partners
+from lmsaes.analysis.cofiring import LEAST_JOINT, Partners, partners
 from lmsaes.analysis.feature_statistics import ContextSample
 from lmsaes.analysis.findings import Findings
 from lmsaes.analysis.jobs import LOGITS, Job
 from lmsaes.analysis.labels import token_label
 from lmsaes.analysis.logits import LogitEffects, logit_effects, writes_to_residual
 from lmsaes.analysis.neighbors import nearest
+from lmsaes.analysis.pair_counts import counts_within
 from lmsaes.analysis.reference_contexts import SilentContexts, TokenIndex
 from lmsaes.analysis.sampled_rows import SampledRows
 from lmsaes.analysis.token_pairs import BestOfTokens
@@ -79,12 +80,12 @@ def new_pages(job: Job, findings: Findings, contexts: int, vocabulary: int) -> P
     on, before = list[FiresOn](), list[PrecededBy]()
     for pairs in findings.tokens.fires_on.merged():
         on += fires_on(pairs, findings.occurrences)
-        firing.add(pairs.tokens, pairs.features, pairs.sums)
+        firing.add(pairs.tokens, pairs.features, pairs.summed)
     for pairs in findings.tokens.before.merged():
         before += preceded_by(pairs, findings.occurrences)
     together: dict[str, list[Partners]] = {"jaccard": [], "pmi": []}
-    by_row, fired = rows.by_row(), rows.firings
-    for found in joint_counts(rows, by_row, rows.features):
+    fired = rows.firings
+    for found in counts_within(rows, LEAST_JOINT):
         for by, lists in together.items():
             lists += partners(found, fired, rows.rows, _PARTNERS, by)
     sae = job.sae
@@ -151,7 +152,7 @@ def _sample_record(
         activations = np.zeros((len(found.contexts), size), np.float32)
         positions = found.positions
     else:
-        activations = found.dense(size)
+        activations = found.activations
         positions = activations.argmax(1)
     return SampleRecord(index, group, found.contexts, positions.astype(np.int32), activations)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lmsaes.analysis.context_choice import stable_order
+from lmsaes.analysis.context_choice import bounds_of, smallest, stable_order
 from lmsaes.analysis.sampling import lowest_contexts
 from lmsaes.analysis.segments import Segments
 from lmsaes.cache import ActivationCache
@@ -48,6 +48,15 @@ class ReferenceContexts:
         found = self._ascending[place] == contexts
         return np.where(found, self._rank[place], -1)
 
+    def ranks_of(self, segments: Segments) -> np.ndarray:
+        """The same of each segment's context; those of a batch are few and close together."""
+        contexts = segments.contexts.astype(np.int64)
+        first = int(contexts.min(initial=2**32))
+        stop = int(contexts.max(initial=first - 1)) + 1
+        if stop - first > len(contexts):
+            return self.ranks(contexts)
+        return self.ranks(np.arange(first, stop))[contexts - first]
+
     def see(self, first: int, tokens: np.ndarray, valid: np.ndarray) -> None:
         """Keeps the tokens of those of the contexts from `first` on that are in the sample.
 
@@ -81,12 +90,15 @@ class TokenIndex:
         ranks, own = places // tokens.shape[1], flat[places]
         # of several places in one context the first
         first = (np.diff(own, prepend=-1) != 0) | (np.diff(ranks, prepend=-1) != 0)
-        self._tokens, self._ranks = own[first], ranks[first]
+        self._bounds = bounds_of(own[first], int(own.max(initial=0)) + 1)
+        self._ranks = ranks[first]
         self._positions = places[first] % tokens.shape[1]
 
     def holding(self, token: int) -> tuple[np.ndarray, np.ndarray]:
         """(ranks, first positions) of the contexts that hold it, int64."""
-        at = slice(*np.searchsorted(self._tokens, [token, token + 1]))
+        if token + 1 >= len(self._bounds):
+            return self._ranks[:0], self._positions[:0]
+        at = slice(*self._bounds[token : token + 2])
         return self._ranks[at], self._positions[at]
 
 
@@ -101,7 +113,7 @@ class FiringContexts:
 
     def add(self, segments: Segments) -> None:
         """Takes a batch of contexts that were not taken before."""
-        ranks = self.reference.ranks(segments.contexts.astype(np.int64))
+        ranks = self.reference.ranks_of(segments)
         inside = ranks >= 0
         self._features.append(segments.features[inside])
         self._ranks.append(ranks[inside].astype(np.int32))
@@ -110,7 +122,8 @@ class FiringContexts:
         """(features, ranks) of every firing context, ascending by feature, then by rank."""
         features = np.concatenate([np.empty(0, np.int32), *self._features])
         ranks = np.concatenate([np.empty(0, np.int32), *self._ranks])
-        order = stable_order((features.astype(np.int64) << 32) | ranks)
+        order = stable_order(smallest(ranks, len(self.reference)))
+        order = order[stable_order(smallest(features[order], len(self._bounds)))]
         self._features, self._ranks = [features[order]], [ranks[order]]
         return self._features[0], self._ranks[0]
 

@@ -26,7 +26,7 @@ from lmsaes.analysis.store import store, storing_phases
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database, Draft, SAERecord, content_hash, is_made_from
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.evaluation import load_cache_model
 from lmsaes.parallel import Ranks, free_memory, join_ranks, own_device, resolve_device
 from lmsaes.progress import progress
@@ -207,9 +207,24 @@ def _scanned(
     depth = Depth(config.top, config.samples, config.seed)
     part = f"{own}-of-{ranks.size}"
     findings = Findings(job.count, cache.context_size, depth, samples, folder, part)
-    if findings.load() and rank is None:
+    if rank is not None:
+        if not findings.load():
+            raise LmsaesError(
+                f"what process {rank} of {ranks.size} found for {job.name} is not in {folder}",
+                "all processes need the same --scratch; the same command goes on",
+            )
+    elif resume(findings, job.name):
         _log.info("analyze: %s goes on after %d contexts", job.name, findings.next)
     return ScannedSAE(job.folder, job.sae, job.hooks, job.target, job.features, findings)
+
+
+def resume(findings: Findings, name: str) -> bool:
+    """Whether it is where a checkpoint ended; a damaged one is told of and left."""
+    try:
+        return findings.load()
+    except LmsaesError as error:
+        _log.warning("analyze: %s; %s begins again", error, name)
+        return False
 
 
 def _gather(

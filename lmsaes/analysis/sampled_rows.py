@@ -5,11 +5,12 @@ The rows are those of the reference contexts of lowest hash, so SAEs of one cach
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-from lmsaes.analysis.context_choice import stable_order
+from lmsaes.analysis.context_choice import smallest, stable_order
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.segments import Segments
 
@@ -20,7 +21,7 @@ class SampledRows:
 
     rows: int  # valid rows in the sample
     bounds: np.ndarray  # int64 [features + 1]
-    places: np.ndarray  # int32 [firings]: rank of the context · context_size + position
+    places: np.ndarray  # int32 [firings]: number among the sampled contexts · size + position
     values: np.ndarray  # float16 [firings], in units of the feature's scale
     scales: np.ndarray  # float32 [features]: powers of two
 
@@ -57,19 +58,7 @@ class FeaturesOfRows:
 
     places: np.ndarray  # int32 [rows], of rows with a firing, ascending
     bounds: np.ndarray  # int64 [rows + 1]
-    features: np.ndarray  # int32 [firings]
-
-    def pairs_with(self, places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(index into `places`, feature) for every feature that fires on each of these rows."""
-        if len(self.places) == 0:
-            return np.empty(0, np.int64), np.empty(0, np.int32)
-        row = np.minimum(np.searchsorted(self.places, places), len(self.places) - 1)
-        there = self.places[row] == places
-        starts = self.bounds[row]
-        counts = np.where(there, self.bounds[row + 1] - starts, 0)
-        ends = np.cumsum(counts)
-        at = np.arange(counts.sum()) - np.repeat(ends - counts - starts, counts)
-        return np.repeat(np.arange(len(places)), counts), self.features[at]
+    features: np.ndarray  # int32 [firings], ascending in a row
 
 
 class RowSampler:
@@ -77,17 +66,20 @@ class RowSampler:
 
     def __init__(self, reference: ReferenceContexts, contexts: int, features: int) -> None:
         self.reference, self.contexts, self.features = reference, contexts, features
+        self._ascending = np.sort(reference.ids[:contexts])
         self._parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
 
     def add(self, segments: Segments) -> None:
         """Takes a batch of contexts that were not taken before."""
-        ranks = self.reference.ranks(segments.contexts.astype(np.int64))
+        ranks = self.reference.ranks_of(segments)
         inside = (ranks >= 0) & (ranks < self.contexts)
         if not inside.any():
             return
-        own = segments.where(inside)
-        places = own.per_entry(ranks[inside]) * self.reference.context_size + own.positions
-        self.take_over(own.per_entry(own.features), places.astype(np.int32), own.values)
+        own = segments if inside.all() else segments.where(inside)
+        numbers = np.searchsorted(self._ascending, self.reference.ids[ranks[inside]])
+        first = numbers * self.reference.context_size
+        places = own.per_entry(first.astype(np.int32)) + own.positions.astype(np.int32)
+        self.take_over(own.per_entry(own.features), places, own.values)
 
     def take_over(self, features: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
         """Adds firings: what `firings` gave in another process or before a break."""
@@ -99,7 +91,13 @@ class RowSampler:
         features, places, values = (
             np.concatenate(parts) for parts in zip(empty, *self._parts, strict=True)
         )
-        order = stable_order((features.astype(np.int64) << 32) | places)
+        by_feature = smallest(features, self.features)
+        ends = [(own.min(), own.max()) for _, own, _ in self._parts if len(own)]
+        if all(stop < start for (_, stop), (start, _) in itertools.pairwise(ends)):
+            order = stable_order(by_feature)  # a feature's places ascend already
+        else:
+            order = stable_order(places)
+            order = order[stable_order(by_feature[order])]
         self._parts = [(features[order], places[order], values[order])]
         return self._parts[0]
 

@@ -176,15 +176,14 @@ def _encode(
     x = _filled(torch.cat([rows[hook] for hook in each.hooks], 1)[at], contexts * size)
     chosen = _filled(valid.flatten()[at, None], contexts * size)[:, 0].to(x.device)
     encoded = each.sae.encode(x, None if each.whole else each.features)
-    encoded = encoded.where(chosen[encoded.row_ids()])
-    check_activations(each.folder, encoded, each.features.start)
+    here = min(contexts, len(valid) - first)
+    segments = segments_of(encoded, start + first, size, chosen)
+    check_activations(each.folder, segments, each.features.start)
     error = 0.0
     if each.whole:
         y = x if each.target is None else _filled(rows[each.target][at], contexts * size)
         missed = (y - each.sae.decode(encoded, x)).square().sum(1)[chosen]
         error = check_error(each.folder, float(missed.to(widest_float(x.device)).sum()))
-    here = min(contexts, len(valid) - first)
-    segments = segments_of(encoded, start + first, size)
     return _Encoded(start + first, start + first + here, segments, error)
 
 

@@ -77,12 +77,11 @@ class TokenStatistics:
         `first` on.
         """
         features = segments.per_entry(segments.features)
-        contexts = segments.per_entry(segments.contexts.astype(np.int64) - first)
-        positions = segments.positions.astype(np.int64)
-        flat = contexts * tokens.shape[1] + positions
-        self.fires_on.add(features, tokens.reshape(-1)[flat], segments.values)
-        before = tokens.reshape(-1)[flat - 1]
-        self.before.add(features, before, np.zeros(len(before), np.float32))
+        starts = (segments.contexts.astype(np.int64) - first) * tokens.shape[1]
+        places = segments.per_entry(starts) + segments.positions
+        own = tokens.reshape(-1).astype(np.int32)
+        self.fires_on.add(features, own.take(places), segments.values)
+        self.before.add(features, own.take(places - 1))
 
     def write(self) -> None:
         """Puts what is in memory on the disk."""
@@ -93,7 +92,7 @@ class TokenStatistics:
 def fires_on(pairs: Pairs, occurrences: Occurrences, count: int = _FIRES_ON) -> list[FiresOn]:
     """Of each feature of a range, the `count` tokens of the largest summed activation."""
     firings = np.bincount(pairs.features - pairs.first, pairs.counts, pairs.stop - pairs.first)
-    best = pairs.best(pairs.sums, count)
+    best = pairs.best(pairs.summed, count)
     found: list[FiresOn] = []
     for feature in range(pairs.first, pairs.stop):
         at = best.of(feature)
@@ -102,7 +101,7 @@ def fires_on(pairs: Pairs, occurrences: Occurrences, count: int = _FIRES_ON) -> 
             FiresOn(
                 tokens,
                 counts,
-                (best.sums[at] / counts).astype(np.float32),
+                (best.summed[at] / counts).astype(np.float32),
                 (counts / max(firings[feature - pairs.first], 1)).astype(np.float32),
                 (counts / np.maximum(occurrences.own[tokens], 1)).astype(np.float32),
             )

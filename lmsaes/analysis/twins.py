@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from lmsaes.analysis.cofiring import joint_counts, partners_of_others
+from lmsaes.analysis.cofiring import partners_of_others
 from lmsaes.analysis.neighbors import nearest, unit_rows
+from lmsaes.analysis.pair_counts import joint_counts
 from lmsaes.analysis.sampled_rows import SampledRows
 
 _CANDIDATES = 8

@@ -81,9 +81,13 @@ def plan_cache(
 
 def config_of(config: CaptureConfig, target: Manifest, batch_size: int) -> CaptureConfig:
     """The configuration that makes the whole of `target` in one run, elsewhere or after more was
-    added to it: with globs and what the machine and the tokenizer decide written out."""
+    added to it: with globs and what the machine and the tokenizer decide written out, and paths
+    that mean the same from any folder."""
+    datasets = target.text.mixture or (target.text,)
     return config.model_copy(
         update={
+            "model": target.model.name,
+            "dataset": tuple(record.dataset for record in datasets),
             "hooks": tuple(target.hooks | target.adding),
             "tokens": target.contexts_requested * target.text.context_size,
             "batch_size": batch_size,

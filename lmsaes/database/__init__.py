@@ -7,6 +7,7 @@ analysis ──► client.py ──► server
                ├── records.py     SAEs, features and contexts as documents
                ├── curves.py      how trainings went
                ├── explanations.py  what is said of features, which outlives analyses
+               ├── dump.py        all of it in one file, and back
                ├── garbage.py     dropping what nobody needs any more
                └── connection.py ──► MongoDB, or
                      embedded.py ──► embedded_keeper.py ──► SecantusDB

@@ -34,6 +34,7 @@ from lmsaes.database.details import (
     unpack_table,
 )
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
+from lmsaes.database.dump import dump, restore
 from lmsaes.database.explanations import Explanations
 from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twins
 from lmsaes.database.garbage import collect_garbage
@@ -320,6 +321,22 @@ class Database:
                 raise self._unknown(name)
             saes.delete(self._connection, [name])
         self.gc()
+
+    def dump(self, path: str | Path) -> list[SAERecord]:
+        """Writes all SAEs that can be read, and what was said of features, into one file.
+
+        Returns the SAEs. Raises DatabaseError while another process writes one of them,
+        ConfigError where the file can't be written.
+        """
+        return dump(self._connection, self._leases, Path(path))
+
+    def restore(self, path: str | Path) -> list[str]:
+        """Puts what such a file holds beside what is there; returns the names of its SAEs.
+
+        Raises ConfigError, before anything is written, for a damaged file, and where a name is
+        another analysis' here.
+        """
+        return restore(self._connection, self._leases, Path(path))
 
     def gc(self) -> list[str]:
         """Drops what interrupted, replaced and removed analyses left; returns the collections.

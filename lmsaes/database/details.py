@@ -5,6 +5,7 @@ Lists are tables: a mapping of column names to arrays of equal length, packed in
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -93,7 +94,7 @@ class RowsRecord:
     rows: int  # valid rows in the sample
     counts: np.ndarray  # int32 [features], firings of each
     scales: np.ndarray  # float32 [features], powers of two
-    places: np.ndarray  # int32 [firings]: rank of the context · context_size + position
+    places: np.ndarray  # int32 [firings]: number among the sampled contexts · size + position
     values: np.ndarray  # float16 [firings], in units of the feature's scale
 
 
@@ -128,6 +129,12 @@ def rows_record(document: Mapping[str, Any]) -> RowsRecord:
     return RowsRecord(document["_id"], document["rows"], **features, **firings)
 
 
+@cache
+def little(dtype: np.dtype) -> np.dtype:
+    """The same type with little-endian bytes."""
+    return dtype.newbyteorder("<")
+
+
 def pack_table(table: Table) -> dict[str, Any]:
     """A table as a document: names and little-endian dtypes of its columns, and all their bytes.
 
@@ -135,11 +142,11 @@ def pack_table(table: Table) -> dict[str, Any]:
     """
     columns, data = list[list[str]](), list[bytes]()
     for name, values in table.items():
-        little = np.ascontiguousarray(values, values.dtype.newbyteorder("<"))
-        if little.dtype.kind == "f" and not np.isfinite(little).all():
+        stored = np.ascontiguousarray(values, little(values.dtype))
+        if stored.dtype.kind == "f" and not np.isfinite(stored).all():
             raise DatabaseError(f"{name} has values that are not finite")
-        columns.append([name, little.dtype.str])
-        data.append(little.tobytes())
+        columns.append([name, stored.dtype.str])
+        data.append(stored.tobytes())
     rows = len(next(iter(table.values()))) if table else 0
     return {"rows": rows, "columns": columns, "data": b"".join(data)}
 

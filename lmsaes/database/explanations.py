@@ -81,7 +81,7 @@ class Explanations:
         with self._connection.database() as mongo:
             documents = list(mongo[COLLECTION].find({"sae": sae}))
         documents.sort(key=lambda each: tuple(map(int, each["_id"].split("/")[1:])))
-        return [_explanation(each) for each in documents]
+        return [read(each) for each in documents]
 
     def _histories(self, sae: str, features: Sequence[int]) -> dict[int, list[Explanation]]:
         _check(sae)
@@ -93,7 +93,7 @@ class Explanations:
             there = self._connection.fetch(COLLECTION, keys)
             for feature in pending:
                 versions = (there.get(f"{sae}/{feature}/{n}") for n in numbers)
-                found[feature] += [_explanation(each) for each in versions if each is not None]
+                found[feature] += [read(each) for each in versions if each is not None]
             start += _AT_ONCE
             pending = [feature for feature in pending if len(found[feature]) == start]
         return found
@@ -111,7 +111,8 @@ def new_explanation(feature: int, text: str, author: str, **more: Any) -> Explan
         raise ConfigError(f"the explanation's {where}: {problem['msg']}") from None
 
 
-def _explanation(document: Document) -> Explanation:
+def read(document: Document) -> Explanation:
+    """The version that a document holds."""
     fields = {name: document[name] for name in Explanation.model_fields if name in document}
     created = fields["created"]
     # MongoDB's times are UTC and say no zone

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from math import frexp, isfinite
 from secrets import token_hex
 from typing import Annotated, Any
 
@@ -20,6 +20,7 @@ from lmsaes.database.details import (
     FeatureDetails,
     details_document,
     details_record,
+    little,
     pack_table,
     unpack_table,
 )
@@ -163,7 +164,7 @@ def check_hash(text: str) -> str:
 
 def pack(array: np.ndarray) -> Document:
     """An array as a document: little-endian bytes, their dtype and shape."""
-    array = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+    array = np.ascontiguousarray(array, little(array.dtype))
     return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
 
 
@@ -245,12 +246,12 @@ def half_precision(record: SampleRecord) -> tuple[np.ndarray, float]:
     Raises DatabaseError for activations that are not finite.
     """
     values = np.asarray(record.activations, dtype=np.float32)
-    largest = float(np.abs(values).max(initial=0.0))
+    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
     if not isfinite(largest):
         raise DatabaseError(f"feature {record.index} has activations that are not finite")
     # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
     # end, and what is a billion times smaller still has all of float16's digits.
-    scale = record.scale or (2.0 ** (np.frexp(largest)[1] - 15) if largest else 1.0)
+    scale = record.scale or (2.0 ** (frexp(largest)[1] - 15) if largest else 1.0)
     return (values / np.float32(scale)).astype("<f2"), scale
 
 

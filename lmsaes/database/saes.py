@@ -43,9 +43,9 @@ class UnreadableRecord:
 
 def read_all(connection: Connection) -> tuple[list[SAERecord], list[UnreadableRecord]]:
     """The SAEs of the database and the records that can't be read, each by name."""
-    read = [_read(document) for document in documents(connection)]
-    readable = [each for each in read if isinstance(each, SAERecord)]
-    unreadable = [each for each in read if isinstance(each, UnreadableRecord)]
+    found = [read(document) for document in documents(connection)]
+    readable = [each for each in found if isinstance(each, SAERecord)]
+    unreadable = [each for each in found if isinstance(each, UnreadableRecord)]
     return (
         sorted(readable, key=lambda record: record.name),
         sorted(unreadable, key=lambda record: record.name),
@@ -56,7 +56,7 @@ def read_one(connection: Connection, name: str) -> SAERecord | UnreadableRecord 
     """One SAE, or None when the database has no such name."""
     with connection.database() as mongo:
         document = mongo[SAES].find_one({"_id": name}) or _schema_1(mongo[SCHEMA_1], name)
-    return None if document is None else _read(document)
+    return None if document is None else read(document)
 
 
 def documents(connection: Connection) -> list[Document]:
@@ -100,7 +100,8 @@ def _as_schema_1(document: Document) -> Document:
     return {**document, "schema_version": 1}
 
 
-def _read(document: Document) -> SAERecord | UnreadableRecord:
+def read(document: Document) -> SAERecord | UnreadableRecord:
+    """The record that a document holds, or why it can't be read."""
     fields = {key: value for key, value in document.items() if key != "_id"}
     name, version = str(document["_id"]), fields.get("schema_version")
     if not isinstance(version, int):

@@ -3,6 +3,7 @@
 from .cache_model import load_cache_model
 from .comparison import COMPARED
 from .config import EvalConfig
+from .feature_sums import FeatureSums
 from .fit import check_fit
 from .origin import Origin, check_made_alike, origin_of
 from .reconstruction import ReconstructionSums, dead_fraction, never_fired_fraction
@@ -15,6 +16,7 @@ __all__ = [
     "EvalConfig",
     "Evaluation",
     "Evaluations",
+    "FeatureSums",
     "Figures",
     "Origin",
     "ReconstructionSums",

@@ -97,6 +97,7 @@ class ShuffledLoader:
         self.filters = RowFilters(
             drop_special, tuple(skip_positions), max_norm, drop_not_finite, contexts
         )
+        self._batch = 0, 0  # global positions of the last batch's rows
         self._position = 0  # global position in the epoch of the next row
         self._iteration: Generator[Any] | None = None
         self._arrays = [cache.files(spec) for h in self.hooks for spec in cache.stored(h)]
@@ -134,7 +135,8 @@ class ShuffledLoader:
         following = self._order(self.epoch + 1) if self.epoch < self.last_epoch else None
         batches = self._prefetcher.batches(order, self._position, end, self.batch_size, following)
         for pending in batches:
-            self._position = min(self._position + self.batch_size, end)
+            start, self._position = self._position, min(self._position + self.batch_size, end)
+            self._batch = start, self._position
             yield self._hand_out(pending)
         self.epoch, self._position = self.epoch + 1, 0
 
@@ -155,6 +157,17 @@ class ShuffledLoader:
             restored = self.cache.units(hook).restore(*arrays)
             finished.append(restored if self.dtype is None else restored.to(self.dtype))
         return finished
+
+    @property
+    def batch_rows(self) -> int:
+        """Rows of the last batch, of all ranks together."""
+        return self._batch[1] - self._batch[0]
+
+    @property
+    def batch_places(self) -> Tensor:
+        """Which rows of the last batch are this rank's, int64, by their places in the whole."""
+        positions = torch.arange(*self._batch)
+        return positions[positions % BUCKETS % self.world_size == self.rank] - self._batch[0]
 
     # ── the shuffle's quality ────────────────────────────────────────────────────────────────
 

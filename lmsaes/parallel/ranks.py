@@ -24,7 +24,7 @@ from lmsaes.errors import LmsaesError, RankError, ReportedError
 # A rank waits for the slowest one as long as the work takes: a dead one closes its connection.
 _PATIENCE = timedelta(days=7)
 # Of a rank that was asked to stop: torchrun kills 30 seconds after its signal.
-_PATIENCE_AT_THE_END = timedelta(seconds=10)
+_PATIENCE_AT_THE_END = timedelta(seconds=25)
 # The store keeps what an earlier meeting of the same processes left in it.
 _MEETINGS = itertools.count()
 
@@ -94,10 +94,20 @@ class GroupRanks:
             raise _failed(error) from None
         return torch.stack(parts)
 
+    def gather_first(self, values: Tensor) -> Tensor | None:
+        """As `gather`, of tensors of the host, for the first rank alone; None on the others."""
+        values = values.detach().contiguous()
+        parts = [torch.empty_like(values) for _ in range(self.size if self.rank == 0 else 0)]
+        try:
+            distributed.gather(values, parts or None)
+        except RuntimeError as error:
+            raise _failed(error) from None
+        return torch.stack(parts) if parts else None
+
     def any(self, flag: bool) -> bool:
         """Whether the flag of any rank is set.
 
-        A rank whose own is waits a few seconds at most for the others, which may be gone.
+        A rank whose own is waits half a minute at most for the others, which may be gone.
         """
         flags = torch.tensor([int(flag)])
         try:

@@ -29,11 +29,13 @@ from .origin import Imported, Metrics, Provenance
 from .p_annealing import PAnnealing
 from .relu import ReLU
 from .row_norm import normalize_rows
+from .shards import ALONE, Shards
 from .sparse.ops import products_at, row_norms
 from .sparse.rows import SparseRows
 from .topk import TopK
 
 __all__ = [
+    "ALONE",
     "ARCHITECTURES",
     "CONFIGS",
     "KEPT",
@@ -59,6 +61,7 @@ __all__ = [
     "ReLU",
     "ReLUConfig",
     "SAEConfig",
+    "Shards",
     "SparseRows",
     "StepOutput",
     "TopK",

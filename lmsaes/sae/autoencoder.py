@@ -26,6 +26,7 @@ from lmsaes.sae.auxiliary_losses import aux_k_loss, ghost_loss
 from lmsaes.sae.config import SAEConfig
 from lmsaes.sae.origin import Imported, Provenance
 from lmsaes.sae.row_norm import NormalizedRows, normalize_rows
+from lmsaes.sae.shards import ALONE, Shards
 from lmsaes.sae.sparse.ops import (
     column_sums,
     row_norms,
@@ -73,6 +74,7 @@ class SAE(nn.Module, ABC):
         # Of imported SAEs alone: what is subtracted from inputs. Folded into b_enc, a mean of
         # thousands would cost digits (a product of large numbers, in float32).
         self.register_buffer("input_bias", None)
+        self.shards: Shards = ALONE
         self._workspace: Tensor | None = None
 
     # ── inference ────────────────────────────────────────────────────────────────────────────
@@ -108,10 +110,11 @@ class SAE(nn.Module, ABC):
         mean and deviation back. Raises SAEError where that is needed and `x` isn't given.
         """
         if isinstance(features, Tensor):
-            out = features.to(self.W_dec.dtype) @ self.W_dec + self.b_dec
+            out = features.to(self.W_dec.dtype) @ self.W_dec
         else:
             values = features.values.to(self.W_dec.dtype)
-            out = rows_product(features.with_values(values), self.W_dec) + self.b_dec
+            out = rows_product(features.with_values(values), self.W_dec)
+        out = self.shards.features.sum(out) + self.b_dec
         if self.W_skip is not None and x is not None:
             out = out + torch.nn.functional.linear(self._normalized(x), self.W_skip)
         if not self.row_norm_parts or self.transcodes:
@@ -186,7 +189,8 @@ class SAE(nn.Module, ABC):
     ) -> StepOutput:
         """The loss on one batch in training units (x [rows, d_in], target [rows, d_out]).
 
-        `dead` int64 [n] names the features that have long been silent; `progress` in [0, 1] is
+        `dead` int64 [n] names the features that have long been silent, by their places on this
+        rank (None: there are none on any); `progress` in [0, 1] is
         the share of the run that is done, for schedules inside the loss.
         """
         if self.W_skip is not None:
@@ -203,10 +207,11 @@ class SAE(nn.Module, ABC):
         """
         with torch.no_grad():
             fired = self.encode(x)
-        residual = target - (sparse_decode(fired, self.W_dec) + self.b_dec)
+        decoded = self.shards.features.sum(sparse_decode(fired, self.W_dec))
+        residual = target - (decoded + self.b_dec)
         squared_error = sum_of_squares(residual)
         firings = column_sums(fired.indices, (fired.values > 0).float(), self.features)
-        return StepOutput(squared_error / target.numel(), squared_error.detach(), firings)
+        return StepOutput(squared_error / max(target.numel(), 1), squared_error.detach(), firings)
 
     @abstractmethod
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:
@@ -221,14 +226,15 @@ class SAE(nn.Module, ABC):
         `pre` [rows, features] are the pre-activations of x.
         """
         loss: Tensor | float = 0.0
-        if dead is None or dead.shape[0] == 0:
+        shards = self.shards
+        if dead is None or (dead.shape[0] == 0 and shards.features.size == 1):
             return loss
         given, weights = residual.detach(), (self.W_enc, self.b_enc, self.W_dec)
         if self.aux_weight > 0:
-            k = min(self.aux_k, dead.shape[0])
-            loss = loss + self.aux_weight * aux_k_loss(x, given, pre, *weights, dead, k)
+            k = self.aux_k
+            loss = loss + self.aux_weight * aux_k_loss(x, given, pre, *weights, dead, k, shards)
         if self.ghost_weight > 0:
-            loss = loss + self.ghost_weight * ghost_loss(x, given, *weights, dead)
+            loss = loss + self.ghost_weight * ghost_loss(x, given, *weights, dead, shards)
         return loss
 
     def before_update(self) -> None:
@@ -239,6 +245,25 @@ class SAE(nn.Module, ABC):
 
     def after_load(self) -> None:
         """Brings weights that were read into the form that encoding takes for granted."""
+
+    @torch.no_grad()
+    def keep_shard(self, shards: Shards) -> None:
+        """Keeps every size-th feature from this rank's number on, where the other ranks have the
+        others: so that each has as many of every Matryoshka prefix, too.
+        """
+        self.shards = shards
+        rank, size = shards.features.rank, shards.features.size
+        if size == 1:
+            return
+        for name in self.names_by_feature():
+            values = getattr(self, name)[rank::size].clone()
+            setattr(self, name, nn.Parameter(values) if name in self._parameters else values)
+        self.features = self.W_enc.shape[0]
+
+    def names_by_feature(self) -> list[str]:
+        """Names of the parameters and buffers that have a row for each feature."""
+        shared = ("b_dec", "W_skip", "input_bias")
+        return [n for n, value in self.state_dict().items() if value.dim() and n not in shared]
 
     def scale_activations(self, factor: Tensor) -> None:
         """Multiplies every activation by `factor` (scalar or [features], positive)."""

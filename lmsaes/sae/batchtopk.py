@@ -3,7 +3,9 @@
 import torch
 from torch import Tensor
 
+from lmsaes.parallel import Collectives
 from lmsaes.sae.config import BatchTopKConfig
+from lmsaes.sae.shards import batch_cut
 from lmsaes.sae.sparse.rows import SparseRows
 from lmsaes.sae.topk_family import TopKFamily
 
@@ -11,6 +13,9 @@ from lmsaes.sae.topk_family import TopKFamily
 # hardly noisy, so twenty batches are plenty; a hundred lag behind in a short run.
 _FOLLOW = 0.05
 _SAMPLE = 1 << 16
+# Of its even part of the values that fire, what a rank sends: parts are hardly ever uneven by more.
+_TO_SPARE = 1.25
+_TINY = 1e-38
 
 
 class BatchTopK(TopKFamily):
@@ -32,13 +37,22 @@ class BatchTopK(TopKFamily):
         return pre.relu() * (pre >= self.threshold)
 
     def select(self, pre: Tensor) -> SparseRows:
-        entries = largest(pre, self.k * pre.shape[0])
-        if entries.nnz:
-            cut = entries.values.min().clamp(min=0).to(self.threshold.dtype)
+        entries, cut = self._largest(pre, self.k * self.shards.batch_rows(pre.shape[0]))
+        if cut is not None:
+            cut = cut.clamp(min=0).to(self.threshold.dtype)
             # a batch that overflows leaves it as it was: what is kept of the SAE stays finite
             cut = torch.where(cut.isfinite(), cut, self.threshold)
             self.threshold.lerp_(cut, torch.where(self.threshold > 0, _FOLLOW, 1.0).to(cut.dtype))
         return entries
+
+    def _largest(self, pre: Tensor, count: int) -> tuple[SparseRows, Tensor | None]:
+        """The `count` largest entries of the batch that are on this rank, and the smallest of them
+        on any; None where there are none.
+        """
+        if self.shards.entries.size > 1:
+            return largest_of_all(pre, count, self.shards.entries)
+        entries = largest(pre, count)
+        return entries, entries.values.min() if entries.nnz else None
 
     def scale_activations(self, factor: Tensor) -> None:
         super().scale_activations(factor)
@@ -53,6 +67,28 @@ def largest(pre: Tensor, count: int) -> SparseRows:
     encoder takes.
     """
     return largest_by_selection(pre, count) if pre.is_cuda else largest_by_bound(pre, count)
+
+
+def largest_of_all(pre: Tensor, count: int, ranks: Collectives) -> tuple[SparseRows, Tensor | None]:
+    """As `largest`, of the entries of all ranks' `pre`: those that are on this rank, and the
+    smallest of all; None where no rank has any.
+
+    Each rank sends somewhat more than its part of the values that will fire; where that turns out
+    not to suffice, twice as many. Only positive entries are taken, and all that equal the smallest.
+    """
+    entries = pre.numel()
+    sent = int(_TO_SPARE * count / ranks.size) + 1
+    while True:
+        mine = largest(pre, min(sent, entries))
+        values = mine.values.clamp(min=0)
+        values = values.topk(min(sent, values.shape[0])).values  # without what equals the smallest
+        cut, enough = batch_cut(
+            torch.nn.functional.pad(values, (0, sent - values.shape[0])), count, ranks
+        )
+        if enough:
+            break
+        sent *= 2
+    return mine.where(mine.values >= cut.clamp(min=_TINY)), cut if cut > 0 else None
 
 
 def largest_by_selection(pre: Tensor, count: int) -> SparseRows:
@@ -73,6 +109,8 @@ def largest_by_bound(pre: Tensor, count: int) -> SparseRows:
     these few are collected and cut exactly. Where the bound was too high (a sample is only a
     sample), it is lowered and the pass repeated, so that the result never depends on the sample.
     """
+    if pre.numel() == 0:  # other ranks have the batch's rows
+        return SparseRows.above(pre, 0.0)
     flat = pre.reshape(-1)
     # An odd stride, so that the sample doesn't meet the same few features again and again.
     sample = flat[:: max(1, flat.shape[0] // _SAMPLE) | 1]

@@ -42,12 +42,14 @@ class Gated(SAE):
         projected = entries.values - entries.at(self.b_enc)
         magnitude = projected * entries.at(self.r_mag.exp()) + entries.at(self.b_mag)
         activations = magnitude.relu() * (entries.values.detach() > 0)
-        residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
-        by_gate = entries.decode(gate, self.W_dec.detach()) + self.b_dec.detach()
+        everywhere = self.shards.features
+        decoded = everywhere.sum(entries.decode(activations, self.W_dec))
+        residual = target - (decoded + self.b_dec)
+        by_gate = everywhere.sum(entries.decode(gate, self.W_dec.detach())) + self.b_dec.detach()
         squared_error = sum_of_squares(residual)
-        penalty = entries.column_sums(gate) @ self.decoder_norms()
+        penalty = everywhere.sum(entries.column_sums(gate) @ self.decoder_norms())
         loss = squared_error + self.l1 * ramp * penalty + sum_of_squares(target - by_gate)
-        loss = loss / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
+        loss = loss / max(target.numel(), 1) + self.auxiliary_loss(x, residual, pre, dead)
         firings = entries.column_sums((activations.detach() > 0).float())
         return StepOutput(loss, squared_error.detach(), firings)
 

@@ -47,12 +47,13 @@ class JumpReLU(SAE):
         entries = select_active(floor, pre, x, self.W_enc, self.b_enc)
         threshold = entries.at(self.threshold).expand_as(entries.values)
         activations = jump(entries.values, threshold, self.bandwidth, self.sparsity == "tanh")
-        residual = target - (entries.decode(activations, self.W_dec) + self.b_dec)
+        decoded = self.shards.features.sum(entries.decode(activations, self.W_dec))
+        residual = target - (decoded + self.b_dec)
         squared_error = sum_of_squares(residual)
         firing = step(entries.values, threshold, self.bandwidth)
         firings = entries.column_sums(firing)
         sparsity = self._sparsity(entries, activations, firings, x, target)
-        loss = squared_error / target.numel() + ramp * sparsity
+        loss = squared_error / max(target.numel(), 1) + ramp * sparsity
         loss = loss + self.auxiliary_loss(x, residual, pre, dead)
         return StepOutput(loss, squared_error.detach(), firings.detach())
 
@@ -70,8 +71,8 @@ class JumpReLU(SAE):
         l0      weight · L0
         tanh    (weight · Σ tanh(c·f·‖d‖) + pre_weight · Σ relu(θ − z)·‖d‖) / d, mean over rows
         """
-        rows = x.shape[0]
-        l0 = firings.sum() / rows
+        rows, shards = max(x.shape[0], 1), self.shards
+        l0 = shards.row_mean(shards.features.sum(firings.sum()) / rows)
         if self.sparsity == "target":
             penalty = self.weight * (2 / self.target_l0) * (l0 - self.target_l0).square()
         elif self.sparsity == "l0":
@@ -80,12 +81,12 @@ class JumpReLU(SAE):
             norms = self.decoder_norms()
             scaled = self.tanh_scale * activations * entries.at(norms)
             silent = self._silent(entries, x, norms)
-            penalty = (
+            penalty = shards.features.sum(
                 self.weight * scaled.tanh().sum() + self.pre_weight * silent
-            ) / target.numel()
+            ) / max(target.numel(), 1)
         if self.frequency_weight > 0:
-            excess = (firings / rows - self.max_frequency).relu().sum()
-            penalty = penalty + self.frequency_weight * excess
+            excess = (shards.row_mean(firings / rows) - self.max_frequency).relu().sum()
+            penalty = penalty + self.frequency_weight * shards.features.sum(excess)
         return penalty
 
     def _silent(

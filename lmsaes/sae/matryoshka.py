@@ -6,6 +6,7 @@ from torch import Tensor
 from lmsaes.errors import ConfigError
 from lmsaes.sae.batchtopk import BatchTopK
 from lmsaes.sae.config import MatryoshkaConfig
+from lmsaes.sae.shards import Shards
 from lmsaes.sae.sparse.nested_loss import nested_error
 from lmsaes.sae.sparse.rows import SparseRows
 
@@ -27,9 +28,16 @@ class Matryoshka(BatchTopK):
             )
         self.register_buffer("bounds", torch.tensor([0, *self.ends]), persistent=False)
 
+    @torch.no_grad()
+    def keep_shard(self, shards: Shards) -> None:
+        super().keep_shard(shards)
+        rank, size = shards.features.rank, shards.features.size
+        ends = [0, *(max(0, -(-(end - rank) // size)) for end in self.ends)]
+        self.bounds = torch.tensor(ends, device=self.bounds.device)
+
     def error_of(self, fired: SparseRows, target: Tensor) -> tuple[Tensor, Tensor]:
         # Entries ascend in (row, feature): a prefix of the features is a prefix of each row.
         places = fired.row_ids() * self.features + fired.indices
         starts = torch.arange(fired.rows, device=fired.device) * self.features
         bounds = torch.searchsorted(places, starts[:, None] + self.bounds)
-        return nested_error(fired, bounds, self.W_dec, self.b_dec, target)
+        return nested_error(fired, bounds, self.W_dec, self.b_dec, target, self.shards.features)

@@ -1,5 +1,6 @@
 """P-annealing: the penalty's exponent falls from 1 toward L0 (Karvonen et al. 2024)."""
 
+import torch
 from torch import Tensor
 
 from lmsaes.sae.config import PAnnealingConfig
@@ -38,5 +39,6 @@ class PAnnealing(ReLU):
         if p == 1.0:
             return weighted.sum()
         powers = ((weighted + _SMALL) ** p - _SMALL**p).sum()
-        as_large = weighted.detach().sum() / powers.detach().clamp(min=_SMALL)
-        return as_large * powers
+        sums = self.shards.row_sum(torch.stack([weighted.sum(), powers]))
+        sums = self.shards.features.sum(sums)  # over the whole batch and all features
+        return sums[0] / sums[1].clamp(min=_SMALL) * powers

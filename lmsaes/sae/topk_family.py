@@ -52,7 +52,8 @@ class TopKFamily(SAE):
         """The squared error, summed over rows and dimensions and averaged over the levels that the
         loss compares with the target, and what the whole SAE misses: [rows, d_out], no graph.
         """
-        residual = target - (sparse_decode(fired, self.W_dec) + self.b_dec)
+        decoded = self.shards.features.sum(sparse_decode(fired, self.W_dec))
+        residual = target - (decoded + self.b_dec)
         return sum_of_squares(residual), residual.detach()
 
     def k_at(self, progress: float) -> int:
@@ -67,7 +68,7 @@ class TopKFamily(SAE):
         entries = self.select(pre).ordered()
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
         error, residual = self.error_of(entries.with_values(values), target)
-        loss = error / target.numel() + self.auxiliary_loss(x, residual, pre, dead)
+        loss = error / max(target.numel(), 1) + self.auxiliary_loss(x, residual, pre, dead)
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
         return StepOutput(loss, sum_of_squares(residual), firings)
 

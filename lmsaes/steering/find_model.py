@@ -3,7 +3,7 @@
 import logging
 
 from lmsaes.cache import ActivationCache
-from lmsaes.errors import CacheError, ConfigError
+from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.evaluation import load_cache_model
 from lmsaes.model import LanguageModel
 from lmsaes.sae import SAE
@@ -15,7 +15,7 @@ def find_model(sae: SAE, name: str | None = None, device: str = "auto") -> Langu
     """Loads the model of an SAE.
 
     Where the cache that the SAE was trained on is still there, the model is compared with the
-    hashes in its manifest; else a log line says that nothing was compared.
+    hashes in its manifest; else a log line says why nothing was compared.
 
     name: the model's name or folder, if not the one in the records. Raises ConfigError where the
     records name none, ModelError where it can't be loaded or is another one.
@@ -24,11 +24,15 @@ def find_model(sae: SAE, name: str | None = None, device: str = "auto") -> Langu
     if origin is not None:
         try:
             cache = ActivationCache.open(origin.cache)
-        except CacheError:
-            _log.info("model: %s is gone, so the model is not compared with it", origin.cache)
+        except LmsaesError as error:
+            _log.warning("model: not compared with the cache of the training: %s", error)
         else:
             if cache.identity == origin.cache_identity:
                 return load_cache_model(cache, name, device)
+            _log.warning(
+                "model: not compared with the cache of the training: another one is in %s now",
+                origin.cache,
+            )
     recorded = origin.model if origin else imported.model if imported else None
     name = name or recorded
     if name is None:

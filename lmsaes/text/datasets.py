@@ -81,6 +81,7 @@ def load_text(
     path = Path(dataset)
     order = seed if shuffle else None
     try:
+        files: list[Path] = []
         if _is_saved(path):
             data, fingerprint = _open_saved(path, split)
             rows = _rows_of(data, dataset, column, order)
@@ -98,7 +99,8 @@ def load_text(
     except (*UNREADABLE, ImportError) as error:
         raise DataError(f"can't read the dataset '{dataset}': {first_line(error)}") from error
     record = DatasetRecord(
-        dataset=str(path.resolve()) if path.exists() else dataset,
+        # a glob too: the cache may be gone on with from another folder
+        dataset=str(path.resolve() if path.exists() else path.absolute() if files else dataset),
         config=config,
         split=split,
         revision=revision,

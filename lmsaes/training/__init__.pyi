@@ -6,6 +6,8 @@ from .divergence import Divergence
 from .members import METRICS, TrainedSAE
 from .normalization import Normalization
 from .plan import TrainingPlan, plan_training
+from .prune_config import PruneConfig
+from .pruning import Pruned, prune
 from .run import train
 from .schedules import peak_lr
 from .trainer import SAETrainer
@@ -15,6 +17,8 @@ __all__ = [
     "TRAIN_CONFIG",
     "Divergence",
     "Normalization",
+    "PruneConfig",
+    "Pruned",
     "SAETrainer",
     "TrainConfig",
     "TrainedSAE",
@@ -22,6 +26,7 @@ __all__ = [
     "keep_freed_memory",
     "peak_lr",
     "plan_training",
+    "prune",
     "train",
     "with_sae_options",
 ]

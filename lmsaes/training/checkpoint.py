@@ -4,6 +4,8 @@ RUN/checkpoints/step-00001000/
   state.safetensors     weights, optimizer, counters of every SAE, as `name/key`
   state.json            the step, the loader's position, the digest of both files' content
 
+One that takes the place of another of its step is step-00001000-again until that one is removed.
+
 RUN/checkpoints/saes/topk-32/step-00001000/
   the same of one SAE, where each process of a torchrun trains some of the SAEs
 
@@ -62,12 +64,17 @@ def save_checkpoint(
     content = {"step": step, "state": state, "sha256": _digest(part / TENSORS, step, state)}
     replace_file(part / STATE, json.dumps(content).encode())
     final = folder / f"step-{step:08d}"
-    shutil.rmtree(final, ignore_errors=True)
-    part.rename(final)
+    # what was saved at this step before stays until the new one is there
+    before = sorted(folder.glob(f"{final.name}*"))
+    written = before[-1].with_name(f"{before[-1].name}-again") if before else final
+    part.rename(written)
     sync_folder(folder)
     for other in folder.glob("step-*"):
-        if other != final:
+        if other != written:
             shutil.rmtree(other)
+    if written != final:
+        written.rename(final)
+        sync_folder(folder)
 
 
 def checkpoint_of(run: Path, saes: Sequence[Mapping[str, Any]]) -> Checkpoint | None:

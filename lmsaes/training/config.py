@@ -27,7 +27,7 @@ from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
 from lmsaes.units import Bytes, Count
 
 TRAIN_CONFIG = "train.toml"
-ParallelMode = Literal["auto", "saes"]
+ParallelMode = Literal["auto", "saes", "features", "rows"]
 # Names in a run's folder that no SAE may have.
 _TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
 
@@ -125,7 +125,8 @@ class TrainConfig(StageConfig, frozen=True):
     parallel: Annotated[
         ParallelMode,
         setting(
-            "What the processes of a torchrun share out: SAEs, or what suits the run (auto).",
+            "What the processes of a torchrun share out: SAEs, each SAE's features, each batch's"
+            " rows, or what suits the run (auto).",
             _RUN,
         ),
     ] = "auto"

@@ -49,6 +49,13 @@ class Divergence(BaseModel, frozen=True, extra="forbid"):
         return f"give it a smaller lr than {self.lr:.2g}, or take it out of the sweep"
 
 
+def squares_of(x: Tensor, target: Tensor) -> Tensor:
+    """The sum of the squares of rows in training units ([rows, d_in] and [rows, d_out]), such as a
+    loss adds up."""
+    squares = row_norms(x).square().sum()
+    return squares if target is x else squares + row_norms(target).square().sum()
+
+
 class FiniteWatch:
     """The first steps at which an SAE's rows, loss and gradient were not finite.
 
@@ -58,13 +65,10 @@ class FiniteWatch:
     def __init__(self, device: torch.device) -> None:
         self._first = torch.full((len(_WATCHED),), _NEVER, dtype=torch.int64, device=device)
 
-    def add(self, step: int, x: Tensor, target: Tensor, loss: Tensor, norm: Tensor) -> None:
-        """Looks at step `step`: its rows in training units ([rows, d_in] and [rows, d_out]), whose
-        squares a loss adds up, its loss, and the norm of its gradient.
+    def add(self, step: int, squares: Tensor, loss: Tensor, norm: Tensor) -> None:
+        """Looks at step `step`: the sum of its rows' squares (`squares_of`), its loss, and the norm
+        of its gradient.
         """
-        squares = row_norms(x).square().sum()
-        if target is not x:
-            squares = squares + row_norms(target).square().sum()
         finite = torch.stack([squares, loss, norm]).isfinite()
         self._first = torch.where(finite, self._first, self._first.clamp(max=step))
 

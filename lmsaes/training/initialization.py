@@ -8,6 +8,7 @@ from torch import Tensor
 from lmsaes.cache import ActivationCache, finite_rows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, NormalizationKind, SAEConfig
+from lmsaes.training.exchange import Exchange
 from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
@@ -30,6 +31,7 @@ def new_trainers(
     settings: RunSettings,
     steps: int,
     device: torch.device,
+    exchange: Exchange,
 ) -> list[SAETrainer]:
     """A trainer of each SAE before its first step; those that can share a normalization do, so that
     each batch is normalized once for them.
@@ -57,8 +59,10 @@ def new_trainers(
             )
         d_in, d_out = inputs.mean.shape[0], outputs.mean.shape[0]
         with naming_what_needs_memory(config, d_in, d_out, settings.batch_size):
-            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out).to(device)
-            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs))
+            sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out)
+            sae.keep_shard(exchange.shards)
+            sae = sae.to(device)
+            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs, exchange))
     return trainers
 
 

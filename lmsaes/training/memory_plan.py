@@ -14,7 +14,7 @@ import torch
 
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError, LmsaesError, first_line, is_out_of_memory
-from lmsaes.parallel import free_memory
+from lmsaes.parallel import free_memory, local_ranks
 from lmsaes.sae import SAEConfig
 from lmsaes.units import format_bytes
 
@@ -38,9 +38,13 @@ class SAEMemory:
     activations: int  # the pre-activations of the rows whose gradients are computed at once
 
     @staticmethod
-    def of(config: SAEConfig, d_in: int, d_out: int, batch_size: int) -> "SAEMemory":
-        """Of an SAE that reads rows of `d_in` dimensions and reconstructs `d_out`."""
-        features = config.width(d_in)
+    def of(
+        config: SAEConfig, d_in: int, d_out: int, batch_size: int, ranks: int = 1
+    ) -> "SAEMemory":
+        """Of an SAE that reads rows of `d_in` dimensions and reconstructs `d_out`, on one of the
+        ranks that share its features.
+        """
+        features = -(-config.width(d_in) // ranks)
         weights = 4 * features * (d_in + d_out)
         rows = min(config.micro_batch or batch_size, batch_size)
         size = 2 if config.matmul_dtype == "bfloat16" else 4
@@ -80,16 +84,25 @@ class MemoryPlan:
         pool: int,
         pool_on_host: int,
         device: torch.device,
+        ranks: int = 1,
     ) -> "MemoryPlan":
-        """For these SAEs; `pool` is what the loader's would take if the cache were large enough."""
+        """For these SAEs, whose features so many ranks share; `pool` is what the loader's would
+        take if the cache were large enough. Of a CPU's memory each of a machine's ranks has its
+        part.
+        """
 
         def width(of: Sequence[str]) -> int:
             return sum(cache.hooks[hook].d_model for hook in of)
 
-        saes = [SAEMemory.of(c, width(c.inputs), width(c.outputs), batch_size) for c in configs]
+        saes = [
+            SAEMemory.of(c, width(c.inputs), width(c.outputs), batch_size, ranks) for c in configs
+        ]
         hooks = {hook for config in configs for hook in (*config.inputs, *config.outputs)}
         pool = min(pool, 4 * cache.rows * width(list(hooks)))
-        return MemoryPlan(tuple(saes), pool, pool_on_host, str(device), free_memory(device))
+        free = free_memory(device)
+        if free is not None and device.type == "cpu":
+            free //= local_ranks()
+        return MemoryPlan(tuple(saes), pool, pool_on_host, str(device), free)
 
     @property
     def total(self) -> int:

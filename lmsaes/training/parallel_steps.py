@@ -17,11 +17,14 @@ class ParallelSteps:
 
     Two cores do a small step less than twice as fast as one, so two SAEs side by side are done
     before one after the other (docs/notes/experiments.md). Those that are left over when each core
-    has its share take all cores, in turn, as on a GPU.
+    has its share take all cores, in turn, as on a GPU. So do all where ranks take each step
+    together: what they exchange must come in one order.
     """
 
-    def __init__(self, trainers: Sequence[SAETrainer], device: torch.device) -> None:
-        self._cores = torch.get_num_threads() if device.type == "cpu" else 1
+    def __init__(
+        self, trainers: Sequence[SAETrainer], device: torch.device, in_turn: bool = False
+    ) -> None:
+        self._cores = torch.get_num_threads() if device.type == "cpu" and not in_turn else 1
         self._pool: ThreadPoolExecutor | None = None
         self.arrange(trainers)
 

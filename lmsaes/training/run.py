@@ -75,7 +75,7 @@ def train(
                     _log.info("%s is finished: nothing to do", run)
                     remove_checkpoints(run)
                 return _results(there, saes)
-        split = split_run(config.parallel, saes, cache, ranks)
+        split = split_run(config, saes, cache, ranks)
         with lock_run(run) if ranks.rank == 0 else nullcontext():
             there = _train(cache, saes, config, asked, overwrite, split)
             if ranks.size > 1:
@@ -110,10 +110,12 @@ def _train(
             checkpoint = None if begun is None else checkpoint_of(run, asked_of)
             if checkpoint is not None:
                 waiting = _in_checkpoint(checkpoint, waiting)
-            with closing(loader_of(cache, waiting, config, begun)) as loader:
+            split.together.wait()  # what is read next is what all read
+            share = split.rows.rank, split.rows.size
+            with closing(loader_of(cache, waiting, config, begun, *share)) as loader:
                 if begun is None and not config.allow_poor_shuffle:
                     check_shuffle(loader)
-                memory = memory_plan(cache, waiting, config.batch_size, loader)
+                memory = memory_plan(cache, waiting, config.batch_size, loader, split.features.size)
                 memory.check()
                 steps = steps_for(config.tokens, loader.rows, config.batch_size, len(loader))
                 loader.last_epoch = (steps - 1) // len(loader)
@@ -125,7 +127,7 @@ def _train(
                     begun = now
                 if first and not (run / TRAIN_CONFIG).is_file():
                     write_config(run / TRAIN_CONFIG, config)
-                for sae in waiting:
+                for sae in waiting if split.lead else ():
                     clear_diverged(run, sae.name)  # with other settings
                 there |= {result.name: result for result in sweep.train(checkpoint, memory)}
     except KeyboardInterrupt:
@@ -187,7 +189,9 @@ def prepared(
     if not isinstance(cache, ActivationCache):
         cache = ActivationCache.open(cache)
     tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
-    config = TrainConfig.of({"cache": str(cache.path), "out": out, "sae": tables, **settings})
+    config = TrainConfig.of(
+        {"cache": str(cache.path.resolve()), "out": out, "sae": tables, **settings}
+    )
     saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
     asked: dict[str, Any] = {
         "cache_identity": cache.identity,
@@ -238,14 +242,18 @@ def loader_of(
     saes: Sequence[SAEConfig],
     config: TrainConfig,
     begun: RunSettings | None,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> ShuffledLoader:
-    """The batches of these SAEs, from the first on."""
+    """The batches of these SAEs, from the first on; a rank's share of them."""
     return ShuffledLoader(
         cache,
         hooks=list(dict.fromkeys(hook for sae in saes for hook in (*sae.inputs, *sae.outputs))),
         batch_size=config.batch_size,
         memory=config.shuffle_buffer,
         seed=config.seed,
+        rank=rank,
+        world_size=world_size,
         device=resolve_device(own_device(config.device)),
         pool_device=config.pool_device and resolve_device(config.pool_device),
         drop_special=config.drop_special,
@@ -258,13 +266,21 @@ def loader_of(
 
 
 def memory_plan(
-    cache: ActivationCache, saes: Sequence[SAEConfig], batch_size: int, loader: ShuffledLoader
+    cache: ActivationCache,
+    saes: Sequence[SAEConfig],
+    batch_size: int,
+    loader: ShuffledLoader,
+    features: int = 1,
 ) -> MemoryPlan:
-    """What training these SAEs from this loader takes."""
+    """What training these SAEs from this loader takes in one process, which has one of so many
+    parts of their features, and of the loader's rows its part.
+    """
     if loader.device.type == "cpu":
         keep_freed_memory()
-    pool = loader.memory_for(loader.pool_rows)
-    return MemoryPlan.of(cache, saes, batch_size, pool, loader.host_memory, loader.device)
+    size = loader.world_size
+    pool, on_host = (b // size for b in (loader.memory_for(loader.pool_rows), loader.host_memory))
+    rows = -(-batch_size // size)
+    return MemoryPlan.of(cache, saes, rows, pool, on_host, loader.device, features)
 
 
 def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:

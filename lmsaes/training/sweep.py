@@ -7,6 +7,7 @@ batch ──► normalized once ──┬──► SAE 1: step
 
 import json
 import logging
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -19,13 +20,14 @@ from lmsaes.cache import ActivationCache
 from lmsaes.loader import ShuffledLoader
 from lmsaes.parallel import interruptible
 from lmsaes.progress import progress
-from lmsaes.sae import Metrics, Provenance, SAEConfig, first_not_finite
+from lmsaes.sae import Metrics, Provenance, SAEConfig, Shards, first_not_finite
 from lmsaes.training.announcement import announce
 from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, save_checkpoint
 from lmsaes.training.divergence import Divergence
+from lmsaes.training.exchange import Exchange
 from lmsaes.training.initialization import new_trainers
 from lmsaes.training.kept import forget_later_kept, kept_folder, kept_steps
-from lmsaes.training.members import METRICS, TrainedSAE, set_aside
+from lmsaes.training.members import DIVERGED, METRICS, TrainedSAE, set_aside
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
@@ -59,10 +61,11 @@ class Sweep:
         self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
         self.tokens = self.done = 0
-        self.trainers = new_trainers(cache, saes, settings, steps, self.device)
+        self.exchange = Exchange(Shards(split.features, split.rows))
+        self.trainers = new_trainers(cache, saes, settings, steps, self.device, self.exchange)
         self.kept_steps = set(kept_steps(steps, settings.keep, settings.keep_spacing))
         self.set_aside: list[TrainedSAE] = []
-        self.wandb = None if wandb is None else WandbLog(wandb, folder, saes)
+        self.wandb = None if wandb is None or not split.lead else WandbLog(wandb, folder, saes)
 
     def train(self, checkpoint: Checkpoint | None, memory: MemoryPlan) -> list[TrainedSAE]:
         """Trains to the end and saves; what became of each SAE.
@@ -72,7 +75,7 @@ class Sweep:
         """
         with (
             interruptible() as interrupted,
-            ParallelSteps(self.trainers, self.device) as parallel_steps,
+            ParallelSteps(self.trainers, self.device, self.exchange.together) as parallel_steps,
         ):
             self._restore(checkpoint)
             announce(self.trainers, self.cache, self.loader, self.settings, self.steps, memory)
@@ -83,8 +86,9 @@ class Sweep:
             shown = self.split.ranks.rank == 0
             with progress("train", total, "tokens", done=done, shown=shown) as bar:
                 for batch in self._batches():
+                    self.exchange.asked_to_stop = interrupted.is_set()
                     rows = self._step(batch, parallel_steps)
-                    stop = interrupted.is_set()
+                    stop = self._agreed_to_stop(interrupted)
                     report = self._is_time(self.settings.log_every)
                     save = self.done < self.steps and self._is_time(self.checkpoint_every)
                     keep = self.done in self.kept_steps
@@ -97,6 +101,7 @@ class Sweep:
                         self._save_state()
                     if stop:
                         _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
+                        self.split.together.wait()  # until the first one has saved it
                         raise KeyboardInterrupt
         if self.wandb is not None:
             self.wandb.close()
@@ -109,6 +114,12 @@ class Sweep:
             stats.fills,
         )
         return [*self._finish(), *self.set_aside]
+
+    def _agreed_to_stop(self, interrupted: threading.Event) -> bool:
+        """Whether this process was asked to, or any of those that take the same steps."""
+        if self.exchange.together:
+            return self.exchange.agreed_to_stop(self.done)
+        return interrupted.is_set()
 
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         while self.done < self.steps:
@@ -128,6 +139,8 @@ class Sweep:
                 )
             return normalized[normalize]
 
+        rows = self.loader.batch_rows
+        self.exchange.shards.begin_batch(self.loader.batch_places, rows)
         parallel_steps.step(
             [
                 (
@@ -138,7 +151,6 @@ class Sweep:
             ]
         )
         self.done += 1
-        rows = batch[self.hooks[0]].shape[0]
         self.tokens += rows
         return rows
 
@@ -157,9 +169,11 @@ class Sweep:
                 "explained_variance": 1 - averages.fvu,
                 "dead_fraction": dead,
                 "lr": lr,
+                **trainer.figures.read(),
             }
-            with self._metrics_file(trainer).open("a") as file:
-                file.write(json.dumps(record, allow_nan=False) + "\n")
+            if self.split.lead:
+                with self._metrics_file(trainer).open("a") as file:
+                    file.write(json.dumps(record, allow_nan=False) + "\n")
             if self.wandb is not None:
                 self.wandb.write(trainer.sae.config.name, record)
             notes.append(
@@ -190,7 +204,10 @@ class Sweep:
             checkpoint = checkpoint_of(self.folder, [trainer.sae.config.model_dump(mode="json")])
             state, step = ({}, 0) if checkpoint is None else (checkpoint.of(name), checkpoint.step)
         kept = divergence.model_copy(update={"kept_step": step if state else None})
-        self.set_aside.append(set_aside(self.folder, kept, state or None))
+        result = TrainedSAE(name, self.folder / DIVERGED / name, None, kept)
+        if self.split.lead:
+            result = set_aside(self.folder, kept, state or None)
+        self.set_aside.append(result)
         self.trainers.remove(trainer)
         _log.error("%s", kept.message)
         if self.trainers:
@@ -213,7 +230,8 @@ class Sweep:
                 "saes": [trainer.sae.config.model_dump(mode="json") for trainer in trainers],
             }
             name = trainers[0].sae.config.name if apart else None
-            save_checkpoint(self.folder, self.done, tensors, state, name)
+            if self.split.lead:
+                save_checkpoint(self.folder, self.done, tensors, state, name)
 
     def _restore(self, checkpoint: Checkpoint | None) -> None:
         if checkpoint is not None:
@@ -221,7 +239,7 @@ class Sweep:
             self.loader.load_state_dict(checkpoint.state["loader"])
             for trainer in self.trainers:
                 trainer.load_state(checkpoint.of(trainer.sae.config.name), self.done)
-        for trainer in self.trainers:
+        for trainer in self.trainers if self.split.lead else ():
             forget_later_metrics(self._metrics_file(trainer), self.done)
             forget_later_kept(self.folder, trainer.sae.config.name, self.done)
 
@@ -230,7 +248,9 @@ class Sweep:
         for trainer in list(self.trainers):
             config = trainer.sae.config
             sae = trainer.finished_sae()
-            if name := first_not_finite(sae.state_dict()):
+            name = first_not_finite(sae.state_dict())
+            if self.exchange.anywhere(int(name is not None)):
+                name = name or "a weight of another rank"
                 what = f"{name} is not finite in the activations' own units"
                 found = Divergence(
                     config=config.model_dump(mode="json"),
@@ -242,9 +262,10 @@ class Sweep:
                 self._set_aside(trainer, found)
                 continue
             metrics = trainer.final_metrics()
-            sae.provenance = self._provenance(trainer, metrics)
             path = self.folder / config.name
-            sae.save(path)
+            if self.split.lead:
+                sae.provenance = self._provenance(trainer, metrics)
+                sae.save(path)
             results.append(TrainedSAE(config.name, path, metrics))
         return results
 
@@ -252,7 +273,7 @@ class Sweep:
         """Saves every SAE as it is after this step, unless something of it is not finite."""
         for trainer in self.trainers:
             sae = trainer.finished_sae()
-            if first_not_finite(sae.state_dict()) is None:
+            if self.split.lead and first_not_finite(sae.state_dict()) is None:
                 sae.provenance = self._provenance(trainer, trainer.recent_metrics())
                 sae.save(kept_folder(self.folder, trainer.sae.config.name, self.done))
 
@@ -261,7 +282,7 @@ class Sweep:
         return Provenance(
             hooks=config.inputs,
             target=config.target,
-            cache=str(self.cache.path),
+            cache=str(self.cache.path.resolve()),
             cache_identity=self.cache.identity,
             model=self.cache.manifest.model.name,
             dataset=self.cache.manifest.text.dataset,

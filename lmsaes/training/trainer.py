@@ -7,7 +7,10 @@ from torch import Tensor
 
 from lmsaes.evaluation import dead_fraction
 from lmsaes.sae import SAE, Metrics, StepOutput, first_not_finite, row_norms
-from lmsaes.training.divergence import Divergence, FiniteWatch
+from lmsaes.training.divergence import Divergence, FiniteWatch, squares_of
+from lmsaes.training.exchange import Exchange
+from lmsaes.training.feature_shards import own_state, whole_sae, whole_state
+from lmsaes.training.figures import Figures
 from lmsaes.training.freezing import FrozenWeights
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
@@ -49,13 +52,16 @@ class SAETrainer:
         tokens: int,
         inputs: Normalization,
         outputs: Normalization,
+        exchange: Exchange | None = None,
     ) -> None:
         config = sae.config
+        self.exchange = Exchange(sae.shards) if exchange is None else exchange
+        self.features = config.width(sae.d_in)  # of all ranks together
         self.sae = sae
         self.inputs, self.outputs = inputs, outputs
         self.steps = steps
         self.done = 0
-        self.lr = peak_lr(config, sae.features, sae.d_in, steps, tokens / max(steps, 1))
+        self.lr = peak_lr(config, self.features, sae.d_in, steps, tokens / max(steps, 1))
         self.schedule = LRSchedule.of(config, steps, self.lr)
         self.warmup = self.schedule.warmup
         self.dead_window = dead_window_tokens(config, tokens)
@@ -66,23 +72,27 @@ class SAETrainer:
         self.resample_at = {round(share * steps) for share in config.resample}
         self.silent_for = torch.zeros(sae.features, dtype=torch.int64, device=self.device)
         self.has_auxiliary_loss = config.aux_weight > 0 or config.ghost_weight > 0
-        self.aux_after = aux_after_tokens(config, sae.features)
+        self.aux_after = aux_after_tokens(config, self.features)
         self.silent = torch.zeros(0, dtype=torch.int64, device=self.device)
+        self.silent_anywhere = 0  # features of all ranks that are
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
+        self.figures = Figures(sae, self.features)
         self.watch = FiniteWatch(self.device)
         self.failed = False
 
     def step(self, x: Tensor, target: Tensor) -> StepOutput:
         """One update from a batch in training units: x [rows, d_in], target [rows, d_out]."""
-        rows = x.shape[0]
+        rows = self.sae.shards.batch_rows(x.shape[0])
         for parameter in self.sae.parameters():
             parameter.grad = None
         output = self._gradients(x, target)
+        output, squares = self.exchange.add_rows(self.sae, output, squares_of(x, target))
         if self.sae.config.fine_tune is None:
             self.sae.before_update()
-        norm = self._scale_gradient()
-        self.watch.add(self.done + 1, x, target, output.loss, norm)
+        norm, totals = self._gradient_norm(output)
+        self._scale_gradient(norm)
+        self.watch.add(self.done + 1, squares, output.loss, norm)
         if self.device.type == "cpu" and self.watch.found() is not None:
             self.failed = True
             return output
@@ -95,9 +105,10 @@ class SAETrainer:
             self.sae.after_update()
 
         self.silent_for.add_(rows).masked_fill_(output.firings > 0, 0)
-        self.recent.add(output, rows)
+        self.recent.add(totals, rows)
+        self.figures.add(norm, output, rows)
         if self.done >= math.floor((1 - _FINAL_SHARE) * self.steps):
-            self.last.add(output, rows)
+            self.last.add(totals, rows)
         self.done += 1
         if self.done in self.resample_at:
             self._resample(x, target)
@@ -107,17 +118,22 @@ class SAETrainer:
         if self.has_auxiliary_loss and (
             self.device.type == "cpu" or self.done % _READ_SILENT_EVERY == 0
         ):
-            self.silent = (self.silent_for >= self.aux_after).nonzero().squeeze(1)
+            self._look_for_silent()
         return output
+
+    def _look_for_silent(self) -> None:
+        self.silent = (self.silent_for >= self.aux_after).nonzero().squeeze(1)
+        self.silent_anywhere = self.exchange.anywhere(self.silent.shape[0])
 
     def _gradients(self, x: Tensor, target: Tensor) -> StepOutput:
         """Adds the batch's gradients up, in parts where the configuration asks for it."""
-        rows = x.shape[0]
-        size = self.sae.config.micro_batch or rows
+        rows = self.sae.shards.batch_rows(x.shape[0])
+        size = self.sae.config.micro_batch or x.shape[0]
+        dead = self.silent if self.silent_anywhere else None
         outputs: list[StepOutput] = []
         for part, wanted in zip(x.split(size), target.split(size), strict=True):
             output = self.sae.training_loss(
-                part, wanted, dead=self.silent, progress=self.done / self.steps
+                part, wanted, dead=dead, progress=self.done / self.steps
             )
             share = part.shape[0] / rows
             (share * output.loss).backward()
@@ -126,27 +142,32 @@ class SAETrainer:
             )
         return outputs[0] if len(outputs) == 1 else added(outputs)
 
-    def _scale_gradient(self) -> Tensor:
-        """Scales the gradient of all parameters together to norm 1, or clips it; its norm before.
+    def _gradient_norm(self, output: StepOutput) -> tuple[Tensor, StepOutput]:
+        """Of the gradient of all parameters together; and the output with the firings of all."""
+        if self.sae.shards.features.size > 1:
+            return self.exchange.norm(self.sae, output)
+        gradients = [p.grad for p in self.sae.parameters() if p.grad is not None]
+        # By rows first: twice as fast as over all of a matrix at once.
+        norms = torch.cat([row_norms(gradient).flatten() for gradient in gradients])
+        return torch.linalg.vector_norm(norms), output
+
+    def _scale_gradient(self, norm: Tensor) -> None:
+        """Scales the gradient of all parameters together, of norm `norm`, to norm 1, or clips it.
 
         Norm 1 is the default: errors shrink faster than Adam's second moment forgets the early,
         large gradients, so that without it the updates of a short run would be too small.
         """
         config = self.sae.config
         parameters = list(self.sae.parameters())
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        # By rows first: twice as fast as over all of a matrix at once.
-        norms = torch.cat([row_norms(gradient).flatten() for gradient in gradients])
-        norm = torch.linalg.vector_norm(norms)
         if config.gradient == "unit":
-            for gradient in gradients:
-                gradient.div_(norm.clamp(min=1e-30))
-            return norm
+            for parameter in parameters:
+                if parameter.grad is not None:
+                    parameter.grad.div_(norm.clamp(min=1e-30))
+            return
         limit = 1.0 if config.clip is None else config.clip
         # A GPU multiplies by one where nothing is to be clipped, so that the host need not ask.
         if norm.is_cuda or norm > limit:
             torch.nn.utils.clip_grads_with_norm_(parameters, limit, norm)
-        return norm
 
     def _resample(self, x: Tensor, target: Tensor) -> None:
         if self.divergence() is not None:
@@ -156,7 +177,7 @@ class SAETrainer:
         generator = torch.Generator().manual_seed(self.sae.config.seed + self.done)
         resample(self.sae, self.optimizers, dead, x, target, generator)
         self.silent_for[dead] = 0
-        self.silent = self.silent[:0]
+        self.silent, self.silent_anywhere = self.silent[:0], 0
 
     def lr_at(self, step: int) -> float:
         """The learning rate of step `step`, counted from 0."""
@@ -176,9 +197,10 @@ class SAETrainer:
         """
         found = self.watch.found()
         if found is None:
-            name = first_not_finite(self.state_tensors())
-            if name is None:
+            name = first_not_finite(self._own_state())
+            if not self.exchange.anywhere(int(name is not None)):
                 return None
+            name = "a weight of another rank" if name is None else name
             found = self.done, "state", f"{name.partition('.')[2] or name} is not finite"
         step, cause, what = found
         config = self.sae.config.model_dump(mode="json")
@@ -202,16 +224,24 @@ class SAETrainer:
         )
 
     def _dead_fraction(self) -> float:
-        return dead_fraction(self.silent_for, self.dead_window)
+        if self.sae.shards.features.size == 1:
+            return dead_fraction(self.silent_for, self.dead_window)
+        dead = int((self.silent_for >= self.dead_window).count_nonzero())
+        return self.exchange.anywhere(dead) / self.features
 
     def finished_sae(self) -> SAE:
-        """A copy that takes raw activations."""
+        """A copy that takes raw activations. Where ranks share its features the first has the whole
+        SAE, and the others their own features, in training units.
+        """
         if self.average is None:
             sae = averaged(self.sae, self.optimizers)
         else:
             sae = self.average.averaged(self.sae)
             if sae.config.fine_tune is None:
                 sae.after_update()
+        sae = whole_sae(sae)
+        if self.sae.shards.features.rank != 0:
+            return sae
         return sae.fold_normalization(
             self.inputs.mean, self.inputs.scale, self.outputs.mean, self.outputs.scale
         )
@@ -219,7 +249,11 @@ class SAETrainer:
     # ── checkpoints ──────────────────────────────────────────────────────────────────────────
 
     def state_tensors(self) -> dict[str, Tensor]:
-        """Everything that the next step depends on, but for `done`."""
+        """Everything that the next step depends on, but for `done`; of SAEs that ranks share on the
+        first one alone."""
+        return whole_state(self.sae, self._own_state())
+
+    def _own_state(self) -> dict[str, Tensor]:
         state = {f"weights.{name}": value for name, value in self.sae.state_dict().items()}
         for key, value in optimizer_state(self.sae, self.optimizers).items():
             state[f"optimizer.{key}"] = value
@@ -228,12 +262,14 @@ class SAETrainer:
         state["silent_for"] = self.silent_for
         state["silent"] = self.silent
         state["metrics.recent"] = self.recent.state()
+        state |= {f"figures.{name}": value for name, value in self.figures.state().items()}
         state["metrics.last"] = self.last.state()
         return state
 
     def load_state(self, state: dict[str, Tensor], done: int) -> None:
         """The inverse of `state_tensors`."""
         self.done = done
+        state = own_state(self.sae, state)
         parts: dict[str, dict[str, Tensor]] = {"weights": {}, "optimizer": {}}
         for key, value in state.items():
             part, _, name = key.partition(".")
@@ -245,6 +281,8 @@ class SAETrainer:
             self.average.load(parts["average"])
         self.silent_for.copy_(state["silent_for"])
         self.silent = state["silent"].to(self.device)
+        self.silent_anywhere = self.exchange.anywhere(self.silent.shape[0])
+        self.figures.load(parts.get("figures", {}))
         self.recent.load_state(state["metrics.recent"])
         self.last.load_state(state["metrics.last"])
 

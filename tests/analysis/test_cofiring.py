@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmsaes.analysis import cofiring
-from lmsaes.analysis.cofiring import joint_counts, partners, wilson_lower
+from lmsaes.analysis import cofiring, pair_counts
+from lmsaes.analysis.cofiring import partners, wilson_lower
+from lmsaes.analysis.pair_counts import counts_within, joint_counts
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.sampled_rows import RowSampler, SampledRows
 from tests.support.brute_force import drawn_activations, sampled, segments_in
@@ -31,7 +32,7 @@ def sample_of(
 def test_the_sample_holds_every_firing_of_its_rows(seed, contexts, ranks):
     activations = drawn_activations(12, 3, 4, seed)
     sample = sample_of(activations, contexts, seed, ranks=ranks)
-    drawn = sampled(list(range(12)), contexts, seed)
+    drawn = sorted(sampled(list(range(12)), contexts, seed))
     rows = activations[drawn].reshape(-1, 4)
     assert sample.rows == len(rows)
     dense = np.zeros((4, len(rows)), np.float32)
@@ -41,15 +42,15 @@ def test_the_sample_holds_every_firing_of_its_rows(seed, contexts, ranks):
 
 @given(
     seed=st.integers(0, 1000),
-    increments=st.sampled_from([1, 100, 1 << 20]),
-    dense=st.sampled_from([0, 1 << 15]),
+    pairs=st.sampled_from([1, 7, 1 << 20]),
+    cells=st.sampled_from([1, 12, 1 << 18]),
     density=st.sampled_from([0.02, 0.5]),
 )
 @settings(max_examples=50, deadline=None)
-def test_pairs_are_counted_as_row_by_row(seed, increments, dense, density):
+def test_pairs_are_counted_as_row_by_row(seed, pairs, cells, density):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(cofiring, "_INCREMENTS", increments)
-        patch.setattr(cofiring, "_DENSE_FEATURES", dense)
+        patch.setattr(pair_counts, "_PAIRS", pairs)
+        patch.setattr(pair_counts, "_CELLS", cells)
         one = drawn_activations(12, 3, 4, seed, density)
         two = drawn_activations(12, 3, 6, seed + 1, density)
         a, b = sample_of(one, 9, seed), sample_of(two, 9, seed)
@@ -62,12 +63,48 @@ def test_pairs_are_counted_as_row_by_row(seed, increments, dense, density):
         assert table.tolist() == expected.tolist()
 
 
-def test_partners_have_the_measures_of_their_counts():
+@given(
+    seed=st.integers(0, 1000),
+    pairs=st.sampled_from([1, 7, 1 << 20]),
+    cells=st.sampled_from([1, 16, 1 << 18]),
+    whole=st.sampled_from([0, 1 << 24]),
+    product=st.sampled_from([0, 10**9]),
+    density=st.sampled_from([0.02, 0.2, 0.7]),
+    least=st.integers(1, 5),
+)
+@settings(max_examples=80, deadline=None)
+def test_pairs_of_one_sae_are_counted_as_row_by_row(
+    seed, pairs, cells, whole, product, density, least
+):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pair_counts, "_PAIRS", pairs)
+        patch.setattr(pair_counts, "_CELLS", cells)
+        patch.setattr(pair_counts, "_WHOLE_TABLE", whole)
+        patch.setattr(pair_counts, "_PAIR_IN_CELLS", product)
+        patch.setattr(pair_counts, "_ROWS_PER_PRODUCT", 5)
+        activations = drawn_activations(12, 3, 7, seed, density)
+        sample = sample_of(activations, 9, seed)
+        table, stop = np.zeros((7, 7), np.int64), 0
+        for found in counts_within(sample, least):
+            assert found.first == stop
+            stop = found.stop
+            assert (np.diff(found.features * 7 + found.partners) > 0).all()
+            table[found.features, found.partners] = found.counts
+        assert stop == 7
+        fires = activations[sampled(list(range(12)), 9, seed)] > 0
+        expected = np.einsum("cpi,cpj->ij", fires, fires, dtype=np.int64)
+        expected[expected < least] = 0
+        assert table.tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("crowded", [0, 10**9])
+def test_partners_have_the_measures_of_their_counts(crowded, monkeypatch):
+    monkeypatch.setattr(cofiring, "_CROWDED", crowded)
     activations = drawn_activations(200, 3, 5, 3, 0.3)
     activations[:, :, 4] = activations[:, :, 1]  # fires wherever 1 does
     activations[1:, :, 0] = 0  # fires too seldom to have partners
     sample = sample_of(activations, 200, 0)
-    (found,) = joint_counts(sample, sample.by_row(), 5)
+    (found,) = counts_within(sample, 1)
     fires = activations.reshape(-1, 5) > 0
     for by in ("jaccard", "pmi"):
         lists = partners(found, sample.firings, sample.rows, 3, by)

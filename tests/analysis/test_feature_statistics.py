@@ -44,7 +44,7 @@ def chunks(contexts: int, size: int) -> list[tuple[int, int]]:
 def shows(sample: ContextSample, contexts: list[int], activations: np.ndarray) -> bool:
     """Whether a sample is of these contexts, with a feature's activations [contexts, size]."""
     assert sample.contexts.tolist() == contexts
-    dense, expected = sample.dense(activations.shape[1]), activations[contexts]
+    dense, expected = sample.activations, activations[contexts]
     tiny = 2**-39 * expected.max(1, initial=0, keepdims=True)
     return bool((np.abs(dense - expected) <= 2**-11 * expected + tiny).all())
 
@@ -151,4 +151,4 @@ def test_activations_of_any_size_have_the_digits_of_float16(size):
     activations = np.random.default_rng(0).uniform(1e-6, 1, (12, 8, 1)).astype(np.float32)
     activations *= np.float32(size)
     sample = mine(activations, chunks(12, 3)).strongest(0)
-    np.testing.assert_allclose(sample.dense(8), activations[sample.contexts, :, 0], rtol=2**-11)
+    np.testing.assert_allclose(sample.activations, activations[sample.contexts, :, 0], rtol=2**-11)

@@ -10,10 +10,11 @@ import torch
 from lmsaes.analysis import scan as scan_module
 from lmsaes.analysis.findings import Depth, Findings, Samples
 from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.run import resume
 from lmsaes.analysis.sampling import context_hashes
 from lmsaes.analysis.scan import ScannedSAE, scan
 from lmsaes.cache import ActivationCache
-from lmsaes.errors import SAEError
+from lmsaes.errors import LmsaesError, SAEError
 from lmsaes.sae import SAE, ReLUConfig, TopKConfig
 from tests.support.made_up_cache import made_up_cache
 
@@ -172,7 +173,7 @@ def test_ctrl_c_saves_what_is_done(cache, whole, tmp_path):
     assert same(again, whole["topk"])
 
 
-def test_a_checkpoint_that_is_damaged_or_lacks_a_run_is_not_taken_up(cache, tmp_path):
+def test_a_checkpoint_that_is_damaged_or_lacks_a_run_is_told_of(cache, tmp_path, caplog):
     (begun,) = scanned(cache, tmp_path, ("topk",))
     assert not begun.findings.load()
     scan([begun], cache, CPU, lambda _: None, checkpoint_every=-1)
@@ -180,11 +181,31 @@ def test_a_checkpoint_that_is_damaged_or_lacks_a_run_is_not_taken_up(cache, tmp_
     content = file.read_bytes()
     file.write_bytes(content[:1000])
     (again,) = scanned(cache, tmp_path, ("topk",))
-    assert not again.findings.load()
+    with pytest.raises(LmsaesError, match=r"all\.safetensors is damaged"):
+        again.findings.load()
+    for place in (-20, len(content) // 2):  # a bit of what it holds
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        file.write_bytes(flipped)
+        with pytest.raises(LmsaesError, match="its content has another digest"):
+            again.findings.load()
+        assert again.findings.next == 0
+    with caplog.at_level("WARNING", "lmsaes"):
+        assert not resume(again.findings, "demo:topk")
+    assert "all.safetensors is damaged" in caplog.text
+    assert "demo:topk begins again" in caplog.text
     file.write_bytes(content)
     assert again.findings.load()
-    begun.findings.tokens.before.runs[0].unlink()
-    assert not scanned(cache, tmp_path, ("topk",))[0].findings.load()
+    run = begun.findings.tokens.before.runs[0]
+    counts = bytearray(run.read_bytes())
+    counts[-1] ^= 1
+    run.write_bytes(counts)
+    (other,) = scanned(cache, tmp_path, ("topk",))
+    with pytest.raises(LmsaesError, match=f"{run.name} has another digest"):
+        other.findings.load()
+    run.unlink()
+    with pytest.raises(LmsaesError, match="is damaged"):
+        other.findings.load()
 
 
 def test_only_some_contexts_tokens_are_counted_where_there_are_too_many(cache, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lmsaes.analysis import token_pairs
 from lmsaes.analysis.token_pairs import BestOfTokens
 from lmsaes.analysis.token_statistics import (
     Occurrences,
@@ -36,14 +37,25 @@ def drawn(contexts: int, size: int, features: int, seed: int):
     chunk=st.integers(1, 7),
     buffer=st.sampled_from([1, 10, 1000]),
     at_once=st.sampled_from([1, 8, 1000]),
+    cells=st.sampled_from([1, 15, 1000]),
+    per_firing=st.sampled_from([0, 1000]),
     seed=st.integers(0, 1000),
 )
 @settings(max_examples=60, deadline=None)
 def test_counts_equal_counting(
-    tmp_path_factory, contexts, size, features, chunk, buffer, at_once, seed
+    tmp_path_factory, contexts, size, features, chunk, buffer, at_once, cells, per_firing, seed
 ):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(token_pairs, "_CELLS", cells)
+        patch.setattr(token_pairs, "_LARGEST_KEY", cells)
+        patch.setattr(token_pairs, "_CELLS_PER_FIRING", per_firing)
+        folder = tmp_path_factory.mktemp("runs")
+        check_counts(folder, contexts, size, features, chunk, buffer, at_once, seed)
+
+
+def check_counts(folder, contexts, size, features, chunk, buffer, at_once, seed):
     tokens, valid, activations = drawn(contexts, size, features, seed)
-    found = TokenStatistics(tmp_path_factory.mktemp("runs"), features, buffer=buffer)
+    found = TokenStatistics(folder, features, buffer=buffer)
     occurrences = Occurrences()
     for first in range(0, contexts, chunk):
         stop = min(first + chunk, contexts)

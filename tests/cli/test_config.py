@@ -2,6 +2,7 @@
 
 import hashlib
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,12 +44,19 @@ def digests(folder: Path, pattern: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("a place") / "cache"
-    words = ["cache", "--model", MODEL, "--dataset", HELDOUT, "--out", out, "--context-size", 32,
-             "--shard-size", "64KiB", "--block-size", "16KiB", "--batch-size", 8]  # fmt: skip
-    run(*words, "--hook", HOOKS[0], "--tokens", "3k")
-    run(*words, "--hook", "blocks.[01].hook_resid_post", "--tokens", "5k")  # adds to it
-    return out
+    """Made with names that mean something in one folder only."""
+    folder = tmp_path_factory.mktemp("a place")
+    (folder / "texts").mkdir()
+    shutil.copy(HELDOUT, folder / "texts")
+    (folder / "model").symlink_to(MODEL)
+    words = ["cache", "--model", "model", "--dataset", "texts/*", "--out", "cache",
+             "--context-size", 32, "--shard-size", "64KiB", "--block-size", "16KiB",
+             "--batch-size", 8]  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        run(*words, "--hook", HOOKS[0], "--tokens", "3k")
+        run(*words, "--hook", "blocks.[01].hook_resid_post", "--tokens", "5k")  # adds to it
+    return folder / "cache"
 
 
 def test_a_cache_is_made_again_from_the_file_in_its_folder(cache: Path, tmp_path: Path):
@@ -63,7 +71,7 @@ def test_a_cache_is_made_again_from_the_file_in_its_folder(cache: Path, tmp_path
 
 
 def test_a_next_line_can_be_pasted_whatever_the_folders_are_called(cache: Path):
-    printed = run("cache", "--config", cache / "capture.toml")
+    printed = run("cache", "--config", cache / "capture.toml", "--out", cache)
     words = shlex.split(printed.splitlines()[-1].partition("next: ")[2])
     assert words[words.index("--cache") + 1] == str(cache)
     assert " " in str(cache)
@@ -78,9 +86,11 @@ def test_removing_a_cache_removes_its_configuration(cache: Path, tmp_path: Path)
 def test_a_run_is_repeated_to_the_same_bits_from_the_file_in_its_folder(
     cache: Path, tmp_path: Path
 ):
-    run("train", "--cache", cache, "--hook", HOOKS[0], "--out", tmp_path / "one", "--k", 4,
-        "--features", 64, "--tokens", "4k", "--batch-size", 256, "--seeds", 2, "--seed", 3,
-        "--sae", "aux_weight=0.2", "--sae", "normalize=mean_norm")  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(cache.parent)
+        run("train", "--cache", "cache", "--hook", HOOKS[0], "--out", tmp_path / "one", "--k", 4,
+            "--features", 64, "--tokens", "4k", "--batch-size", 256, "--seeds", 2, "--seed", 3,
+            "--sae", "aux_weight=0.2", "--sae", "normalize=mean_norm")  # fmt: skip
     run("train", "--config", tmp_path / "one/train.toml", "--out", tmp_path / "two")
     weights = digests(tmp_path / "one", "*/weights.safetensors")
     assert weights == digests(tmp_path / "two", "*/weights.safetensors")

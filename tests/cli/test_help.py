@@ -14,7 +14,7 @@ HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
     (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("explain",),
-    ("serve",), ("import",), ("export",),
+    ("serve",), ("import",), ("export",), ("prune",),
     ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),

@@ -82,7 +82,15 @@ def paths(client: TestClient) -> list[str]:
     """Those that are read and nothing else."""
     found = client.get("/api/openapi.json").json()["paths"]
     read = [path for path, methods in found.items() if list(methods) == ["get"]]
-    return [path.format(name="demo:topk", index=3) for path in read]
+    there = {
+        "name": "demo:topk",
+        "index": 3,
+        "key": made_up.VOCABULARY,
+        "context": made_up.sample(3).contexts[0],
+        "model": "lmsaes-demo",
+        "source": "2-demo-topk",
+    }
+    return [path.format(**there) for path in read]
 
 
 def test_what_is_posted_to_says_so(client: TestClient) -> None:

@@ -156,10 +156,16 @@ def sae(name: str = "demo:topk", **changes: object) -> SAERecord:
     return SAERecord.model_validate({**fields, **changes})
 
 
+def contexts_of(record: FeatureRecord) -> int:
+    assert record.details is not None
+    return record.details.contexts
+
+
 def columns(seed: int = 0) -> dict[str, np.ndarray]:
     records = [feature(index, seed) for index in range(FEATURES)]
     return {
         "firings": np.array([record.firings for record in records], dtype=np.int64),
+        "contexts": np.array([contexts_of(record) for record in records], dtype=np.int64),
         "density": np.array([record.density for record in records], dtype=np.float32),
         "maximum": np.array([record.maximum for record in records], dtype=np.float32),
         "mean": np.array([record.mean for record in records], dtype=np.float32),

@@ -80,6 +80,36 @@ def test_a_save_that_is_cut_off_leaves_the_older_checkpoint_or_the_new_one(tmp_p
     assert set(steps) == {1, 2}
 
 
+CUT_OFF_AT_THE_SAME_STEP = """
+import sys
+from pathlib import Path
+import torch
+from lmsaes.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.support.cut_off import cut_off
+
+for number in range(100):
+    folder = Path(sys.argv[1]) / str(number)
+    for value in (1, 2):
+        save_checkpoint(folder, 7, {"a": torch.full((2,), float(value))}, {})
+    save = lambda: save_checkpoint(folder, 7, {"a": torch.full((2,), 3.0)}, {})
+    died = cut_off(save, number)
+    found = load_checkpoint(folder)
+    print(int(found.tensors["a"][0]))
+    save()
+    assert found.step == 7 and load_checkpoint(folder).tensors["a"][0] == 3
+    assert len(list((folder / "checkpoints").iterdir())) == 1
+    if not died:
+        break
+"""
+
+
+def test_so_does_one_at_a_step_that_was_saved_before(tmp_path: Path):
+    """As a run does that is interrupted where it was resumed."""
+    values = [int(line) for line in run_alone(CUT_OFF_AT_THE_SAME_STEP, tmp_path)]
+    assert values == sorted(values)
+    assert set(values) == {2, 3}
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc names the files")
 def test_files_are_on_the_disk_before_older_checkpoints_are_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

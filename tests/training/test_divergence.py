@@ -16,7 +16,7 @@ from lmsaes.errors import ConfigError, SAEError
 from lmsaes.provenance import TextPosition
 from lmsaes.sae import SAE, BatchTopKConfig, ReLUConfig, SAEConfig, TopKConfig
 from lmsaes.training import SAETrainer, TrainedSAE, train
-from lmsaes.training.divergence import FiniteWatch
+from lmsaes.training.divergence import FiniteWatch, squares_of
 from lmsaes.training.members import diverged, member
 from tests.support.cut_off import run_alone
 from tests.support.made_up_cache import made_up_cache, made_up_manifest, made_up_rows
@@ -261,10 +261,10 @@ def test_weights_that_are_not_finite_are_neither_checkpointed_nor_saved(
 def test_the_first_cause_is_told():
     watch = FiniteWatch(torch.device("cpu"))
     small, large, one = torch.ones(4, 8), torch.full((4, 8), 1e19), torch.ones(())
-    watch.add(3, small, small, one, one)
+    watch.add(3, squares_of(small, small), one, one)
     assert watch.found() is None
-    watch.add(4, small, large, math.inf * one, math.nan * one)
-    watch.add(5, small, small, math.nan * one, one)
+    watch.add(4, squares_of(small, large), math.inf * one, math.nan * one)
+    watch.add(5, squares_of(small, small), math.nan * one, one)
     found = watch.found()
     assert found is not None
     assert found[:2] == (4, "rows")

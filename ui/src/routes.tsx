@@ -28,6 +28,10 @@ const pages: RouteObject[] = [
     },
   },
   {
+    path: "/compare",
+    lazy: async () => ({ Component: (await import("./pages/compare/ComparePage")).ComparePage }),
+  },
+  {
     path: "/saes/:name",
     lazy: async () => ({ Component: (await import("./pages/browse/BrowsePage")).BrowsePage }),
   },

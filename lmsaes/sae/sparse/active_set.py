@@ -79,4 +79,4 @@ def select_active(
 
 def _share_above(floor: Tensor | float, pre: Tensor) -> float:
     sample = pre[:: max(1, pre.shape[0] // _SAMPLE)]
-    return int(torch.count_nonzero(sample > floor)) / sample.numel()
+    return int(torch.count_nonzero(sample > floor)) / max(sample.numel(), 1)

@@ -5,25 +5,33 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from lmsaes.parallel import Collectives
 from lmsaes.sae.sparse.ops import sparse_decode
 from lmsaes.sae.sparse.rows import SparseRows
 
 
 def nested_error(
-    features: SparseRows, bounds: Tensor, W_dec: Tensor, b_dec: Tensor, target: Tensor
+    features: SparseRows,
+    bounds: Tensor,
+    W_dec: Tensor,
+    b_dec: Tensor,
+    target: Tensor,
+    ranks: Collectives,
 ) -> tuple[Tensor, Tensor]:
     """What the first entries of each row miss of `target` [rows, d], for several ends.
 
     `bounds` int64 [rows, levels + 1] cuts each row's entries: level j takes those from
     `bounds[:, 0]` (the row's first) to `bounds[:, j + 1]`, the last level all of them. Each entry
-    is multiplied once, as a row of its own part; the levels are running sums of the parts.
+    is multiplied once, as a row of its own part; the levels are running sums of the parts. `ranks`
+    are those that the features are spread over, each with its entries' bounds.
 
     Returns the squared error, summed over rows and dimensions and averaged over levels, and the
     residual of the last level [rows, d], which carries no graph.
     """
     rows, levels = bounds.shape[0], bounds.shape[1] - 1
-    offsets = torch.cat([bounds[:, :-1].reshape(-1), bounds[-1, -1:]])
-    parts = sparse_decode(features.regrouped(offsets), W_dec).view(rows, levels, -1)
+    offsets = torch.cat([bounds[:, :-1].reshape(-1), features.offsets[-1:]])
+    parts = ranks.sum(sparse_decode(features.regrouped(offsets), W_dec))
+    parts = parts.view(rows, levels, W_dec.shape[1])
     error, residual = cast(
         tuple[Tensor, Tensor],
         _NestedError.apply(parts, target - b_dec),  # pyright: ignore[reportUnknownMemberType]

@@ -43,7 +43,7 @@ export const columnsQuery = (name: string) => ({
     (old as Columns | undefined)?.analysis === (next as Columns).analysis ? old : next,
 });
 
-export const useColumns = (name: string) => useQuery(columnsQuery(name));
+export const useColumns = (name: string, enabled = true) => useQuery({ ...columnsQuery(name), enabled });
 
 export const useVocabulary = (key: string | undefined) =>
   useQuery({
@@ -92,8 +92,9 @@ interface SaidOfFeatures {
 }
 
 /** What is said of an SAE's features now, by feature. */
-export const useExplanations = (name: string) =>
+export const useExplanations = (name: string, enabled = true) =>
   useQuery({
+    enabled,
     queryKey: ["explanations", name],
     queryFn: async ({ signal }) => {
       const { explanations } = await jsonOf<SaidOfFeatures>(`/api/saes/${name}/explanations`, signal);
