@@ -31,15 +31,16 @@ from . import (
     contexts,
     explanations,
     features,
+    lists,
     model_routes,
     saes,
 )
 from .dependencies import CurrentStore
 from .live import BusyError, Live, NoModelError
-from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
+from .middleware import KnownHosts, Methods, OneLineStartup, SameOrigin, problem, with_hint
 from .schemas import About, ColumnsAbout, ContextsAbout, Problem
 from .settings import Settings
-from .store import GoneError, NotFoundError, ReplacedError, Store
+from .store import ConflictError, GoneError, NotFoundError, ReplacedError, Store
 from .viewer import is_api, mount_viewer
 
 
@@ -85,7 +86,13 @@ def create_app(
     # the last one added is the first to see a request
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(Methods, allowed=partial(_methods_at, app))
-    app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[settings.ui_origin],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Content-Type"],
+    )
+    app.add_middleware(SameOrigin, origin=settings.ui_origin)
     app.add_middleware(KnownHosts, names=[*settings.allow_hosts.split(), *hosts])
     app.add_middleware(OneLineStartup)
     api = APIRouter(prefix="/api")
@@ -96,6 +103,7 @@ def create_app(
     api.include_router(features.router)
     api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(lists.router)
     api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)
@@ -177,6 +185,10 @@ def _answer_errors(app: FastAPI) -> None:
         return problem(
             503, "this analysis is being replaced by a newer one: try again", {"Retry-After": "1"}
         )
+
+    @app.exception_handler(ConflictError)
+    async def conflict(_: Request, error: ConflictError) -> JSONResponse:
+        return problem(409, str(error))
 
     @app.exception_handler(GoneError)
     async def gone(_: Request, error: GoneError) -> JSONResponse:

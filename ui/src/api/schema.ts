@@ -226,6 +226,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/explanations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * All Explanations
+         * @description What is said now of all features of an SAE that something is said of.
+         */
+        get: operations["all_explanations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/features/{index}/explanations": {
         parameters: {
             query?: never;
@@ -245,6 +265,58 @@ export interface paths {
         put: operations["explain_feature"];
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lists": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Lists
+         * @description All lists, by name.
+         */
+        get: operations["lists"];
+        put?: never;
+        /**
+         * New List
+         * @description A new list; a list's own file is taken too.
+         */
+        post: operations["new_list"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/lists/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One List
+         * @description A list, which is its file.
+         */
+        get: operations["one_list"];
+        /**
+         * Change List
+         * @description Puts other contents into a list; 409 where somebody has changed it since that version.
+         */
+        put: operations["change_list"];
+        post?: never;
+        /**
+         * Remove List
+         * @description Removes a list and answers what it was.
+         */
+        delete: operations["remove_list"];
         options?: never;
         head?: never;
         patch?: never;
@@ -775,6 +847,31 @@ export interface components {
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
         };
+        /**
+         * ChangedList
+         * @description A list's new contents; `version` is the one that was changed.
+         */
+        ChangedList: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+            /** Version */
+            version: number;
+        };
         /** CofiringNeighbor */
         CofiringNeighbor: {
             /** Feature */
@@ -988,6 +1085,38 @@ export interface components {
             versions: components["schemas"]["ExplanationVersion"][];
         };
         /**
+         * FeatureList
+         * @description A list as it is kept.
+         */
+        FeatureList: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /**
+             * Changed
+             * Format: date-time
+             */
+            changed: string;
+        };
+        /**
          * FeatureRow
          * @description One feature in a table.
          */
@@ -1148,6 +1277,44 @@ export interface components {
             promotes: components["schemas"]["TokenWeight"][];
             /** Suppresses */
             suppresses: components["schemas"]["TokenWeight"][];
+        };
+        /**
+         * ListContents
+         * @description What a person puts into a list, and what its file holds.
+         */
+        ListContents: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default
+             */
+            description: string;
+            /**
+             * Text
+             * @default
+             */
+            text: string;
+            /**
+             * Features
+             * @default []
+             */
+            features: components["schemas"]["ListEntry"][];
+        };
+        /**
+         * ListEntry
+         * @description A feature in a list.
+         */
+        ListEntry: {
+            /** Sae */
+            sae: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Note
+             * @default
+             */
+            note: string;
         };
         /**
          * Logits
@@ -1455,6 +1622,14 @@ export interface components {
             density: components["schemas"]["DensityHistogram"];
         };
         /**
+         * SAEExplanations
+         * @description What is said now, by feature.
+         */
+        SAEExplanations: {
+            /** Explanations */
+            explanations: components["schemas"]["SaidOfFeature"][];
+        };
+        /**
          * SAESummary
          * @description One SAE in the list.
          */
@@ -1532,6 +1707,17 @@ export interface components {
              * @description From the first on; fewer than `features` where the analysis is partial
              */
             features_analyzed: number;
+        };
+        /** SaidOfFeature */
+        SaidOfFeature: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+            /** Author */
+            author: string;
+            /** By Model */
+            by_model: boolean;
         };
         /**
          * SearchAll
@@ -2575,6 +2761,65 @@ export interface operations {
             };
         };
     };
+    all_explanations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SAEExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     explanations: {
         parameters: {
             query?: never;
@@ -2659,6 +2904,300 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeatureExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    lists: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    new_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ListContents"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    one_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ChangedList"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_list: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureList"];
                 };
             };
             /** @description Not Found */
