@@ -659,7 +659,7 @@ export interface paths {
         put?: never;
         /**
          * Dictionary Interpret
-         * @description Says what a feature stands for: `type=custom` alone; models are asked by `lmsaes explain`.
+         * @description Says what a feature stands for: `type=custom` alone, since no model is asked from here.
          */
         post: operations["dictionary_interpret"];
         delete?: never;
