@@ -83,7 +83,7 @@ class Explanations:
             documents = list(mongo[COLLECTION].find({"sae": sae}, left_out))
         documents.sort(key=lambda each: tuple(map(int, each["_id"].split("/")[1:])))
         last = {each["feature"]: each for each in documents}
-        return [_explanation(each) for each in last.values() if each["text"]]
+        return [read(each) for each in last.values() if each["text"]]
 
     def all(self, sae: str) -> list[Explanation]:
         """Every version of every feature, by feature and age. Reads the whole collection."""

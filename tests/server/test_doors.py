@@ -90,7 +90,8 @@ def paths(client: TestClient) -> list[str]:
         "model": "lmsaes-demo",
         "source": "2-demo-topk",
     }
-    return [path.format(**there) for path in read]
+    asked = {"/api/compare": "?a=demo:topk&b=demo:topk"}
+    return [path.format(**there) + asked.get(path, "") for path in read]
 
 
 def test_pages_can_be_framed_under_embed_alone(client: TestClient) -> None:
