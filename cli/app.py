@@ -20,6 +20,7 @@ app = lazy_app(
             "lmsaes.cli.eval:evaluate",
             "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
         ),
+        "runs": Command("lmsaes.cli.runs:runs", "List, show and compare runs of `lmsaes train`."),
         "prune": Command(
             "lmsaes.cli.prune:prune",
             "Write a copy of an SAE without features that never fire, are weak or short.",

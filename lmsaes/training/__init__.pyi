@@ -9,6 +9,8 @@ from .plan import TrainingPlan, plan_training
 from .prune_config import PruneConfig
 from .pruning import Pruned, prune
 from .run import train
+from .runs import RunSummary, find_runs, run_summary
+from .runs_plot import plot_runs
 from .schedules import peak_lr
 from .trainer import SAETrainer
 
@@ -19,14 +21,18 @@ __all__ = [
     "Normalization",
     "PruneConfig",
     "Pruned",
+    "RunSummary",
     "SAETrainer",
     "TrainConfig",
     "TrainedSAE",
     "TrainingPlan",
+    "find_runs",
     "keep_freed_memory",
     "peak_lr",
     "plan_training",
+    "plot_runs",
     "prune",
+    "run_summary",
     "train",
     "with_sae_options",
 ]

@@ -14,10 +14,11 @@ HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
     (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("explain",),
-    ("serve",), ("import",), ("export",), ("prune",),
+    ("serve",), ("import",), ("export",), ("prune",), ("runs",),
     ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
+    *(("runs", name) for name in ("list", "show", "compare")),
     *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),
 ]  # fmt: skip
 named = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "lmsaes")
