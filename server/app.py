@@ -30,6 +30,7 @@ from . import (
     compat,
     contexts,
     explanations,
+    export,
     features,
     lists,
     model_routes,
@@ -104,6 +105,7 @@ def create_app(
     api.include_router(contexts.router)
     api.include_router(explanations.router)
     api.include_router(lists.router)
+    api.include_router(export.router)
     api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)

@@ -259,7 +259,7 @@ def dictionary_interpret(
     type: Annotated[str, Query(max_length=20)],
     custom_interpretation: Annotated[str, Query(max_length=2000)] = "",
 ) -> Answer:
-    """Says what a feature stands for: `type=custom` alone; models are asked by `lmsaes explain`."""
+    """Says what a feature stands for: `type=custom` alone, since no model is asked from here."""
     store.features(record).check(index)
     if type != "custom":
         raise ConfigError(

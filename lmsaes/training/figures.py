@@ -71,6 +71,7 @@ class Figures:
             return
         self._sums.copy_(state["sums"])
         self._steps = int(state["counts"][0])
-        if self._features is not None:
+        # a checkpoint of ranks that shared the features out has none of them
+        if self._features is not None and "firings" in state:
             self._features.rows = int(state["counts"][1])
             self._features.firings.copy_(state["firings"])
