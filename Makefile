@@ -14,7 +14,7 @@ NPM = PATH="$(CURDIR)/$(BIN):$$PATH" npm --prefix ui
 PEERS := .venv-peers
 PEERS_READY := $(PEERS)/.ready
 
-.PHONY: help setup demo test test-interop stress lint bench gpu-kit ui clean chromium
+.PHONY: help setup demo test test-interop stress lint bench gpu-kit ui screenshots clean chromium
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -40,6 +40,9 @@ $(UI_BUILT): $(UI_READY) $(UI_SOURCES)
 	touch $@
 
 ui: $(UI_BUILT) ## the viewer, built into server/static
+
+screenshots: $(READY) $(UI_BUILT) chromium ## pictures of every page of the viewer, of the demo's SAEs
+	$(BIN)/python scripts/screenshots.py
 
 demo: $(READY) $(UI_BUILT) ## cache, train, analyze and serve on the bundled model (SERVE=0: don't serve)
 	$(BIN)/lmsaes demo $(if $(filter 0,$(SERVE)),--no-serve)

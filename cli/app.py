@@ -20,6 +20,7 @@ app = lazy_app(
             "lmsaes.cli.eval:evaluate",
             "Measure SAEs on a cache: reconstruction, sparsity, cross-entropy recovered.",
         ),
+        "runs": Command("lmsaes.cli.runs:runs", "List, show and compare runs of `lmsaes train`."),
         "prune": Command(
             "lmsaes.cli.prune:prune",
             "Write a copy of an SAE without features that never fire, are weak or short.",
@@ -37,6 +38,10 @@ app = lazy_app(
             "lmsaes.cli.steer:steer",
             "Complete a prompt with a feature edited, beside the model's own completion.",
         ),
+        "trace": Command(
+            "lmsaes.cli.trace:trace",
+            "Explain what a model says by its transcoders' features, as a graph with its proof.",
+        ),
         "explain": Command(
             "lmsaes.cli.explain:explain",
             "Say what features stand for, or have a language model say it and score what it says.",
@@ -45,7 +50,9 @@ app = lazy_app(
             "lmsaes.cli.serve:serve",
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
-        "db": Command("lmsaes.cli.db:db", "List, rename and remove the SAEs in the database."),
+        "db": Command(
+            "lmsaes.cli.db:db", "List, rename, remove, dump and restore the SAEs in the database."
+        ),
         "import": Command(
             "lmsaes.cli.import_:import_",
             "Read an SAE of another library, from a folder or the Hugging Face hub.",

@@ -18,7 +18,7 @@ from lmsaes.cli.options import (
 )
 from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.sae import CONFIGS, JumpReLUConfig, SAEConfig, TopKConfig
-from lmsaes.training import TrainConfig, with_sae_options
+from lmsaes.training import TrainConfig, per_layer_transcoders, with_sae_options
 from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -66,6 +66,14 @@ def train(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the run that is in the folder.")
     ] = False,
+    transcoders: Annotated[
+        bool,
+        typer.Option(
+            "--transcoders",
+            help="Train a transcoder with a skip connection for every MLP in the cache, as `lmsaes"
+            " trace` needs (batchtopk, unless said otherwise).",
+        ),
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -82,7 +90,10 @@ def train(
     """
     common = {option.name: given.pop(option.name) for option in _COMMON}
     settings = settings_from(TrainConfig, config, given)
-    settings = TrainConfig.of(with_sae_options(settings, only_given(common) | _parsed(sae or [])))
+    settings = with_sae_options(settings, only_given(common) | _parsed(sae or []))
+    if transcoders:
+        settings = _per_layer(settings)
+    settings = TrainConfig.of(settings)
 
     run_settings = {name: value for name, value in settings if name != "sae"}
     if dry_run:
@@ -98,6 +109,23 @@ def train(
     results = run(configs=settings.sae, overwrite=overwrite, **run_settings)
     if is_first_rank():
         _print_results(settings, results)
+
+
+def _per_layer(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with every table once per MLP of the cache."""
+    from lmsaes.cache import ActivationCache
+
+    if "cache" not in settings:
+        return settings
+    if settings.get("hook"):
+        raise ConfigError(
+            "--transcoders takes the MLP of every layer, so --hook says nothing",
+            "leave out one of them",
+        )
+    hooks = ActivationCache.open(settings["cache"]).hooks
+    default = {"architecture": settings.get("architecture", "batchtopk")}
+    tables = [default | table for table in settings["sae"]]
+    return {**settings, "sae": per_layer_transcoders(hooks, tables)}
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:

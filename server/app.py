@@ -24,13 +24,24 @@ from starlette.types import Scope
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import ConfigError, LmsaesError
 
-from . import columns, comparison, contexts, explanations, features, model_routes, saes
+from . import (
+    columns,
+    comparison,
+    compat,
+    contexts,
+    explanations,
+    export,
+    features,
+    lists,
+    model_routes,
+    saes,
+)
 from .dependencies import CurrentStore
 from .live import BusyError, Live, NoModelError
-from .middleware import KnownHosts, Methods, OneLineStartup, problem, with_hint
+from .middleware import KnownHosts, Methods, OneLineStartup, SameOrigin, problem, with_hint
 from .schemas import About, ColumnsAbout, ContextsAbout, Problem
 from .settings import Settings
-from .store import GoneError, NotFoundError, ReplacedError, Store
+from .store import ConflictError, GoneError, NotFoundError, ReplacedError, Store
 from .viewer import is_api, mount_viewer
 
 
@@ -76,7 +87,13 @@ def create_app(
     # the last one added is the first to see a request
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
     app.add_middleware(Methods, allowed=partial(_methods_at, app))
-    app.add_middleware(CORSMiddleware, allow_origins=[settings.ui_origin], allow_methods=["GET"])
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=[settings.ui_origin],
+        allow_methods=["GET", "POST", "PUT", "DELETE"],
+        allow_headers=["Content-Type"],
+    )
+    app.add_middleware(SameOrigin, origin=settings.ui_origin)
     app.add_middleware(KnownHosts, names=[*settings.allow_hosts.split(), *hosts])
     app.add_middleware(OneLineStartup)
     api = APIRouter(prefix="/api")
@@ -87,9 +104,12 @@ def create_app(
     api.include_router(features.router)
     api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(lists.router)
+    api.include_router(export.router)
     api.include_router(comparison.router)
     api.include_router(model_routes.router)
     app.include_router(api)
+    app.include_router(compat.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     _describe_files(app)
@@ -167,6 +187,10 @@ def _answer_errors(app: FastAPI) -> None:
         return problem(
             503, "this analysis is being replaced by a newer one: try again", {"Retry-After": "1"}
         )
+
+    @app.exception_handler(ConflictError)
+    async def conflict(_: Request, error: ConflictError) -> JSONResponse:
+        return problem(409, str(error))
 
     @app.exception_handler(GoneError)
     async def gone(_: Request, error: GoneError) -> JSONResponse:

@@ -5,12 +5,32 @@ from fastapi import APIRouter
 from lmsaes.explain import explain_by_hand
 
 from .dependencies import CurrentSAE, CurrentStore
-from .live_schemas import ExplanationVersion, FeatureExplanations, Index, NewExplanation
+from .live_schemas import (
+    ExplanationVersion,
+    FeatureExplanations,
+    Index,
+    NewExplanation,
+    SAEExplanations,
+    SaidOfFeature,
+)
 
-router = APIRouter(prefix="/saes/{name}/features/{index}/explanations", tags=["explanations"])
+router = APIRouter(prefix="/saes/{name}", tags=["explanations"])
 
 
-@router.get("")
+@router.get("/explanations")
+def all_explanations(record: CurrentSAE, store: CurrentStore) -> SAEExplanations:
+    """What is said now of all features of an SAE that something is said of."""
+    return SAEExplanations(
+        explanations=[
+            SaidOfFeature(
+                feature=each.feature, text=each.text, author=each.author, by_model=each.by_model
+            )
+            for each in store.database.explanations.newest(record.sae_hash)
+        ]
+    )
+
+
+@router.get("/features/{index}/explanations")
 def explanations(index: Index, record: CurrentSAE, store: CurrentStore) -> FeatureExplanations:
     """What is said of a feature, with its history."""
     store.features(record).check(index)
@@ -29,7 +49,7 @@ def explanations(index: Index, record: CurrentSAE, store: CurrentStore) -> Featu
     )
 
 
-@router.put("")
+@router.put("/features/{index}/explanations")
 def explain_feature(
     index: Index, said: NewExplanation, record: CurrentSAE, store: CurrentStore
 ) -> FeatureExplanations:

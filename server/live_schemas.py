@@ -227,3 +227,16 @@ class FeatureExplanations(BaseModel):
 
     current: str | None
     versions: list[ExplanationVersion]
+
+
+class SaidOfFeature(BaseModel):
+    feature: int
+    text: str
+    author: str
+    by_model: bool
+
+
+class SAEExplanations(BaseModel):
+    """What is said now, by feature."""
+
+    explanations: list[SaidOfFeature]

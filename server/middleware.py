@@ -47,6 +47,30 @@ class KnownHosts:
         await problem(403, detail)(scope, receive, send)
 
 
+class SameOrigin:
+    """Lets pages of its own origin write, and programs, which send no origin.
+
+    Any page may send a form to any server, and the browser of whoever reads it would add a note or
+    steer the model in their name.
+    """
+
+    def __init__(self, app: ASGIApp, origin: str) -> None:
+        """origin: another one that may write, of the viewer in development."""
+        self.app, self.origin = app, origin
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            headers = Headers(scope=scope)
+            origin = headers.get("origin")
+            # schemes are not compared: behind a proxy they differ
+            own = origin is None or urlsplit(origin).netloc == headers.get("host", "")
+            if not own and origin != self.origin:
+                detail = f"pages of {origin} may not write here"
+                await problem(403, detail)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+
 def _host_name(header: str) -> str | None:
     """The name in a Host header, without its port; None for what is none."""
     try:

@@ -5,8 +5,11 @@ records ──► live (model and SAEs, in one's turn) ──► lmsaes.steering
 
 import time
 from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field, TypeAdapter
 
 from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError, LmsaesError
@@ -52,6 +55,10 @@ from .live_schemas import (
 )
 from .middleware import with_hint
 from .store import Store
+
+_EVENT: TypeAdapter[TokenEvent | CompletionEvent | ErrorEvent] = TypeAdapter(
+    Annotated[TokenEvent | CompletionEvent | ErrorEvent, Field(discriminator="event")]
+)
 
 
 def tokens_of(asked: TokenizeRequest, store: Store, live: Live) -> Tokens:
@@ -121,6 +128,60 @@ def steered(asked: SteerRequest, store: Store, live: Live) -> Generator[str]:
             yield _line(ErrorEvent(detail=with_hint(error)))
         finally:
             events.close()
+
+
+@dataclass(frozen=True)
+class Completed:
+    """A completion as other programs are answered."""
+
+    prompt: list[str]
+    tokens: list[str]
+    text: str
+    log_probabilities: list[dict[str, Any]]  # token, logprob, topLogprobs
+
+
+def completed(
+    prompt: str,
+    edits: list[AskedEdit],
+    store: Store,
+    live: Live,
+    likeliest: int = 0,
+    **how: Any,
+) -> tuple[Completed, Completed]:
+    """A completion with edits, and the model's own. Raises ConfigError where it takes too long."""
+    asked = SteerRequest(prompt=prompt, edits=[edits], log_probabilities=likeliest, **how)
+    tokens: dict[int | None, list[TokenEvent]] = {None: [], 0: []}
+    texts: dict[int | None, str] = {}
+    for line in steered(asked, store, live):
+        if line.startswith("data: "):
+            event = _EVENT.validate_json(line.removeprefix("data: "))
+            if isinstance(event, ErrorEvent):
+                raise ConfigError(event.detail)
+            if isinstance(event, TokenEvent):
+                tokens[event.set].append(event)
+            else:
+                texts[event.set] = event.text
+    shown = tokens_of(TokenizeRequest(sae=edits[0].sae, text=prompt), store, live)
+    first, second = (
+        Completed(
+            prompt=[token.token for token in shown.tokens],
+            tokens=[event.text for event in tokens[which]],
+            text=texts[which],
+            log_probabilities=[
+                {
+                    "token": event.text,
+                    "logprob": event.log_probability,
+                    "topLogprobs": [
+                        {"token": each.token, "logprob": each.log_probability}
+                        for each in event.likeliest
+                    ],
+                }
+                for event in tokens[which]
+            ],
+        )
+        for which in (0, None)
+    )
+    return first, second
 
 
 def _line(event: TokenEvent | CompletionEvent | ErrorEvent) -> str:

@@ -30,6 +30,10 @@ class ReplacedError(Exception):
     """An analysis that was replaced between two queries of one request."""
 
 
+class ConflictError(Exception):
+    """Something that somebody else has changed since it was read."""
+
+
 class GoneError(Exception):
     """An analysis that was asked for by its id and is no longer the SAE's."""
 

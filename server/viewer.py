@@ -10,6 +10,10 @@ from starlette.types import Scope
 
 BUILT = Path(__file__).with_name("static")
 
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self';"
+    " connect-src 'self'; base-uri 'none'; form-action 'none'"
+)
 _NOT_BUILT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>lmsaes</title>
 <body style="font: 16px/1.6 system-ui, sans-serif; margin: 15vh auto; max-width: 34em">
@@ -38,8 +42,12 @@ class _Viewer(StaticFiles):
             if error.status_code != 404 or not _accepts_html(scope):
                 raise
             response = await super().get_response("index.html", scope)
-        # The pages need nothing from elsewhere, and may not get it.
-        response.headers["Content-Security-Policy"] = "default-src 'self'; base-uri 'none'"
+        # The pages need nothing from elsewhere, and may not get it; what is made to be shown in
+        # other pages is under /embed alone, and nothing can be written there.
+        framed = "*" if scope["path"].startswith("/embed/") else "'none'"
+        response.headers["Content-Security-Policy"] = f"{_POLICY}; frame-ancestors {framed}"
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
         # The names of bundled files change with their contents; the page that names them doesn't.
         bundled = path.startswith("assets/")
         response.headers["Cache-Control"] = (
@@ -50,7 +58,7 @@ class _Viewer(StaticFiles):
 
 def is_api(path: str) -> bool:
     """Whether an address belongs to the API, where the viewer is not."""
-    return path == "/api" or path.startswith("/api/")
+    return path.partition("/")[2].partition("/")[0] in ("api", "compat")
 
 
 def _accepts_html(scope: Scope) -> bool:

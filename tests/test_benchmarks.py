@@ -19,6 +19,8 @@ SMALL = {
     "live": "--tokens 4k --features 64 --k 8 --prompt 8 --length 8 --rounds 1",
     "manifest": "--shards 40 --commits 3",
     "loader": "--rows 40000 --pool 8000 --rounds 1",
+    "parallel": "--d-model 32 --features 128 --batch 64 --k 8 --steps 2 --rounds 1",
+    "output_scores": "--tokens 4k --score 1k --features 64 --k 8 --tried 4 --chosen 2 --contexts 2",
     "pareto": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --only topk relu",
     "quality": "--tokens 4k --train 4k --score 1k --features 64 --batch 128",
     "storage": "--tokens 2k --noise-rows 2000 --rounds 1",

@@ -18,6 +18,7 @@ from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_page import feature_page
+from .lists import ChangedError, FeatureList, ListContents, ListEntry
 from .records import (
     SCHEMA_VERSION,
     ContextRecord,
@@ -36,6 +37,7 @@ __all__ = [
     "NONE",
     "SCHEMA_VERSION",
     "Answers",
+    "ChangedError",
     "ContextRecord",
     "Database",
     "Draft",
@@ -44,9 +46,12 @@ __all__ = [
     "Explanations",
     "FeatureColumns",
     "FeatureDetails",
+    "FeatureList",
     "FeatureRecord",
     "GroupFacts",
     "HookFacts",
+    "ListContents",
+    "ListEntry",
     "LogitFacts",
     "RowsRecord",
     "SAERecord",

@@ -39,6 +39,7 @@ from lmsaes.database.explanations import Explanations
 from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twins
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
+from lmsaes.database.lists import Lists
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -290,6 +291,11 @@ class Database:
     def answers(self) -> Answers:
         """What language models answered, by what they were asked."""
         return Answers(self._connection)
+
+    @property
+    def lists(self) -> Lists:
+        """People's lists of features."""
+        return Lists(self._connection)
 
     # Upkeep
 

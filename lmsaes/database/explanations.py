@@ -75,6 +75,16 @@ class Explanations:
         newest = {feature: versions[-1] for feature, versions in found.items() if versions}
         return {feature: last for feature, last in newest.items() if last.text}
 
+    def newest(self, sae: str) -> list[Explanation]:
+        """What is said now of every feature, by feature, without requests and scores."""
+        _check(sae)
+        left_out = {"requests": False, "score": False}
+        with self._connection.database() as mongo:
+            documents = list(mongo[COLLECTION].find({"sae": sae}, left_out))
+        documents.sort(key=lambda each: tuple(map(int, each["_id"].split("/")[1:])))
+        last = {each["feature"]: each for each in documents}
+        return [read(each) for each in last.values() if each["text"]]
+
     def all(self, sae: str) -> list[Explanation]:
         """Every version of every feature, by feature and age. Reads the whole collection."""
         _check(sae)

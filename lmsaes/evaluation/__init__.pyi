@@ -3,8 +3,10 @@
 from .cache_model import load_cache_model
 from .comparison import COMPARED
 from .config import EvalConfig
+from .feature_sums import FeatureSums
 from .fit import check_fit
 from .origin import Origin, check_made_alike, origin_of
+from .plot import check_plot, pareto_front
 from .reconstruction import ReconstructionSums, dead_fraction, never_fired_fraction
 from .records import Comparison, Evaluation, Evaluations, Figures
 from .run import evaluate
@@ -15,14 +17,17 @@ __all__ = [
     "EvalConfig",
     "Evaluation",
     "Evaluations",
+    "FeatureSums",
     "Figures",
     "Origin",
     "ReconstructionSums",
     "check_fit",
     "check_made_alike",
+    "check_plot",
     "dead_fraction",
     "evaluate",
     "load_cache_model",
     "never_fired_fraction",
     "origin_of",
+    "pareto_front",
 ]

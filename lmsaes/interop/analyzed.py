@@ -50,13 +50,13 @@ def find_records(database: Database, name: str) -> list[SAERecord]:
 
 
 def features_of(
-    database: Database, record: SAERecord, batch: int = 128
+    database: Database, record: SAERecord, batch: int = 128, only: range | None = None
 ) -> Iterator[AnalyzedFeature]:
-    """The SAE's analyzed features in order; `batch` of them are in memory at once.
+    """The SAE's analyzed features in order, or `only` some; `batch` are in memory at once.
 
     Raises DatabaseError when one that the record counts is not there.
     """
-    start, stop = record.feature_range
+    start, stop = record.feature_range if only is None else (only.start, only.stop)
     names = [name for name in _GROUPS if name in record.groups]
     for first in range(start, stop, batch):
         indices = range(first, min(first + batch, stop))

@@ -29,13 +29,13 @@ _DIGITS = 5  # as SAEDashboard rounds activations
 
 def folder_of(record: SAERecord, out: Path) -> Path:
     """The folder in `out` of an SAE's source."""
-    model, source, _, _ = _names(record)
+    model, source, _, _ = names_of(record)
     return out / model / source
 
 
 def write(database: Database, record: SAERecord, out: Path) -> Path:
     """The SAE's features into `out`; returns the source's folder in it."""
-    model, source, name, layer = _names(record)
+    model, source, name, layer = names_of(record)
     folder = folder_of(record, out)
     for kind in ("features", "activations"):
         (folder / kind).mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,16 @@ def write(database: Database, record: SAERecord, out: Path) -> Path:
     return folder
 
 
-def _names(record: SAERecord) -> tuple[str, str, str, int]:
+def one_feature(database: Database, record: SAERecord, index: int) -> dict[str, Any]:
+    """A feature with its activations, as Neuronpedia's `GET /api/feature` answers."""
+    model, source, name, _ = names_of(record)
+    vocabulary, ids = database.vocabulary(record.vocabulary), {"modelId": model, "layer": source}
+    (feature,) = features_of(database, record, only=range(index, index + 1))
+    shown = list(_activations(feature, ids, vocabulary))
+    return {**_feature(feature, ids, name, vocabulary), "activations": shown}
+
+
+def names_of(record: SAERecord) -> tuple[str, str, str, int]:
     """How model, source and set are called, and the layer."""
     model = (public_name(record.model) or "model").rpartition("/")[2]
     place = layer_of_hook(record.target or record.hook)

@@ -46,6 +46,8 @@ class SavedSettings:
     features: int
     hooks: tuple[str, ...]  # as recorded when it was trained or imported; empty where unknown
     target: str | None
+    provenance: Provenance | None
+    evaluation: dict[str, Any] | None  # what `lmsaes eval` found last
 
 
 class _Folder(BaseModel, extra="forbid"):
@@ -195,7 +197,10 @@ def saved_settings(folder: Path) -> SavedSettings:
     saved = _read_config(folder)
     of = saved.provenance or saved.imported
     hooks, target = ((), None) if of is None else (of.hooks, of.target)
-    return SavedSettings(saved.config, saved.architecture, saved.features, hooks, target)
+    return SavedSettings(
+        saved.config, saved.architecture, saved.features, hooks, target, saved.provenance,
+        saved.evaluation,
+    )  # fmt: skip
 
 
 def weights_digest(folder: Path) -> str:

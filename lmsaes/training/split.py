@@ -112,6 +112,9 @@ def _refusal(
     mode: str, saes: Sequence[SAEConfig], cache: ActivationCache, ranks: int
 ) -> str | None:
     """Why these SAEs can't be divided so; None where they can."""
+    tuned = [sae.name for sae in saes if sae.fine_tune is not None]
+    if mode != "saes" and tuned:
+        return f"{tuned[0]} is fine-tuned, which one process does alone"
     for sae in saes:
         if mode == "features" and sae.optimizer in ("muon", "adam-8bit"):
             return f"{sae.name}'s optimizer {sae.optimizer} needs whole matrices"

@@ -169,6 +169,7 @@ class Sweep:
                 "explained_variance": 1 - averages.fvu,
                 "dead_fraction": dead,
                 "lr": lr,
+                **trainer.figures.read(),
             }
             if self.split.lead:
                 with self._metrics_file(trainer).open("a") as file:
@@ -208,7 +209,8 @@ class Sweep:
             result = set_aside(self.folder, kept, state or None)
         self.set_aside.append(result)
         self.trainers.remove(trainer)
-        _log.error("%s", kept.message)
+        if self.split.lead:
+            _log.error("%s", kept.message)
         if self.trainers:
             _log.info("the other %d go on", len(self.trainers))
 
@@ -271,9 +273,9 @@ class Sweep:
     def _keep(self) -> None:
         """Saves every SAE as it is after this step, unless something of it is not finite."""
         for trainer in self.trainers:
-            sae = trainer.finished_sae()
+            sae, metrics = trainer.finished_sae(), trainer.recent_metrics()
             if self.split.lead and first_not_finite(sae.state_dict()) is None:
-                sae.provenance = self._provenance(trainer, trainer.recent_metrics())
+                sae.provenance = self._provenance(trainer, metrics)
                 sae.save(kept_folder(self.folder, trainer.sae.config.name, self.done))
 
     def _provenance(self, trainer: SAETrainer, metrics: Metrics) -> Provenance:

@@ -10,6 +10,7 @@ from lmsaes.sae import SAE, Metrics, StepOutput, first_not_finite, row_norms
 from lmsaes.training.divergence import Divergence, FiniteWatch, squares_of
 from lmsaes.training.exchange import Exchange
 from lmsaes.training.feature_shards import own_state, whole_sae, whole_state
+from lmsaes.training.figures import Figures
 from lmsaes.training.freezing import FrozenWeights
 from lmsaes.training.metrics import Averages, MetricSums
 from lmsaes.training.normalization import Normalization
@@ -76,6 +77,7 @@ class SAETrainer:
         self.silent_anywhere = 0  # features of all ranks that are
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
+        self.figures = Figures(sae, self.features)
         self.watch = FiniteWatch(self.device)
         self.failed = False
 
@@ -104,6 +106,7 @@ class SAETrainer:
 
         self.silent_for.add_(rows).masked_fill_(output.firings > 0, 0)
         self.recent.add(totals, rows)
+        self.figures.add(norm, output, rows)
         if self.done >= math.floor((1 - _FINAL_SHARE) * self.steps):
             self.last.add(totals, rows)
         self.done += 1
@@ -259,6 +262,7 @@ class SAETrainer:
         state["silent_for"] = self.silent_for
         state["silent"] = self.silent
         state["metrics.recent"] = self.recent.state()
+        state |= {f"figures.{name}": value for name, value in self.figures.state().items()}
         state["metrics.last"] = self.last.state()
         return state
 
@@ -278,6 +282,7 @@ class SAETrainer:
         self.silent_for.copy_(state["silent_for"])
         self.silent = state["silent"].to(self.device)
         self.silent_anywhere = self.exchange.anywhere(self.silent.shape[0])
+        self.figures.load(parts.get("figures", {}))
         self.recent.load_state(state["metrics.recent"])
         self.last.load_state(state["metrics.last"])
 

@@ -8,6 +8,15 @@ from typing import Any
 from lmsaes.errors import ConfigError, first_line
 from lmsaes.sae import SAEConfig
 
+_SAELENS = {
+    "loss": "losses/overall_loss",
+    "loss_reconstruction": "losses/mse_loss",
+    "explained_variance": "metrics/explained_variance",
+    "l0": "metrics/l0",
+    "lr": "details/current_learning_rate",
+    "tokens": "details/n_training_samples",
+}
+
 
 class WandbLog:
     """What `train` reports, sent to the W&B project `project` as well.
@@ -46,8 +55,9 @@ class WandbLog:
                 ) from None
 
     def write(self, label: str, record: dict[str, Any]) -> None:
-        """One line of `metrics.jsonl` of the SAE `label`."""
-        self._runs[label].log(record, step=record["step"])
+        """One line of `metrics.jsonl` of the SAE `label`, under SAELens' names where it has one."""
+        named = {_SAELENS.get(name, name): value for name, value in record.items()}
+        self._runs[label].log(named, step=record["step"])
 
     def close(self) -> None:
         for run in self._runs.values():

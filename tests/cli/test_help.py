@@ -13,12 +13,14 @@ from lmsaes.cli.app import app
 HEAVY = {"torch", "numpy", "transformers", "transformer_lens", "datasets", "zarr", "pymongo",
          "safetensors", "fastapi", "uvicorn", "filelock", "rich"}  # fmt: skip
 COMMANDS = [
-    (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("explain",),
-    ("serve",), ("import",), ("export",), ("prune",),
+    (), ("cache",), ("train",), ("eval",), ("analyze",), ("show",), ("steer",), ("trace",),
+    ("explain",),
+    ("serve",), ("import",), ("export",), ("prune",), ("runs",),
     ("demo",), ("tools",), ("db",),
     *(("tools", name) for name in ("inspect", "verify", "sample", "rm", "convert", "slice", "merge",
                                    "shuffle", "bench")),
-    *(("db", name) for name in ("list", "show", "rename", "rm", "gc")),
+    *(("runs", name) for name in ("list", "show", "compare")),
+    *(("db", name) for name in ("list", "show", "rename", "rm", "gc", "dump", "restore")),
 ]  # fmt: skip
 named = pytest.mark.parametrize("words", COMMANDS, ids=lambda words: " ".join(words) or "lmsaes")
 

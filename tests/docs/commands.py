@@ -157,10 +157,11 @@ def _missing(command: Any, words: list[str]) -> list[str]:
     """The options that help calls required, which a file of settings may have instead."""
     if "--config" in words:
         return []
+    given = [*words, "--hook"] if "--transcoders" in words else words
     return [
         each.opts[0]
         for each in command.params
-        if (getattr(each, "help", None) or "").endswith("[required]") and each.opts[0] not in words
+        if (getattr(each, "help", None) or "").endswith("[required]") and each.opts[0] not in given
     ]
 
 

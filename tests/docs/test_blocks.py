@@ -49,6 +49,8 @@ SUBSTITUTIONS = {
     # counts and widths that are left at their defaults
     "--out caches/mixed": "--out caches/mixed --tokens 4k",
     "--out runs/gpt2-8": "--out runs/gpt2-8 --tokens 4k --features 512",
+    "--out runs/transcoders\n": "--out runs/transcoders --tokens 4k --features 128\n",
+    "--verify 50": "--verify 4",
     "--out runs/seed-1": "--out runs/seed-1 --tokens 4k --features 512",
     "--expansion 16": "--expansion 2",
     'architecture = "topk"': 'architecture = "topk"\nfeatures = 512',

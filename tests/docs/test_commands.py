@@ -54,9 +54,10 @@ def test_commands_of_a_settings_file_parse(file: str):
 
 def test_commands_of_the_viewer_can_be_pasted():
     found: list[list[str]] = []
-    for file in sorted((ROOT / "ui" / "src").rglob("*.ts*")):
+    files = sorted((ROOT / "ui" / "src").rglob("*.ts*"))
+    for file in (file for file in files if file.name != "schema.ts"):  # the server's own words
         text = re.sub(r"\$?\{[^{}]*\}", commands.FIELD, file.read_text())
-        for line in re.findall(r"lmsaes [a-z][^<>\"'`\n]*", text):
+        for line in re.findall(r"(?<!from )lmsaes [a-z][^<>\"'`\n]*", text):
             words = commands.of_line(line)
             assert words is not None
             commands.check(words, complete=True)

@@ -87,8 +87,24 @@ def paths(client: TestClient) -> list[str]:
         "index": 3,
         "key": made_up.VOCABULARY,
         "context": made_up.sample(3).contexts[0],
+        "model": "lmsaes-demo",
+        "source": "2-demo-topk",
     }
-    return [path.format(**there) for path in read]
+    asked = {"/api/compare": "?a=demo:topk&b=demo:topk"}
+    return [path.format(**there) + asked.get(path, "") for path in read]
+
+
+def test_pages_can_be_framed_under_embed_alone(client: TestClient) -> None:
+    browser = {"Accept": "text/html,*/*"}
+    for path, framed in (
+        ("/", "'none'"),
+        ("/saes/demo:topk/features/3", "'none'"),
+        ("/embed/saes/demo:topk/features/3", "*"),
+    ):
+        policy = client.get(path, headers=browser).headers["content-security-policy"]
+        assert policy.endswith(f"frame-ancestors {framed}")
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
 
 
 def test_what_is_posted_to_says_so(client: TestClient) -> None:

@@ -103,6 +103,13 @@ def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, 
     records = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     assert (records[-1]["step"], records[-1]["tokens"]) == (47, 47 * 256)
     assert records[-1]["fvu"] == pytest.approx(1 - records[-1]["explained_variance"])
+    assert records[-1]["gradient_norm"] > 0
+    assert 0 < records[-1]["loss_reconstruction"] <= records[-1]["loss"]
+    # every feature that fires is in a bin; 4 of 48 do on a row
+    assert 24 < sum(records[-1]["density_histogram"]) <= 48
+    quantiles = records[-1]["density_quantiles"]
+    assert quantiles == sorted(quantiles)
+    assert 0 < quantiles[2] < 0.5
     provenance = json.loads((folder / "config.json").read_text())["provenance"]
     assert provenance["hooks"] == [IN]
     assert provenance["model"] == "made-up"

@@ -22,6 +22,7 @@ from lmsaes.sae import (
     TopKConfig,
 )  # fmt: skip
 from lmsaes.training import Normalization, SAETrainer, TrainConfig, train
+from lmsaes.training.split import _refusal
 from lmsaes.training.start_from import started_sae
 from tests.support.made_up_cache import made_up_manifest
 
@@ -241,3 +242,10 @@ def test_the_start_belongs_to_a_run(run: Path, cache: ActivationCache, tmp_path:
     with pytest.raises(ConfigError, match="start_from"):
         train(cache, TopKConfig(start_from=str(tmp_path / "moved")), out=tmp_path / "run",
               tokens=320, **HOW)  # fmt: skip
+
+
+@pytest.mark.parametrize("mode", ["features", "rows"])
+def test_fine_tuning_is_not_shared_out_among_ranks(run: Path, cache: ActivationCache, mode: str):
+    config = continued(run / "relu-1", fine_tune="shrinkage")
+    assert "relu-1 is fine-tuned" in str(_refusal(mode, [config], cache, 2))
+    assert _refusal("saes", [config], cache, 2) is None

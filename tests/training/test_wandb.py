@@ -22,5 +22,6 @@ def test_each_sae_becomes_a_run_there(tmp_path: Path, monkeypatch: pytest.Monkey
     logged = sorted((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
     assert len(logged) == 2
     content = b"".join(path.read_bytes() for path in logged)
-    assert b"explained_variance" in content
+    for name in (b"metrics/explained_variance", b"losses/mse_loss", b"details/n_training_samples"):
+        assert name in content
     assert b"lmsaes-tests" in content

@@ -32,6 +32,14 @@ const pages: RouteObject[] = [
     lazy: async () => ({ Component: (await import("./pages/compare/ComparePage")).ComparePage }),
   },
   {
+    path: "/search",
+    lazy: async () => ({ Component: (await import("./pages/search/SearchPage")).SearchPage }),
+  },
+  {
+    path: "/lists/:id?",
+    lazy: async () => ({ Component: (await import("./pages/lists/ListsPage")).ListsPage }),
+  },
+  {
     path: "/saes/:name",
     lazy: async () => ({ Component: (await import("./pages/browse/BrowsePage")).BrowsePage }),
   },

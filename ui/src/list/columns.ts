@@ -39,7 +39,7 @@ export const NUMBER_COLUMNS: readonly NumberColumn[] = [
     logarithmic: true,
     format: percent,
     values: once("density", (columns) =>
-      Float32Array.from(columns.firings, (firings) => firings / columns.tokensAnalyzed),
+      Float32Array.from(columns.firings).map((firings) => firings / columns.tokensAnalyzed),
     ),
   },
   {

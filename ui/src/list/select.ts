@@ -103,7 +103,9 @@ export function select(columns: Columns, state: ListState, beside: Beside): Sele
   }
   const rows = new Uint32Array(shown);
   let place = 0;
-  for (const row of sorted(columns, state.sort, state.descending)) {
+  const order = sorted(columns, state.sort, state.descending);
+  for (let i = 0; i < order.length; i++) {
+    const row = order[i] ?? 0;
     if (passes[row] === 1) rows[place++] = row;
   }
   const chips = filters.map(([key, , without], i) => ({ key, hides: hides[i] ?? 0, without }));
@@ -125,23 +127,29 @@ function sorted(columns: Columns, key: string, descending: boolean): Uint32Array
 
 function sort(columns: Columns, key: string, descending: boolean): Uint32Array {
   const values = numberColumn(key)?.values(columns);
-  const rows = Uint32Array.from({ length: columns.rows }, (_, row) => row);
+  // Loops, not `from`: with a function for each element that takes most of the time.
+  const rows = new Uint32Array(columns.rows);
+  for (let row = 0; row < rows.length; row++) rows[row] = row;
   if (values === undefined) return descending ? rows.toReversed() : rows;
   if (columns.rows > INDEX_SPAN) {
     const sign = descending ? -1 : 1;
     return rows.toSorted((a, b) => compare(values[a] ?? Number.NaN, values[b] ?? Number.NaN, sign) || a - b);
   }
   // Value and row in one float64 each, which typed arrays sort without a comparison of ours.
-  const bits = new Int32Array(Float32Array.from(values, (value) => value || 0).buffer);
+  const bits = new Int32Array(values.slice().buffer);
   const keys = new Float64Array(columns.rows);
-  for (let row = 0; row < columns.rows; row++) {
-    const bit = bits[row] ?? 0;
+  for (let row = 0; row < keys.length; row++) {
+    const value = values[row] ?? Number.NaN;
+    const bit = value === 0 ? 0 : (bits[row] ?? 0); // −0 is 0
     const ranked = bit < 0 ? -0x8000_0000 - bit : bit; // as the floats are ordered
-    const missing = Number.isNaN(values[row] ?? Number.NaN);
-    keys[row] = (missing ? 0x8000_0000 : descending ? -ranked : ranked) * INDEX_SPAN + row;
+    keys[row] = (Number.isNaN(value) ? 0x8000_0000 : descending ? -ranked : ranked) * INDEX_SPAN + row;
   }
   keys.sort();
-  return Uint32Array.from(keys, (value) => ((value % INDEX_SPAN) + INDEX_SPAN) % INDEX_SPAN);
+  for (let place = 0; place < keys.length; place++) {
+    const each = keys[place] ?? 0;
+    rows[place] = each - Math.floor(each / INDEX_SPAN) * INDEX_SPAN;
+  }
+  return rows;
 }
 
 function compare(a: number, b: number, sign: number): number {

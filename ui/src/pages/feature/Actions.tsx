@@ -9,7 +9,6 @@ import { Copy } from "./WholeContext";
 const EXPORTS = [
   ["json", "JSON, all that is known"],
   ["html", "a page that stands by itself"],
-  ["vector", "the decoder's row"],
   ["python", "a Python snippet"],
 ] as const;
 

@@ -1,0 +1,18 @@
+"""Attribution graphs: which features made the model say this, and how far to believe it.
+
+trace.py          a prompt to a graph with its proof
+  ├─ frozen.py         the model with attention patterns and norm denominators held
+  ├─ transcoders.py    each MLP's transcoder, affine while its features fire
+  ├─ replacement.py    MLP outputs as features and errors
+  ├─ targets.py        what is explained
+  ├─ edges.py          what each source adds to a target, by an explicit adjoint
+  ├─ graph.py          the features that matter most, and all edges among them
+  ├─ prune.py          what of it is shown; the field's two scores
+  ├─ verify.py         predictions beside ablations in the real model
+  └─ heads.py          an edge divided up by attention head
+graph_file.py     a graph as circuit-tracer's JSON
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
