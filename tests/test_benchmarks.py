@@ -26,6 +26,7 @@ SMALL = {
     "storage": "--tokens 2k --noise-rows 2000 --rounds 1",
     "storage_quality": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --seeds 0",
     "sweep": "--tokens 4k --train 4k --features 64 --batch 128 --rounds 1",
+    "trace": "--tokens 6 --features 32 --k 2 --nodes 40 --verify 2",
     "train_step": "--d 32 --features 128 --batch 64 --k 8 --l0 8 --rounds 1",
 }
 
