@@ -8,10 +8,14 @@ for time. With --gpt2 the model's weights are random too. Verification runs afte
 """
 
 import argparse
+import os
 import resource
 import tempfile
 import time
 from pathlib import Path
+
+# as the command sets it before torch is loaded: idle threads must not spin
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import torch
 from _report import row, tell
