@@ -28,7 +28,9 @@ print(feature["label"], feature["maximum"])
 
 
 @router.get(
-    "", response_class=Response, responses={200: {"content": {"text/plain": {"schema": {}}}}}
+    "",
+    response_class=Response,
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
 )
 def export_feature(
     index: int,

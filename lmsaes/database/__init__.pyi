@@ -31,7 +31,7 @@ from .records import (
     is_made_from,
     is_name,
 )
-from .saes import UnreadableError, UnreadableRecord
+from .saes import UnreadableError, UnreadableRecord, evaluated
 
 __all__ = [
     "NONE",
@@ -65,6 +65,7 @@ __all__ = [
     "check_name",
     "content_hash",
     "default_folder",
+    "evaluated",
     "feature_page",
     "half_precision",
     "is_made_from",

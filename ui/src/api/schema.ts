@@ -1589,10 +1589,20 @@ export interface components {
              */
             l0: number | null;
             /**
+             * L0 Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            l0_error: number | null;
+            /**
              * Fvu
              * @description Fraction of variance unexplained
              */
             fvu: number | null;
+            /**
+             * Fvu Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            fvu_error: number | null;
             /**
              * Dead Fraction
              * @description Share of features that never fired
@@ -1603,6 +1613,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
+            /**
+             * Ce Recovered Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            ce_recovered_error: number | null;
             /**
              * Tokens Trained
              * @description Null where it is not known
@@ -1691,10 +1706,20 @@ export interface components {
              */
             l0: number | null;
             /**
+             * L0 Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            l0_error: number | null;
+            /**
              * Fvu
              * @description Fraction of variance unexplained
              */
             fvu: number | null;
+            /**
+             * Fvu Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            fvu_error: number | null;
             /**
              * Dead Fraction
              * @description Share of features that never fired
@@ -1705,6 +1730,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
+            /**
+             * Ce Recovered Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            ce_recovered_error: number | null;
             /**
              * Tokens Trained
              * @description Null where it is not known
@@ -3281,7 +3311,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": unknown;
+                    "text/plain": string;
                 };
             };
             /** @description Not Found */
