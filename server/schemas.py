@@ -48,6 +48,10 @@ class About(BaseModel):
     ]
 
 
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
 class SAESummary(BaseModel):
     """One SAE in the list."""
 

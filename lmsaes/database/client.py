@@ -167,6 +167,11 @@ class Database:
 
     # What readers fetch
 
+    def ping(self) -> None:
+        """Asks whether the database answers. Raises DatabaseError where it does not."""
+        with self._connection.database() as mongo:
+            mongo.command("ping")
+
     def saes(self) -> list[SAERecord]:
         """The SAEs in the database, by name, but for those that `unreadable` lists."""
         return saes.read_all(self._connection)[0]
