@@ -24,12 +24,14 @@ BENCHMARKS = {
     "train_step": [*_SAE, "--batch=8192", "--rounds=20"],
     "generate": ["--dtype=bfloat16", "--batch=128", "--batches=50"],
     "loader": ["--rounds=2"],
+    "parallel": ["--d-model=768", "--features=24576", "--batch=8192", "--ranks=1"],
     "sweep": ["--features=24576", "--batch=8192", "--train=2M", "--tokens=1M", "--rounds=1"],
 }
 SMALL = {
     "train_step": ["--d=32", "--features=64", "--batch=128", "--k=4", "--l0=8", "--rounds=2"],
     "generate": ["--d=64", "--layers=2", "--batch=2", "--batches=1", "--rounds=1"],
     "loader": ["--rows=65536", "--pool=16384", "--rounds=1"],
+    "parallel": ["--d-model=32", "--features=64", "--batch=128", "--ranks=1", "--rounds=1"],
     "sweep": ["--features=64", "--train=4k", "--tokens=8k", "--rounds=1"],
 }
 
