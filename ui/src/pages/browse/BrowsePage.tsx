@@ -163,7 +163,7 @@ export function BrowsePage() {
               name={name}
               list={list}
               row={selected}
-              whole={false}
+              size="beside"
               place={
                 <>
                   <Link to={addressOf(selected)}>{first + selected}</Link> · <Place list={list} row={selected} />

@@ -79,7 +79,7 @@ export function FeaturePage() {
           name={name}
           list={list}
           row={row}
-          whole
+          size="whole"
           place={
             <>
               feature <b>{text}</b> ·{" "}
