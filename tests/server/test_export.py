@@ -14,10 +14,7 @@ PATH = "/api/saes/demo:topk/features/5/export"
 
 @pytest.fixture(scope="module")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with (
-        EmbeddedServer(tmp_path_factory.mktemp("export")) as server,
-        Database(server.uri) as database,
-    ):
+    with Database(folder=tmp_path_factory.mktemp("export")) as database:
         made_up.publish(database)
         yield database
 
@@ -33,10 +30,16 @@ def test_every_format_is_a_file_of_the_feature(database: Database) -> None:
         assert html.count("<p><small>top") == len(page["groups"]["top"]["contexts"])
         assert "<script" not in html
         assert "http" not in html
-        code = client.get(f"{PATH}?format=python").text
-        run: dict = {}
-        exec(code, run)
-        assert run["feature"] == page
         assert client.get(f"{PATH}?format=vhs").status_code == 422
         dead = client.get(PATH.replace("5", str(made_up.DEAD[0])) + "?format=html")
         assert "never fires" in dead.text
+
+
+def test_the_snippet_opens_the_database_that_is_served(database: Database) -> None:
+    with EmbeddedServer(database.folder) as server, Database(server.uri) as by_address:
+        for served in (database, by_address):
+            with TestClient(create_app(database=served)) as client:
+                code = client.get(f"{PATH}?format=python").text
+            run: dict = {}
+            exec(code, run)
+            assert run["feature"] == feature_page(served, served.saes()[0], 5)

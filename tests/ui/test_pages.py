@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from lmsaes.database import Database, ListContents, ListEntry
 from tests.support import made_up_analysis as made_up
 
+from .conftest import serving
 from .pages import heading, press
 
 pytestmark = pytest.mark.browser
@@ -24,10 +25,12 @@ def feature_of(page: Page, path: str) -> None:
 def test_home_draws_every_measured_sae_and_lists_all(page: Page) -> None:
     page.goto("/?model=lmsaes-demo&hook=blocks.2.hook_resid_post")
     expect(page.get_by_role("row").filter(has_text="demo:relu")).to_contain_text("41.2")
-    expect(page.locator(".home-page svg, svg").first).to_be_visible()
-    page.get_by_role("checkbox", name=re.compile("demo:topk")).check()
-    page.get_by_role("checkbox", name=re.compile("demo:relu")).check()
-    page.get_by_role("link", name=re.compile("compare 2")).click()
+    expect(page.locator(".pareto .point")).not_to_have_count(0)
+    for name in ("demo:topk", "demo:relu"):
+        mark = page.get_by_role("checkbox", name=f"Mark {name}")
+        mark.click()
+        expect(mark).to_be_checked()
+    page.get_by_role("button", name="compare 2 marked").click()
     expect(heading(page)).to_contain_text("demo:topk")
 
 
@@ -129,12 +132,21 @@ def test_a_feature_is_taken_away_as_a_file(page: Page, format: str) -> None:
     assert download.value.suggested_filename == f"demo-topk-42.{suffix}"
 
 
-@pytest.mark.parametrize("path", ["/prompt#sae=demo:topk&text=a+river", "/steer#prompt=a+river"])
-def test_without_a_model_a_page_says_how_to_start_one(page: Page, path: str) -> None:
-    page.goto(path)
-    expect(page.locator("main")).to_contain_text("lmsaes serve")
-    expect(page.locator("main .command").first).to_contain_text("--model auto")
-    expect(page.locator(".skeleton")).to_have_count(0)
+def test_without_a_model_the_pages_say_how_to_start_one(page: Page, database: Database) -> None:
+    with serving(database, model="none") as other:
+        for path in ("prompt#sae=demo:topk&text=a+river", "steer#prompt=a+river"):
+            page.goto("about:blank")
+            page.goto(f"{other}/{path}")
+            expect(page.locator("main .command").first).to_contain_text("--model auto")
+            expect(page.locator("main .skeleton")).to_have_count(0)
+        page.goto("about:blank")
+
+
+def test_a_model_that_is_gone_is_told_and_the_text_stays(page: Page) -> None:
+    page.goto("/prompt#sae=demo:topk&text=a+river")
+    expect(page.get_by_role("alert")).to_contain_text("runs/demo/topk is not a folder")
+    page.get_by_role("button", name="edit the text").click()
+    expect(page.get_by_role("textbox", name="Text", exact=True)).to_have_value("a river")
 
 
 def test_an_embedded_feature_has_its_contexts_and_writes_nothing(page: Page) -> None:
