@@ -106,7 +106,7 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
     { keys: ["]"], does: "contexts by the word on the right", run: () => view.set({ words: view.sort === "right" ? "value" : "right" }) },
   ]);
 
-  const Title = whole ? "h1" : "h2";
+  const Title = size === "beside" ? "h2" : "h1";
   const contexts =
     feature.firings === 0 && group === "top" ? (
       <Empty>
