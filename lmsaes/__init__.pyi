@@ -1,7 +1,7 @@
 from .analysis import analyze
 from .cache import ActivationCache
 from .capture import cache_activations
-from .database import Database
+from .database import Database, show
 from .evaluation import evaluate
 from .interop import export_sae, import_sae
 from .loader import ShuffledLoader
@@ -43,6 +43,7 @@ __all__ = [
     "evaluate",
     "export_sae",
     "import_sae",
+    "show",
     "steer",
     "train",
 ]

@@ -29,9 +29,11 @@ from . import (
     comparison,
     compat,
     contexts,
+    embed,
     explanations,
     export,
     features,
+    health,
     lists,
     model_routes,
     saes,
@@ -98,6 +100,7 @@ def create_app(
     app.add_middleware(OneLineStartup)
     api = APIRouter(prefix="/api")
     api.get("/about", tags=["about"])(about)
+    api.include_router(health.router)
     api.include_router(saes.router)
     api.include_router(saes.unreadable_router)
     api.include_router(columns.router)
@@ -110,6 +113,7 @@ def create_app(
     api.include_router(model_routes.router)
     app.include_router(api)
     app.include_router(compat.router)
+    app.include_router(embed.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
     _describe_files(app)

@@ -18,6 +18,9 @@ def _finite_or_none(value: float | None) -> float | None:
 
 
 Measurement = Annotated[float | None, AfterValidator(_finite_or_none)]
+StandardError = Annotated[
+    Measurement, Field(description="Standard error over contexts; null before `lmsaes eval`")
+]
 """A number, or null where nothing was measured. JSON has no NaN and no infinity."""
 
 
@@ -45,6 +48,10 @@ class About(BaseModel):
     ]
 
 
+class Health(BaseModel):
+    status: Literal["ok"]
+
+
 class SAESummary(BaseModel):
     """One SAE in the list."""
 
@@ -62,9 +69,12 @@ class SAESummary(BaseModel):
     analysis: Annotated[str, Field(description="Id of the analysis that is shown")]
     vocabulary: Annotated[str, Field(description="Hash of its vocabulary")]
     l0: Annotated[Measurement, Field(description="Mean number of active features per token")]
+    l0_error: StandardError
     fvu: Annotated[Measurement, Field(description="Fraction of variance unexplained")]
+    fvu_error: StandardError
     dead_fraction: Annotated[Measurement, Field(description="Share of features that never fired")]
     ce_recovered: Annotated[Measurement, Field(description="Share of cross-entropy recovered")]
+    ce_recovered_error: StandardError
     tokens_trained: Annotated[int | None, Field(description="Null where it is not known")]
     tokens_analyzed: int
     created: Annotated[str, Field(description="When the analysis was made, ISO 8601")]

@@ -43,9 +43,8 @@ class _Viewer(StaticFiles):
                 raise
             response = await super().get_response("index.html", scope)
         # The pages need nothing from elsewhere, and may not get it; what is made to be shown in
-        # other pages is under /embed alone, and nothing can be written there.
-        framed = "*" if scope["path"].startswith("/embed/") else "'none'"
-        response.headers["Content-Security-Policy"] = f"{_POLICY}; frame-ancestors {framed}"
+        # other pages is in embed.py.
+        response.headers["Content-Security-Policy"] = f"{_POLICY}; frame-ancestors 'none'"
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
         # The names of bundled files change with their contents; the page that names them doesn't.

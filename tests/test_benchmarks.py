@@ -23,9 +23,11 @@ SMALL = {
     "output_scores": "--tokens 4k --score 1k --features 64 --k 8 --tried 4 --chosen 2 --contexts 2",
     "pareto": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --only topk relu",
     "quality": "--tokens 4k --train 4k --score 1k --features 64 --batch 128",
+    "server": "--features 40 --context-size 16 --top 4 --clients 2 --pages 4",
     "storage": "--tokens 2k --noise-rows 2000 --rounds 1",
     "storage_quality": "--tokens 4k --train 4k --score 1k --features 64 --batch 128 --seeds 0",
     "sweep": "--tokens 4k --train 4k --features 64 --batch 128 --rounds 1",
+    "trace": "--tokens 6 --features 32 --k 2 --nodes 40 --verify 2",
     "train_step": "--d 32 --features 128 --batch 64 --k 8 --l0 8 --rounds 1",
 }
 

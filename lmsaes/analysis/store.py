@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.training_curves import training_curves
 from lmsaes.cache import ActivationCache
-from lmsaes.database import Database, Draft, SAERecord, SampleRecord
+from lmsaes.database import Database, Draft, SAERecord, SampleRecord, evaluated
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
 from lmsaes.model import LanguageModel
 from lmsaes.progress import Phase, ProgressReporter
@@ -137,13 +137,14 @@ def _record(
 ) -> SAERecord:
     sae, origin = job.sae, job.sae.provenance
     fvu, l0, dead = measured(job, pages.findings, cache)
+    figures: dict[str, Any] = {"l0": l0, "fvu": fvu}
+    figures |= evaluated(read_evaluation(job.folder) or {})
     return SAERecord(
         name=job.name,
         analysis=draft.analysis,
         made_from=draft.made_from,
         sae_path=str(job.folder),
         sae_hash=job.sae_hash,
-        ce_recovered=(read_evaluation(job.folder) or {}).get("ce_recovered_zero"),
         architecture=sae.config.architecture,
         features=sae.features,
         d_model=sae.d_in,
@@ -156,9 +157,8 @@ def _record(
         context_size=cache.context_size,
         tokens_analyzed=pages.findings.rows,
         tokens_trained=None if origin is None else origin.tokens,
-        l0=l0,
-        fvu=fvu,
         dead_fraction=dead,
+        **figures,
         # of an imported SAE what is known alone: the defaults are none of its settings
         config=sae.config.model_dump(
             mode="json", exclude_none=True, exclude_unset=sae.imported is not None

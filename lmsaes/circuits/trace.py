@@ -11,7 +11,7 @@ from lmsaes.circuits.prune import Pruned, Scores, prune, scores
 from lmsaes.circuits.replacement import Replacement, replace_mlps
 from lmsaes.circuits.targets import Target, choose_targets
 from lmsaes.circuits.transcoders import Transcoder, load_transcoders
-from lmsaes.circuits.verify import LET_GO, Verification, verify
+from lmsaes.circuits.verify import LET_GO, TOGETHER, Verification, verify
 from lmsaes.errors import ConfigError
 from lmsaes.model import LanguageModel
 from lmsaes.progress import progress
@@ -70,7 +70,7 @@ def trace(config: TraceConfig, lm: LanguageModel | None = None) -> Traced:
     found: Verification | None = None
     if config.verify:
         count = min(config.verify, graph.features)
-        with progress("ablating", count * (len(LET_GO) + 1), "ablations") as bar:
+        with progress("ablating", count * len(LET_GO) + min(count, TOGETHER), "ablations") as bar:
             found = verify(lm, graph, readers, count, config.seed, bar.advance)
     return Traced(
         prompt=config.prompt,

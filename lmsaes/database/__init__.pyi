@@ -17,6 +17,7 @@ from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
+from .feature_html import FeatureView, feature_document, show
 from .feature_page import feature_page
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
 from .records import (
@@ -31,7 +32,7 @@ from .records import (
     is_made_from,
     is_name,
 )
-from .saes import UnreadableError, UnreadableRecord
+from .saes import UnreadableError, UnreadableRecord, evaluated
 
 __all__ = [
     "NONE",
@@ -48,6 +49,7 @@ __all__ = [
     "FeatureDetails",
     "FeatureList",
     "FeatureRecord",
+    "FeatureView",
     "GroupFacts",
     "HookFacts",
     "ListContents",
@@ -65,6 +67,8 @@ __all__ = [
     "check_name",
     "content_hash",
     "default_folder",
+    "evaluated",
+    "feature_document",
     "feature_page",
     "half_precision",
     "is_made_from",
@@ -72,4 +76,5 @@ __all__ = [
     "label_tokens",
     "new_explanation",
     "read_twins",
+    "show",
 ]

@@ -157,15 +157,20 @@ class Database:
             raise there.error()
         return Draft(self._connection, self._leases, name, cache, made_from)
 
-    def set_ce_recovered(self, sae_hash: str, value: float | None) -> int:
+    def set_evaluation(self, sae_hash: str, evaluation: Mapping[str, Any]) -> int:
         """Puts what `lmsaes eval` found into every record of an SAE; returns how many there are.
 
-        sae_hash: the SAE's, as its records have it. value: share of the cross-entropy recovered
-        against zero ablation.
+        sae_hash: the SAE's, as its records have it. evaluation: figures by the names of
+        `lmsaes eval --json`, with their standard errors (`fvu`, `fvu_se`, …).
         """
-        return saes.set_ce_recovered(self._connection, sae_hash, value)
+        return saes.set_evaluation(self._connection, sae_hash, evaluation)
 
     # What readers fetch
+
+    def ping(self) -> None:
+        """Asks whether the database answers. Raises DatabaseError where it does not."""
+        with self._connection.database() as mongo:
+            mongo.command("ping")
 
     def saes(self) -> list[SAERecord]:
         """The SAEs in the database, by name, but for those that `unreadable` lists."""

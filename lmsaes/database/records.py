@@ -109,10 +109,15 @@ class SAERecord(BaseModel):
     context_size: int
     tokens_analyzed: int
     tokens_trained: int | None  # None where it isn't known: of imported SAEs
-    l0: float | None  # mean number of active features per token; None: not measured, as for others
+    # What `lmsaes eval` measured, with its standard errors; before that, what the analysis did,
+    # which has none. None: not measured.
+    l0: float | None  # mean number of active features per token
+    l0_error: float | None = None
     fvu: float | None  # fraction of the activations' variance that is left unexplained
+    fvu_error: float | None = None
+    ce_recovered: float | None = None  # share of the cross-entropy, against zero ablation
+    ce_recovered_error: float | None = None
     dead_fraction: float | None
-    ce_recovered: float | None = None
     config: dict[str, Any]
     run: Text
     created: str  # ISO 8601

@@ -5,7 +5,7 @@ dictionaries    the same of schema 1, which is shown and removed but not read
 """
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from lmsaes.database.records import SCHEMA_VERSION, Document, SAERecord
 from lmsaes.errors import DatabaseError
 
 SAES, SCHEMA_1 = "saes", "dictionaries"
+_EVALUATED = {"l0": "l0", "fvu": "fvu", "ce_recovered": "ce_recovered_zero"}
 
 
 class UnreadableError(DatabaseError):
@@ -67,10 +68,25 @@ def documents(connection: Connection) -> list[Document]:
     return list(found.values())
 
 
-def set_ce_recovered(connection: Connection, sae_hash: str, value: float | None) -> int:
-    """Puts an evaluation's figure into the records of an SAE; returns how many there are."""
+def evaluated(evaluation: Mapping[str, Any]) -> Document:
+    """The fields of a record that an evaluation measured, each with its standard error.
+
+    evaluation: figures and standard errors by the names that `lmsaes eval --json` uses. L0 and FVU
+    that it lacks stay those of the analysis; the share of cross-entropy is measured nowhere else.
+    """
+    found: Document = {}
+    for field, figure in _EVALUATED.items():
+        value = evaluation.get(figure)
+        if value is not None or field == "ce_recovered":
+            error = None if value is None else evaluation.get(f"{figure}_se")
+            found |= {field: value, f"{field}_error": error}
+    return found
+
+
+def set_evaluation(connection: Connection, sae_hash: str, evaluation: Mapping[str, Any]) -> int:
+    """Puts an evaluation's figures into the records of an SAE; returns how many there are."""
     with connection.database() as mongo:
-        update = {"$set": {"ce_recovered": value}}
+        update = {"$set": evaluated(evaluation)}
         return mongo[SAES].update_many({"sae_hash": sae_hash}, update).matched_count
 
 

@@ -228,12 +228,10 @@ def _evaluation(job: MeasuredSAE, cache: ActivationCache, chosen: ChosenContexts
 def _into_database(address: str, jobs: Sequence[MeasuredSAE]) -> None:
     with Database(None if address == "default" else address) as database:
         for job in jobs:
-            recovered = job.estimates.get("ce_recovered_zero")
-            value = None if recovered is None else recovered.value
-            count = database.set_ce_recovered(sae_hash(job.folder, job.sae), value)
+            count = database.set_evaluation(sae_hash(job.folder, job.sae), job.figures())
             if count == 0:
                 _log.warning(
-                    "eval: %s is not in %s; `lmsaes analyze` takes the figure with it",
+                    "eval: %s is not in %s; `lmsaes analyze` takes the figures with it",
                     job.name,
                     database.place,
                 )

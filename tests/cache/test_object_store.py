@@ -234,7 +234,9 @@ def test_tools_copy_from_a_bucket_and_to_it(bucket, tmp_path):
                                      "zarr")  # fmt: skip
     assert "object store is zarr" in refused("slice", tmp_path / "near", "--out", f"{bucket}/x",
                                              "--hook", "b")  # fmt: skip
-    assert "write it to a folder" in refused("shuffle", url, "--out", f"{bucket}/y")
+    assert "name a folder or file of this machine" in refused(
+        "shuffle", url, "--out", f"{bucket}/y"
+    )
 
 
 @pytest.mark.parametrize(

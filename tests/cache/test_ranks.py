@@ -31,10 +31,10 @@ def two_ranks(*words: str) -> list[Started]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     there = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-             "MASTER_PORT": str(port)}  # fmt: skip
+             "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}  # fmt: skip
     ranks = [start(*words, environment=there | {"RANK": rank, "LOCAL_RANK": rank}) for rank in "01"]
-    for rank in ranks:
-        assert rank.wait() == 0, rank.stderr
+    codes = [rank.wait() for rank in ranks]
+    assert codes == [0, 0], [rank.stderr for rank in ranks]
     return ranks
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from lmsaes import Database, TopKConfig, analyze, cache_activations
 from lmsaes.cache import ActivationCache
 from lmsaes.cli.app import app
-from lmsaes.database import EmbeddedServer
+from lmsaes.database import EmbeddedServer, SAERecord
 from tests.support.made_from_rows import sae_from_rows
 from tests.support.small_capture import SMALL
 
@@ -58,21 +58,32 @@ def test_the_table_shows_what_was_not_measured_as_a_dash(folder: Path):
     assert (folder / "p.png").is_file()
 
 
-def test_records_of_the_sae_get_the_ce_recovered(folder: Path):
+def figures(record: SAERecord) -> tuple[float | None, ...]:
+    return (record.l0, record.l0_error, record.fvu, record.fvu_error, record.ce_recovered,
+            record.ce_recovered_error)  # fmt: skip
+
+
+def test_records_of_the_sae_get_its_figures_and_their_errors(folder: Path):
     cache = ActivationCache.open(folder / "cache")
     with EmbeddedServer(folder / "database") as server:
         uri = f"{server.uri}/eval"
         run(folder, "--model", "none", "--db", uri)
         with Database(uri) as database:
             (record, *_) = analyze([folder / "run"], cache, database, top=2)
-            assert record.ce_recovered is None
+            assert (record.ce_recovered, record.ce_recovered_error) == (None, None)
+            assert record.fvu_error is not None
         found = json.loads(run(folder, "--json", "--db", uri))["saes"]
-        expected = {sae["name"]: sae["ce_recovered_zero"] for sae in found}
+        names = ("l0", "fvu", "ce_recovered_zero")
+        expected = {
+            sae["name"]: tuple(sae[name + what] for name in names for what in ("", "_se"))
+            for sae in found
+        }
+        assert all(each is not None for sae in expected.values() for each in sae)
         with Database(uri) as database:
-            assert {each.name: each.ce_recovered for each in database.saes()} == expected
+            assert {each.name: figures(each) for each in database.saes()} == expected
             # and an analysis that comes after the evaluation takes it along
             again = analyze([folder / "run"], cache, database, top=3)
-            assert {each.name: each.ce_recovered for each in again} == expected
+            assert {each.name: figures(each) for each in again} == expected
 
 
 def test_ordinary_mistakes_are_one_line(folder: Path, tmp_path: Path):

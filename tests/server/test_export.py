@@ -1,11 +1,14 @@
 """A feature is taken away as a file that needs no server."""
 
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 from fastapi.testclient import TestClient
 
+import lmsaes
 from lmsaes.database import Database, EmbeddedServer, feature_page
+from lmsaes.errors import ConfigError, DatabaseError
 from lmsaes.server.app import create_app
 from tests.support import made_up_analysis as made_up
 
@@ -27,7 +30,8 @@ def test_every_format_is_a_file_of_the_feature(database: Database) -> None:
         assert found.json() == {"analysis": record.analysis, **page}
         assert 'filename="demo-topk-5.json"' in found.headers["content-disposition"]
         html = client.get(f"{PATH}?format=html").text
-        assert html.count("<p><small>top") == len(page["groups"]["top"]["contexts"])
+        shown = html.count('<p class="tokens"><small>top')
+        assert shown == len(page["groups"]["top"]["contexts"]) > 0
         assert "<script" not in html
         assert "http" not in html
         assert client.get(f"{PATH}?format=vhs").status_code == 422
@@ -43,3 +47,52 @@ def test_the_snippet_opens_the_database_that_is_served(database: Database) -> No
             run: dict = {}
             exec(code, run)
             assert run["feature"] == feature_page(served, served.saes()[0], 5)
+
+
+def test_the_page_that_other_pages_may_frame_is_the_exported_one(database: Database) -> None:
+    with TestClient(create_app(database=database)) as client:
+        found = client.get("/embed/saes/demo:topk/features/5")
+        assert found.text == client.get(f"{PATH}?format=html").text
+        policy = found.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src" not in policy
+        assert "frame-ancestors *" in policy
+        assert client.get("/embed/saes/demo:topk/features/999").status_code == 404
+        assert client.get("/embed/saes/demo:topk/features/5?analysis=old").status_code == 410
+
+
+def test_a_notebook_draws_the_feature_as_one_element(database: Database) -> None:
+    (record,) = database.saes()
+    view = lmsaes.show("demo:topk", 5, database)
+    page = feature_page(database, record, 5)
+    assert repr(view) == f"feature 5 of demo:topk: {page['label']}"
+    html = view._repr_html_()
+    assert html.startswith('<div class="lmsaes-feature">')
+    (styles,) = [part.split("</style>")[0] for part in html.split("<style>")[1:]]
+    rules = styles.split("}")[:-1]
+    # and styles nothing else of the notebook's page
+    assert all(rule.startswith(".lmsaes-feature") for rule in rules)
+    strongest = page["groups"]["top"]["contexts"][0]
+    assert f'title="{strongest["maximum"]:.4g}"' in html
+    assert lmsaes.show(record, 5, database.uri) == view
+    with pytest.raises(ConfigError, match="no SAE 'demo:none'"):
+        lmsaes.show("demo:none", 5, database)
+    with pytest.raises(ConfigError, match="no feature 999"):
+        lmsaes.show("demo:topk", 999, database)
+
+
+def test_health_is_asked_without_the_database_and_readiness_with_it() -> None:
+    with TestClient(create_app(database=cast(Database, _Gone()))) as client:
+        assert client.get("/api/healthz").json() == {"status": "ok"}
+        found = client.get("/api/readyz")
+        assert (found.status_code, found.json()) == (503, {"detail": "nothing answers"})
+
+
+def test_readiness_is_the_databases(database: Database) -> None:
+    with TestClient(create_app(database=database)) as client:
+        assert client.get("/api/readyz").json() == {"status": "ok"}
+
+
+class _Gone:
+    def ping(self) -> None:
+        raise DatabaseError("nothing answers")

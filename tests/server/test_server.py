@@ -169,10 +169,14 @@ def test_what_was_not_measured_is_null(server: EmbeddedServer) -> None:
         Database(f"{server.uri}/unmeasured") as database,
         TestClient(create_app(database=database)) as client,
     ):
-        made_up.publish(database, fvu=None, l0=None)
+        record = made_up.publish(database, fvu=None, l0=None)
         for sae in (*get(client, "/api/saes"), get(client, "/api/saes/demo:topk")):
             assert (sae["fvu"], sae["l0"], sae["ce_recovered"]) == (None, None, None)
         assert get(client, f"/api/saes/demo:topk/features/{made_up.DEAD[0]}")["mean"] is None
+        database.set_evaluation(record.sae_hash, {"fvu": 0.2, "fvu_se": 0.01, "l0": None})
+        (sae,) = get(client, "/api/saes")
+        assert (sae["fvu"], sae["fvu_error"]) == (0.2, 0.01)
+        assert (sae["l0"], sae["l0_error"], sae["ce_recovered_error"]) == (None, None, None)
 
 
 def test_a_new_analysis_shows_without_a_restart(server: EmbeddedServer) -> None:

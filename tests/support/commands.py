@@ -17,6 +17,8 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import torch
+
 # one list for all tests: the first to start a child has the server import it
 children = multiprocessing.get_context("forkserver")
 children.set_forkserver_preload(["tests.support.loaded"])
@@ -103,6 +105,8 @@ def _redirected(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(environment)
+    if threads := environment.get("OMP_NUM_THREADS"):  # torch was loaded under another number
+        torch.set_num_threads(int(threads))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     function(*arguments)
 

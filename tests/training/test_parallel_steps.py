@@ -75,7 +75,7 @@ def test_each_gets_its_own_batch(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(SAETrainer, "step", step)
     three = trainers()
     with ParallelSteps(three, CPU) as parallel:
-        parallel.step([(torch.tensor(i), torch.tensor(-i)) for i in (1.0, 2.0, 3.0)])
+        parallel.step([(torch.full((1, 1), i), torch.full((1, 1), -i)) for i in (1.0, 2.0, 3.0)])
     assert [seen[trainer] for trainer in three] == [(1.0, -1.0), (2.0, -2.0), (3.0, -3.0)]
 
 

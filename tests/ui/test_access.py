@@ -22,7 +22,6 @@ PAGES = {
     "/prompt#sae=demo:topk": "main textarea",
     "/steer#prompt=a+river&edit=demo:topk~42~add": ".steer-main table, .steer-main [role=grid]",
     "/lists": "main .results li",
-    "/embed/saes/demo:topk/features/42": "main.wrap .context",
 }
 
 

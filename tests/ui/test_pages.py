@@ -147,12 +147,3 @@ def test_a_model_that_is_gone_is_told_and_the_text_stays(page: Page) -> None:
     expect(page.get_by_role("alert")).to_contain_text("runs/demo/topk is not a folder")
     page.get_by_role("button", name="edit the text").click()
     expect(page.get_by_role("textbox", name="Text", exact=True)).to_have_value("a river")
-
-
-def test_an_embedded_feature_has_its_contexts_and_writes_nothing(page: Page) -> None:
-    page.goto("/embed/saes/demo:topk/features/42")
-    expect(page.locator(".context").first).to_be_visible()
-    expect(page.get_by_role("link", name="feature 42 of demo:topk")).to_be_visible()
-    expect(page.get_by_role("navigation")).to_have_count(0)
-    expect(page.get_by_role("textbox")).to_have_count(0)
-    expect(page.get_by_role("button", name="Keep in a list")).to_have_count(0)

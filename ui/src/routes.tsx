@@ -60,11 +60,5 @@ export const routes: RouteObject[] = [
     hydrateFallbackElement: <div />,
     children: [{ errorElement: <ErrorPage />, children: pages }],
   },
-  {
-    path: "/embed/saes/:name/features/:index",
-    hydrateFallbackElement: <div />,
-    errorElement: <ErrorPage />,
-    lazy: async () => ({ Component: (await import("./pages/feature/EmbedPage")).EmbedPage }),
-  },
   { path: "/sae/:name/feature?/:index?", loader: redirectFormer },
 ];

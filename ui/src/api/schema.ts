@@ -21,6 +21,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/healthz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Healthz
+         * @description The server runs; the database is not asked.
+         */
+        get: operations["healthz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/readyz": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Readyz
+         * @description The database answers; 503 where it does not.
+         */
+        get: operations["readyz"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes": {
         parameters: {
             query?: never;
@@ -1258,6 +1298,14 @@ export interface components {
             /** Upper */
             upper: number | null;
         };
+        /** Health */
+        Health: {
+            /**
+             * Status
+             * @constant
+             */
+            status: "ok";
+        };
         /**
          * Hidden
          * @description Features that fire and are not in the ranking.
@@ -1589,10 +1637,20 @@ export interface components {
              */
             l0: number | null;
             /**
+             * L0 Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            l0_error: number | null;
+            /**
              * Fvu
              * @description Fraction of variance unexplained
              */
             fvu: number | null;
+            /**
+             * Fvu Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            fvu_error: number | null;
             /**
              * Dead Fraction
              * @description Share of features that never fired
@@ -1603,6 +1661,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
+            /**
+             * Ce Recovered Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            ce_recovered_error: number | null;
             /**
              * Tokens Trained
              * @description Null where it is not known
@@ -1691,10 +1754,20 @@ export interface components {
              */
             l0: number | null;
             /**
+             * L0 Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            l0_error: number | null;
+            /**
              * Fvu
              * @description Fraction of variance unexplained
              */
             fvu: number | null;
+            /**
+             * Fvu Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            fvu_error: number | null;
             /**
              * Dead Fraction
              * @description Share of features that never fired
@@ -1705,6 +1778,11 @@ export interface components {
              * @description Share of cross-entropy recovered
              */
             ce_recovered: number | null;
+            /**
+             * Ce Recovered Error
+             * @description Standard error over contexts; null before `lmsaes eval`
+             */
+            ce_recovered_error: number | null;
             /**
              * Tokens Trained
              * @description Null where it is not known
@@ -2127,6 +2205,118 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["About"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    healthz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    readyz: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Health"];
                 };
             };
             /** @description Not Found */
@@ -3281,7 +3471,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/plain": unknown;
+                    "text/plain": string;
                 };
             };
             /** @description Not Found */

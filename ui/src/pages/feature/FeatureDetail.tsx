@@ -22,14 +22,14 @@ import "./feature.css";
 // After the first feature: it is read before anything is done with it.
 const Actions = lazy(async () => ({ default: (await import("./Actions")).Actions }));
 
-type Size = "whole" | "beside" | "embedded";
+type Size = "whole" | "beside";
 
 interface FeatureDetailProps {
   name: string;
   list: FeatureList;
   /** Row of the columns that is asked for; what is shown is the one before until it is here. */
   row: number;
-  /** The whole page, beside the list, or in another site's page, where nothing is written. */
+  /** The whole page, or beside the list. */
   size: Size;
   /** Where one is in the list, and the way back to it. */
   place: ReactNode;
@@ -73,7 +73,6 @@ interface ShownProps {
 
 function Shown({ name, list, data: { feature, strongest }, size, place, waiting }: ShownProps) {
   const whole = size === "whole";
-  const writable = size !== "embedded";
   const note = useRef<HTMLInputElement>(null);
   const own = useRef<HTMLInputElement>(null);
   const navigate = useNavigate();
@@ -106,7 +105,7 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
     { keys: ["]"], does: "contexts by the word on the right", run: () => view.set({ words: view.sort === "right" ? "value" : "right" }) },
   ]);
 
-  const Title = size === "beside" ? "h2" : "h1";
+  const Title = whole ? "h1" : "h2";
   const contexts =
     feature.firings === 0 && group === "top" ? (
       <Empty>
@@ -146,18 +145,16 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
                 )))}
         </Title>
         <p className="soft">{place}{!label.said && covers(label.shares)}</p>
-        {writable && (
-          <Suspense fallback={<div className="actions" />}>
-            <Actions name={name} feature={feature} label={text} />
-          </Suspense>
-        )}
+        <Suspense fallback={<div className="actions" />}>
+          <Actions name={name} feature={feature} label={text} />
+        </Suspense>
       </header>
       {whole && <Note key={index} name={name} index={index} input={note} />}
       <Numbers feature={feature} />
-      {!whole && writable && <Note key={index} name={name} index={index} input={note} />}
+      {!whole && <Note key={index} name={name} index={index} input={note} />}
       <div className="columns">
         <div className="evidence">
-          {writable && <TryText name={name} feature={feature} input={own} />}
+          <TryText name={name} feature={feature} input={own} />
           <Groups feature={feature} shown={strongest.stored} selected={group} onSelect={(next) => view.set({ group: next })} panel="contexts" />
           <div id="contexts" role="tabpanel" aria-labelledby={`tab-${group}`}>
             {contexts}

@@ -1,6 +1,6 @@
 import { useDeferredValue, useMemo, useState } from "react";
 import { Link, useNavigate, useSearchParams } from "react-router";
-import type { UnreadableSAE } from "../../api/client";
+import type { SAESummary, UnreadableSAE } from "../../api/client";
 import { Segments } from "../../components/lab/Segments";
 import { colorOf } from "../../components/plots/colors";
 import { Failed, Skeleton } from "../../components/States";
@@ -11,7 +11,7 @@ import { compareSAEs } from "../../paths";
 import { useCurves, useHome, type Series } from "./data";
 import { EmptyHome } from "./EmptyHome";
 import { COLUMNS, HomeTable } from "./HomeTable";
-import { byHook, hookName, pointsOf, type HookGroup, type Measure, type SAESummary } from "./hooks";
+import { byHook, hookName, pointsOf, type HookGroup, type Measure } from "./hooks";
 import { ParetoPlot } from "./ParetoPlot";
 import { marked as markedWith, matches, sorted } from "./rows";
 import { TrainingCurves } from "./TrainingCurves";

@@ -1,6 +1,6 @@
 import { Link } from "react-router";
 import { colorOf } from "../../components/plots/colors";
-import type { SAESummary } from "./hooks";
+import type { SAESummary } from "../../api/client";
 import { Wide } from "../../components/lab/Wide";
 import { compact, count, decimal, fraction, percent } from "../../format";
 import { saePath } from "../../paths";

@@ -1,7 +1,7 @@
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { getAbout, getSAEs, getUnreadable } from "../../api/client";
 import { getMetrics } from "../../api/model";
-import type { SAESummary } from "./hooks";
+import type { SAESummary } from "../../api/client";
 import type { Curve } from "./TrainingCurves";
 
 /** An empty database is looked at again by itself, so that what is analyzed appears. */

@@ -1,14 +1,6 @@
 /** SAEs by what they read and give back. */
-import type { SAESummary as Summary } from "../../api/client";
+import type { SAESummary } from "../../api/client";
 import type { Point } from "./pareto";
-
-export type SAESummary = Summary & {
-  analysis?: string;
-  target?: string | null;
-  l0_error?: number | null;
-  fvu_error?: number | null;
-  ce_recovered_error?: number | null;
-};
 
 export interface HookGroup {
   model: string;
@@ -40,7 +32,7 @@ const compare = (a: string, b: string) => a.localeCompare(b, "en", { numeric: tr
 
 /** Null where it reads and gives back the same hook. */
 export const targetOf = ({ hook, target }: SAESummary): string | null =>
-  target === undefined || target === null || target === hook ? null : target;
+  target === null || target === hook ? null : target;
 
 export const hookName = ({ hook, target }: HookGroup): string =>
   target === null ? hook : `${hook} → ${target}`;
@@ -50,8 +42,8 @@ export type Measure = "fvu" | "ce";
 /** 1.96 standard errors to each side are the 95 % interval. */
 const NINETY_FIVE = 1.96;
 
-const half = (error: number | null | undefined): number | null =>
-  error === null || error === undefined ? null : NINETY_FIVE * error;
+const half = (error: number | null): number | null =>
+  error === null ? null : NINETY_FIVE * error;
 
 /**
  * The SAEs that have both measurements, as points: L0 across, upwards FVU or what is lost of the
