@@ -5,16 +5,16 @@ from typing import Literal
 from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from lmsaes.database import feature_document, feature_page
+from lmsaes.database import Database, feature_document, feature_page
 
 from .dependencies import AnalyzedSAE, CurrentStore
 
 router = APIRouter(prefix="/saes/{name}/features/{index}/export", tags=["features"])
 
 _PYTHON = """\
-from lmsaes.database import Database, feature_page
+{imports}from lmsaes.database import Database, feature_page
 
-with Database({uri!r}) as database:
+with Database({where}) as database:
     record = database.sae({sae!r})
     feature = feature_page(database, record, {feature})
 print(feature["label"], feature["maximum"])
@@ -36,12 +36,20 @@ def export_feature(
     store.features(record).check(index)
     name = f"{record.name.replace(':', '-')}-{index}"
     if format == "python":
-        code = _PYTHON.format(uri=store.database.uri, sae=record.name, feature=index)
+        code = _PYTHON.format(**_where(store.database), sae=record.name, feature=index)
         return _file(PlainTextResponse(code), f"{name}.py")
     page = feature_page(store.database, record, index)
     if format == "json":
         return _file(JSONResponse({"analysis": record.analysis, **page}), f"{name}.json")
     return _file(HTMLResponse(feature_document(page, record.analysis)), f"{name}.html")
+
+
+def _where(database: Database) -> dict[str, str]:
+    """What opens the database again."""
+    if database.folder is None:
+        return {"imports": "", "where": repr(database.uri)}
+    folder = f"folder=Path({str(database.folder)!r})"
+    return {"imports": "from pathlib import Path\n\n", "where": folder}
 
 
 def _file(response: Response, name: str) -> Response:

@@ -1,6 +1,7 @@
 """A feature is taken away as a file that needs no server."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -16,11 +17,13 @@ PATH = "/api/saes/demo:topk/features/5/export"
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
-    with (
-        EmbeddedServer(tmp_path_factory.mktemp("export")) as server,
-        Database(server.uri) as database,
-    ):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("export")
+
+
+@pytest.fixture(scope="module")
+def database(folder: Path) -> Iterator[Database]:
+    with EmbeddedServer(folder) as server, Database(server.uri) as database:
         made_up.publish(database)
         yield database
 
@@ -37,13 +40,19 @@ def test_every_format_is_a_file_of_the_feature(database: Database) -> None:
         assert shown == len(page["groups"]["top"]["contexts"]) > 0
         assert "<script" not in html
         assert "http" not in html
-        code = client.get(f"{PATH}?format=python").text
-        run: dict = {}
-        exec(code, run)
-        assert run["feature"] == page
         assert client.get(f"{PATH}?format=vhs").status_code == 422
         dead = client.get(PATH.replace("5", str(made_up.DEAD[0])) + "?format=html")
         assert "never fires" in dead.text
+
+
+def test_the_snippet_opens_the_database_that_is_served(database: Database, folder: Path) -> None:
+    with Database(folder=folder) as in_folder:
+        for served in (database, in_folder):
+            with TestClient(create_app(database=served)) as client:
+                code = client.get(f"{PATH}?format=python").text
+            run: dict = {}
+            exec(code, run)
+            assert run["feature"] == feature_page(served, served.saes()[0], 5)
 
 
 def test_the_page_that_other_pages_may_frame_is_the_exported_one(database: Database) -> None:

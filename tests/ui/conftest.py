@@ -14,7 +14,7 @@ import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from lmsaes.cli.serve import listen
-from lmsaes.database import Database, EmbeddedServer
+from lmsaes.database import Database, EmbeddedServer, ListContents, ListEntry
 from lmsaes.server.app import create_app
 from lmsaes.server.viewer import BUILT
 from tests.support import made_up_analysis as made_up
@@ -65,6 +65,8 @@ def database(server: EmbeddedServer) -> Iterator[Database]:
             made_up.publish(database, name, **changes)
         made_up.publish(database, "demo:partial", features=500)
         publish_groups(database)
+        entries = [ListEntry(sae=name, feature=42) for name in ("demo:topk", "demo:relu")]
+        database.lists.add(ListContents(name="kept before", features=entries))
         yield database
 
 
@@ -87,8 +89,9 @@ def publish_groups(database: Database) -> None:
 
 
 @contextmanager
-def serving(database: Database) -> Iterator[str]:
-    server = uvicorn.Server(uvicorn.Config(create_app(database=database), log_level="warning"))
+def serving(database: Database, model: str | None = None) -> Iterator[str]:
+    app = create_app(database=database, model=model)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     with listen("127.0.0.1", 0) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
@@ -117,6 +120,10 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def is_local(url: str) -> bool:
+    return url.startswith(("http://127.0.0.1:", "blob:", "about:"))
+
+
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """A page whose console must stay free of errors and whose requests must stay at home."""
@@ -126,9 +133,7 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page = context.new_page()
     problems: list[str] = []
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.on(
-        "request", lambda request: request.url.startswith(address) or problems.append(request.url)
-    )
+    page.on("request", lambda request: is_local(request.url) or problems.append(request.url))
     yield page
     context.close()
     assert problems == []

@@ -16,6 +16,12 @@ PAGES = {
     "/saes/demo:topk?class=regular&feature=42": ".context",
     f"/saes/demo:groups/features/64?context={made_up.sample(64).contexts[1]}": ".opened footer",
     "/saes/demo:topk/features/9999": "[role=alert]",
+    "/": "tbody tr",
+    "/compare?sae=demo:topk&sae=demo:relu": ".compare-list tbody tr",
+    "/search?sae=demo:topk&q=river": "main .results li",
+    "/prompt#sae=demo:topk": "main textarea",
+    "/steer#prompt=a+river&edit=demo:topk~42~add": ".steer-main table, .steer-main [role=grid]",
+    "/lists": "main .results li",
 }
 
 

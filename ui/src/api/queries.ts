@@ -223,12 +223,14 @@ export const useTry = (name: string, index: number, text: string) =>
 /** A list of somebody's, as the server keeps it. */
 export interface NamedList {
   id: string;
+  /** The one that was read: a change of another one is refused, so that nobody's entries are lost. */
+  version: number;
   name: string;
   features: ListEntry[];
 }
 
-export const useLists = () =>
-  useQuery({ queryKey: ["lists"], queryFn: ({ signal }) => jsonOf<NamedList[]>("/api/lists", signal), retry });
+export const useLists = (enabled = true) =>
+  useQuery({ enabled, queryKey: ["lists"], queryFn: ({ signal }) => jsonOf<NamedList[]>("/api/lists", signal), retry });
 
 /** Adds a feature to a list, or to a new one of that name. */
 export function useAddToList() {
@@ -238,9 +240,10 @@ export function useAddToList() {
       typeof list === "string"
         ? sent<NamedList>("POST", "/api/lists", { name: list, features: [entry] })
         : sent<NamedList>("PUT", `/api/lists/${list.id}`, { ...list, features: [...list.features, entry] }),
-    onSuccess: (list) => {
+    // Refused too: somebody else has changed it, and the next try is of what it is now.
+    onSettled: () => {
       void client.invalidateQueries({ queryKey: ["lists"] });
-      void client.invalidateQueries({ queryKey: ["list", list.id] });
+      void client.invalidateQueries({ queryKey: ["list"] });
     },
   });
 }

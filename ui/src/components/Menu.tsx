@@ -1,4 +1,4 @@
-import { useId, useRef, useState, type ReactNode } from "react";
+import { useId, useRef, useState, type ReactNode, type RefObject } from "react";
 import { place } from "./place";
 
 /**
@@ -9,17 +9,21 @@ export function Menu({
   label,
   name,
   className = "button",
+  opener,
   children,
 }: {
   label: ReactNode;
   /** For ears, where the label is a sign. */
   name?: string;
   className?: string;
+  /** The button, for a key that presses it. */
+  opener?: RefObject<HTMLButtonElement | null>;
   children: (close: () => void) => ReactNode;
 }) {
   const id = useId();
   const [open, setOpen] = useState(false);
-  const button = useRef<HTMLButtonElement>(null);
+  const own = useRef<HTMLButtonElement>(null);
+  const button = opener ?? own;
   const popover = useRef<HTMLDivElement>(null);
   function toggle(isOpen: boolean) {
     setOpen(isOpen);

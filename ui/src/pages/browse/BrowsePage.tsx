@@ -1,5 +1,5 @@
 import { lazy, Suspense, useCallback, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { Link, useNavigate, useParams, useSearchParams } from "react-router";
+import { Link, useNavigate, useNavigationType, useParams, useSearchParams } from "react-router";
 import { useSAE } from "../../api/queries";
 import { Failed, Skeleton } from "../../components/States";
 import { count, decimal, fraction } from "../../format";
@@ -38,15 +38,21 @@ export function BrowsePage() {
 
   // Where one is, at once: keys pressed faster than pages are drawn add up from here.
   const now = useRef({ selected, parameters });
+  const last = useRef<string>(undefined);
+  const kind = useNavigationType();
   useLayoutEffect(() => {
+    // The features of several keys may be drawn one by one: the last one's is where one is.
+    if (kind === "REPLACE" && last.current !== undefined && last.current !== parameters.toString()) return;
+    last.current = undefined;
     now.current = { selected, parameters };
-  }, [selected, parameters]);
+  }, [selected, parameters, kind]);
 
   const go = useCallback(
     (state: ListState | undefined, row: number | undefined) => {
       const next = state ? writeList(state) : new URLSearchParams(now.current.parameters);
       if (row !== undefined) next.set("feature", String(first + row));
       now.current = { selected: row, parameters: next };
+      last.current = next.toString();
       void navigate({ pathname: saePath(name), search: next.toString() }, { replace: true, preventScrollReset: true });
     },
     [navigate, name, first],
@@ -163,7 +169,7 @@ export function BrowsePage() {
               name={name}
               list={list}
               row={selected}
-              whole={false}
+              size="beside"
               place={
                 <>
                   <Link to={addressOf(selected)}>{first + selected}</Link> · <Place list={list} row={selected} />

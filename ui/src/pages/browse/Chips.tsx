@@ -1,4 +1,5 @@
 import { useRef } from "react";
+import { useLists } from "../../api/queries";
 import { Menu } from "../../components/Menu";
 import { announce } from "../../page";
 import { count } from "../../format";
@@ -11,6 +12,7 @@ import { ColumnFilter } from "./ColumnMenu";
 /** Filters that are on, each with ×, what it hides and what it says; then those there are. */
 export function Chips({ list, onChange }: { list: FeatureList; onChange: (state: ListState) => void }) {
   const { state, selection, columns } = list;
+  const named = useLists(state.list !== "").data?.find(({ id }) => id === state.list);
   const text = (key: "fires" | "promotes" | "text", label: string, hint: string) =>
     state[key] === "" && <TextFilter key={key} label={label} hint={hint} onSet={(value) => onChange({ ...state, [key]: value })} />;
   const further = NUMBER_COLUMNS.filter(
@@ -29,7 +31,7 @@ export function Chips({ list, onChange }: { list: FeatureList; onChange: (state:
             announce(`filter taken off, ${count(hides)} more features`);
           }}
         >
-          {describe(state, key)} <small>−{count(hides)}</small> <span aria-hidden="true">×</span>
+          {describe(state, key, named?.name ?? state.list)} <small>−{count(hides)}</small> <span aria-hidden="true">×</span>
           <span className="heard">take off</span>
         </button>
       ))}
@@ -70,7 +72,7 @@ export function Chips({ list, onChange }: { list: FeatureList; onChange: (state:
   );
 }
 
-function describe(state: ListState, key: string) {
+function describe(state: ListState, key: string, list: string) {
   const column = numberColumn(key);
   const range = state.ranges[key];
   if (column && range) {
@@ -89,7 +91,7 @@ function describe(state: ListState, key: string) {
     fires: ["fires on", state.fires],
     promotes: ["promotes", state.promotes],
     text: ["label", state.text],
-    list: ["in list", state.list],
+    list: ["in list", list],
   };
   const [name, value] = names[key] ?? [key, ""];
   return (

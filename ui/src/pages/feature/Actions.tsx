@@ -1,10 +1,10 @@
 import { Link } from "react-router";
 import type { Feature } from "../../api/client";
 import { backend } from "../../api/client";
+import { Copy } from "../../components/Copy";
 import { Menu } from "../../components/Menu";
 import { featurePath, steerText } from "../../paths";
 import { AddToList } from "./AddToList";
-import { Copy } from "./WholeContext";
 
 const EXPORTS = [
   ["json", "JSON, all that is known"],

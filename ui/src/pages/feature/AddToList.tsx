@@ -2,15 +2,27 @@ import { useRef } from "react";
 import { useAddToList, useLists } from "../../api/queries";
 import { Menu } from "../../components/Menu";
 import { Failed } from "../../components/States";
+import { useKeys } from "../../keys";
 
 /** Keeps the feature in a list of one's own, or in a new one. */
 export function AddToList({ name, index }: { name: string; index: number }) {
   const lists = useLists();
   const add = useAddToList();
   const input = useRef<HTMLInputElement>(null);
+  const opener = useRef<HTMLButtonElement>(null);
+  useKeys("Lists", [
+    {
+      keys: ["l"],
+      does: "keep it in a list",
+      run: () => {
+        opener.current?.focus(); // where the focus goes back to
+        opener.current?.click();
+      },
+    },
+  ]);
   const entry = { sae: name, feature: index };
   return (
-    <Menu label="☆ list" name="Keep in a list">
+    <Menu label="☆ list" name="Keep in a list" opener={opener}>
       {(close) => (
         <div className="add-to-list">
           <div className="items">

@@ -1,10 +1,13 @@
-import { useEffect, useRef, useState, type KeyboardEvent } from "react";
+import { lazy, Suspense, useEffect, useRef, useState, type KeyboardEvent } from "react";
 import type { ContextGroup, FeatureContext } from "../../api/contexts";
+import { Skeleton } from "../../components/States";
 import { TokenText } from "../../components/Tokens";
 import { activation, count } from "../../format";
 import { alone } from "../../tokens";
 import { contextRows, type ContextSort } from "./contextRows";
-import { WholeContext } from "./WholeContext";
+
+// Once a row is opened.
+const WholeContext = lazy(async () => ({ default: (await import("./WholeContext")).WholeContext }));
 
 interface ContextsProps {
   name: string;
@@ -81,14 +84,16 @@ export function Contexts({ name, index, group, maximum, token, sort, onSort, ope
               <span className="heard">{alsoActive(context, token)}</span>
             </button>
             {context.context === open && (
-              <WholeContext
-                name={name}
-                analysis={group.analysis}
-                index={index}
-                context={context.context}
-                maximum={maximum}
-                token={token}
-              />
+              <Suspense fallback={<Skeleton rows={6} label="Loading the context" />}>
+                <WholeContext
+                  name={name}
+                  analysis={group.analysis}
+                  index={index}
+                  context={context.context}
+                  maximum={maximum}
+                  token={token}
+                />
+              </Suspense>
             )}
           </li>
         ))}

@@ -1,5 +1,5 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { useEffect, useRef, type ReactNode } from "react";
+import { lazy, Suspense, useEffect, useRef, type ReactNode } from "react";
 import { useNavigate, useSearchParams } from "react-router";
 import type { Feature } from "../../api/client";
 import { featureQuery, useContexts, useFeature, useHistory } from "../../api/queries";
@@ -10,7 +10,6 @@ import { useKeys } from "../../keys";
 import type { FeatureList } from "../../list/useList";
 import { promptPath, steerText } from "../../paths";
 import { alone } from "../../tokens";
-import { Actions } from "./Actions";
 import { Contexts } from "./Contexts";
 import type { ContextSort } from "./contextRows";
 import { Groups } from "./Groups";
@@ -20,19 +19,24 @@ import { FiresOn, NearBy, PrecededBy, Together, Twins } from "./SideLists";
 import { TryText } from "./TryText";
 import "./feature.css";
 
+// After the first feature: it is read before anything is done with it.
+const Actions = lazy(async () => ({ default: (await import("./Actions")).Actions }));
+
+type Size = "whole" | "beside";
+
 interface FeatureDetailProps {
   name: string;
   list: FeatureList;
   /** Row of the columns that is asked for; what is shown is the one before until it is here. */
   row: number;
   /** The whole page, or beside the list. */
-  whole: boolean;
+  size: Size;
   /** Where one is in the list, and the way back to it. */
   place: ReactNode;
 }
 
 /** A feature, in the order of a reader's questions. */
-export function FeatureDetail({ name, list, row, whole, place }: FeatureDetailProps) {
+export function FeatureDetail({ name, list, row, size, place }: FeatureDetailProps) {
   const { columns } = list;
   const found = useFeature(name, columns.analysis, columns.first + row);
   usePrefetch(name, list, row);
@@ -40,7 +44,7 @@ export function FeatureDetail({ name, list, row, whole, place }: FeatureDetailPr
     return <Failed what={`Feature ${columns.first + row} can't be shown:`} error={found.error} retry={() => void found.refetch()} />;
   }
   if (!found.data) return <Skeleton rows={20} label="Loading the feature" />;
-  return <Shown name={name} list={list} data={found.data} whole={whole} place={place} waiting={found.isPlaceholderData} />;
+  return <Shown name={name} list={list} data={found.data} size={size} place={place} waiting={found.isPlaceholderData} />;
 }
 
 /** The features on either side are here before one steps to them. */
@@ -62,12 +66,13 @@ interface ShownProps {
   name: string;
   list: FeatureList;
   data: NonNullable<ReturnType<typeof useFeature>["data"]>;
-  whole: boolean;
+  size: Size;
   place: ReactNode;
   waiting: boolean;
 }
 
-function Shown({ name, list, data: { feature, strongest }, whole, place, waiting }: ShownProps) {
+function Shown({ name, list, data: { feature, strongest }, size, place, waiting }: ShownProps) {
+  const whole = size === "whole";
   const note = useRef<HTMLInputElement>(null);
   const own = useRef<HTMLInputElement>(null);
   const navigate = useNavigate();
@@ -140,7 +145,9 @@ function Shown({ name, list, data: { feature, strongest }, whole, place, waiting
                 )))}
         </Title>
         <p className="soft">{place}{!label.said && covers(label.shares)}</p>
-        <Actions name={name} feature={feature} label={text} />
+        <Suspense fallback={<div className="actions" />}>
+          <Actions name={name} feature={feature} label={text} />
+        </Suspense>
       </header>
       {whole && <Note key={index} name={name} index={index} input={note} />}
       <Numbers feature={feature} />

@@ -1,5 +1,5 @@
 import { useLayoutEffect, useRef } from "react";
-import { Link, useNavigate, useParams, useSearchParams } from "react-router";
+import { Link, useNavigate, useNavigationType, useParams, useSearchParams } from "react-router";
 import { useSAE } from "../../api/queries";
 import { Failed, Skeleton } from "../../components/States";
 import { useKeys } from "../../keys";
@@ -21,15 +21,21 @@ export function FeaturePage() {
 
   // Where one is, at once: keys pressed faster than pages are drawn add up from here.
   const now = useRef(row);
+  const asked = useRef<number>(undefined);
+  const kind = useNavigationType();
   useLayoutEffect(() => {
+    // The features of several keys may be drawn one by one: the last one's is where one is.
+    if (kind === "REPLACE" && asked.current !== undefined && asked.current !== row) return;
+    asked.current = undefined;
     now.current = row;
-  }, [row]);
+  }, [row, kind]);
 
   const kept = new URLSearchParams(parameters);
   kept.delete("context");
   const go = (next: number | undefined) => {
     if (next === undefined) return;
     now.current = next;
+    asked.current = next;
     void navigate({ pathname: featurePath(name, first + next), search: kept.toString() }, { replace: true, preventScrollReset: true });
   };
   const step = (steps: number) => go(list && stepped(list.selection.rows, now.current, steps));
@@ -79,7 +85,7 @@ export function FeaturePage() {
           name={name}
           list={list}
           row={row}
-          whole
+          size="whole"
           place={
             <>
               feature <b>{text}</b> ·{" "}

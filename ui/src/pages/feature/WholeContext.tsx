@@ -2,10 +2,10 @@ import { useState, type KeyboardEvent } from "react";
 import { Link, useLocation } from "react-router";
 import type { FeatureContext } from "../../api/contexts";
 import { useWholeContext } from "../../api/queries";
+import { Copy } from "../../components/Copy";
 import { Failed, Skeleton } from "../../components/States";
 import { TokenText } from "../../components/Tokens";
 import { count } from "../../format";
-import { announce } from "../../page";
 import { promptPath } from "../../paths";
 import { isSpecial, pieces } from "../../tokens";
 
@@ -116,23 +116,4 @@ function walk(event: KeyboardEvent<HTMLElement>): void {
   const next = active[now === -1 ? Math.max(peak, 0) : Math.min(Math.max(now + step, 0), active.length - 1)];
   next?.setAttribute("tabindex", "-1");
   next?.focus();
-}
-
-export function Copy({ what, text, className = "link" }: { what: string; text: string; className?: string }) {
-  const [copied, setCopied] = useState(false);
-  async function copy() {
-    try {
-      await navigator.clipboard.writeText(text);
-      setCopied(true);
-      announce(`${what} copied`);
-      setTimeout(() => setCopied(false), 1500);
-    } catch {
-      announce("the browser does not let this page copy");
-    }
-  }
-  return (
-    <button type="button" className={className} onClick={() => void copy()}>
-      {copied ? "copied" : `copy ${what}`}
-    </button>
-  );
 }

@@ -35,6 +35,8 @@ export function PromptColumn(props: PromptColumnProps) {
   const token = number === 0 && found && state.token !== null && state.token < found.tokens.length ? state.token : null;
   if (!found) {
     const error = panels.find(({ answer }) => answer.error)?.answer.error;
+    // Asked for only where there is a model to ask: without one the page says how to start it.
+    if (panels.every(({ answer }) => answer.isPending && !answer.isFetching)) return null;
     return error ? (
       <div>
         <Failed what="The text can't be looked at:" error={error} />
