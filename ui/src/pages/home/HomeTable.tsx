@@ -13,7 +13,8 @@ export interface Column {
   about?: string;
   cell: (sae: SAESummary) => Cell;
   show: (sae: SAESummary) => string;
-  error?: (sae: SAESummary) => number | null;
+  /** Its standard error, as it is shown; null where it was not measured. */
+  error?: (sae: SAESummary) => string | null;
 }
 
 export const COLUMNS: Column[] = [
@@ -36,6 +37,7 @@ export const COLUMNS: Column[] = [
     about: "mean number of active features per token",
     cell: ({ l0 }) => l0,
     show: ({ l0 }) => decimal(l0),
+    error: ({ l0_error }) => shown(l0_error, decimal),
   },
   {
     key: "fvu",
@@ -43,6 +45,7 @@ export const COLUMNS: Column[] = [
     about: "fraction of the activations' variance that is left unexplained",
     cell: ({ fvu }) => fvu,
     show: ({ fvu }) => fraction(fvu),
+    error: ({ fvu_error }) => shown(fvu_error, fraction),
   },
   {
     key: "ce_recovered",
@@ -50,6 +53,7 @@ export const COLUMNS: Column[] = [
     about: "share of the model's cross-entropy that is kept, against setting the hook to zero",
     cell: ({ ce_recovered }) => ce_recovered,
     show: ({ ce_recovered }) => percent(ce_recovered),
+    error: ({ ce_recovered_error }) => shown(ce_recovered_error, percent),
   },
   {
     key: "dead_fraction",
@@ -66,6 +70,10 @@ export const COLUMNS: Column[] = [
     show: ({ tokens_trained }) => compact(tokens_trained),
   },
 ];
+
+function shown(error: number | null, format: (value: number) => string): string | null {
+  return error === null ? null : format(error);
+}
 
 interface HomeTableProps {
   saes: SAESummary[];
@@ -147,7 +155,7 @@ function Figure({ column, sae }: { column: Column; sae: SAESummary }) {
   return (
     <td title={title}>
       {text}
-      {error !== null && <small> ± {fraction(error)}</small>}
+      {error !== null && <small> ± {error}</small>}
     </td>
   );
 }

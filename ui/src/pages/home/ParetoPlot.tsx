@@ -1,6 +1,7 @@
 import { scaleLinear, scaleLog } from "d3-scale";
 import { useId, useRef, useState, type KeyboardEvent } from "react";
 import { colorOf } from "../../components/plots/colors";
+import { logTicks } from "../../components/plots/ticks";
 import { useWidth } from "../../components/plots/width";
 import { families, middle, radius, split, widened, type Point } from "./pareto";
 
@@ -90,7 +91,7 @@ export function ParetoPlot({ points, title, format, marked, onMark }: ParetoPlot
         aria-label={`${title} by L0`}
       >
         <g aria-hidden="true">
-          {powers(xExtent.low, xExtent.high, width).map((power) => (
+          {logTicks(xExtent.low, xExtent.high, 2, width / 46).map((power) => (
             <g key={power}>
               <line className="grid" x1={x(power)} x2={x(power)} y1={MARGIN.top} y2={bottom} />
               <text x={x(power)} y={bottom + 16} textAnchor="middle">
@@ -212,16 +213,6 @@ function ErrorBars({ point, x, y }: { point: Point; x: Scale; y: Scale }) {
       )}
     </g>
   );
-}
-
-/** Powers of two between two values, fewer where the plot is narrow. */
-function powers(low: number, high: number, width: number): number[] {
-  const first = Math.ceil(Math.log2(low));
-  const last = Math.floor(Math.log2(high));
-  const every = Math.max(1, Math.ceil((last - first + 1) / (width / 46)));
-  return Array.from({ length: Math.max(last - first + 1, 0) }, (_, i) => first + i)
-    .filter((power) => power % every === 0)
-    .map((power) => 2 ** power);
 }
 
 const figure = (value: number) => (value < 1 ? value.toFixed(2) : value.toFixed(1));

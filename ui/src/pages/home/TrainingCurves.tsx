@@ -1,6 +1,7 @@
 import { max, min } from "d3-array";
 import { scaleLinear, scaleLog } from "d3-scale";
 import { colorOf } from "../../components/plots/colors";
+import { logTicks } from "../../components/plots/ticks";
 import { useWidth } from "../../components/plots/width";
 import { compact } from "../../format";
 import { spread } from "./pareto";
@@ -50,7 +51,7 @@ export function TrainingCurves(props: TrainingCurvesProps) {
     GAP,
     { low: MARGIN.top, high: HEIGHT - 4 },
   );
-  const ticks = isLog ? halvings(low, high) : y.ticks(5);
+  const ticks = isLog ? logTicks(low, high, high / low > 64 ? 10 : 2, 8) : y.ticks(5);
   return (
     <div ref={frame}>
       <svg
@@ -96,16 +97,6 @@ export function TrainingCurves(props: TrainingCurvesProps) {
       </svg>
     </div>
   );
-}
-
-/** Values a factor of two apart, of the kind .10 .20 .40: at most six. */
-function halvings(low: number, high: number): number[] {
-  const found: number[] = [];
-  const factor = high / low > 64 ? 10 : 2;
-  for (let level = 10 ** Math.ceil(Math.log10(high)); level >= low; level /= factor) {
-    if (level <= high) found.push(level);
-  }
-  return found;
 }
 
 const shortened = (name: string) => (name.length > 21 ? `${name.slice(0, 20)}…` : name);
