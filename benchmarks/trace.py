@@ -72,7 +72,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> list[dict[str, objec
         row(f"graph, {shape}", processor, "s of processor", processor, limit),
         row("the same", clock, "s", clock, minutes),
         row("features followed", followed, ""),
-        row("growth of memory over a second graph", memory, "GiB", memory, 4.0),
+        row("memory that a second graph added", memory, "GiB", memory, 4.0),
         row(
             f"--verify {arguments.verify} / the graph",
             with_proof - clock,

@@ -235,10 +235,11 @@ class SampledContexts:
         made, size = record.made_from, record.context_size
         count = max(1, int(made.get("sample_rows", 0)) // size)
         total = int(made.get("rows", 0)) // size
-        self._ids = lowest_contexts(total, count, int(made.get("seed", 0)))
+        ids = lowest_contexts(total, count, int(made.get("seed", 0)))
+        self._ascending = np.sort(ids)  # as stored rows number them
         self._start, self._size = record.feature_range[0], size
         self._blocks = database.rows(record.analysis)
-        self.in_order: list[int] = self._ids.tolist() if self._blocks else []
+        self.in_order: list[int] = ids.tolist() if self._blocks else []
         """By the hash of the sample: any beginning of them is a uniform sample too."""
         self.contexts = frozenset(self.in_order)
 
@@ -252,7 +253,7 @@ class SampledContexts:
                     ends[place - block.first] - block.counts[place - block.first],
                     ends[place - block.first],
                 )
-                return set(self._ids[np.unique(block.places[own] // self._size)].tolist())
+                return set(self._ascending[np.unique(block.places[own] // self._size)].tolist())
         return set()
 
 

@@ -179,13 +179,14 @@ def test_what_is_called_silent_is_silent_in_the_cache(database, record, busy):
         place = feature - block.first
         own = block.places[ends[place] - block.counts[place] : ends[place]]
         ranks = np.unique(own // record.context_size)
-        every = lowest_contexts(record.made_from["rows"] // record.context_size, 10**6, 0)
-        fires_in = set(every[ranks].tolist())
+        made, size = record.made_from, record.context_size
+        sampled = np.sort(lowest_contexts(made["rows"] // size, made["sample_rows"] // size, 0))
+        fires_in = set(sampled[ranks].tolist())
         for item in items_of(database, record, feature):
             if not item.fires:
                 kinds.add(item.kind)
                 assert item.window.context not in fires_in
-            elif item.window.context in set(every[: record.made_from["sample_rows"]].tolist()):
+            elif item.window.context in set(sampled.tolist()):
                 assert item.window.context in fires_in
     assert kinds == {"random", "same-token", "neighbor"}
 

@@ -26,5 +26,6 @@ def test_every_command_shown_parses(line: str) -> None:
 def test_commands_stand_in_one_file_alone() -> None:
     assert len(SHOWN) == 7
     for source in SOURCES.rglob("*.ts*"):
-        if source.name != "commands.ts":
+        # schema.ts is generated from what the server says of itself
+        if source.name not in ("commands.ts", "schema.ts"):
             assert not COMMAND.search(source.read_text()), source
