@@ -64,9 +64,12 @@ class Endpoint:
         self._failures_in_a_row = 0
         self._answered = False
 
-    def close(self) -> None:
-        """Lets go of the connections and ends pauses."""
+    def stop(self) -> None:
+        """Asks nothing more and ends pauses; what is being asked is still answered."""
         self._stopped.set()
+
+    def close(self) -> None:
+        """Lets go of the connections."""
         self._client.close()
 
     def ask(self, model: str, messages: Sequence[Message], longest: int) -> str:

@@ -67,8 +67,10 @@ def explain_features(
     try:
         return _Run(database, record, config, endpoint, pool, watch).run()
     finally:
-        endpoint.close()
+        # what was asked within the budget is answered and kept
+        endpoint.stop()
         pool.shutdown(cancel_futures=True)
+        endpoint.close()
 
 
 class _Run:

@@ -109,7 +109,8 @@ def test_the_list_is_one_stop_with_arrow_keys_inside(page: Page) -> None:
     expect(page).to_have_url(re.compile(f"feature={BY_MAXIMUM[2]}(&|$)"))
     page.keyboard.press("End")
     expect(page).to_have_url(re.compile(f"feature={BY_MAXIMUM[-1]}(&|$)"))
-    active = page.get_by_role("grid").get_attribute("aria-activedescendant")
+    active = f"row-{BY_MAXIMUM[-1]}"
+    expect(page.get_by_role("grid")).to_have_attribute("aria-activedescendant", active)
     expect(page.locator(f"#{active}")).to_contain_text(str(BY_MAXIMUM[-1]))
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(rf"/features/{BY_MAXIMUM[-1]}"))

@@ -42,7 +42,7 @@ export function Note({ name, index, input }: { name: string; index: number; inpu
       />
       <kbd aria-hidden="true">n</kbd>
       {versions.length > 0 && (
-        <Menu label={`${versions.length} said`} name="What was said of it" className="link">
+        <Menu label={`${versions.length} said`} name={`${versions.length} said of it so far`} className="link">
           {() => (
             <ol className="said-list">
               {versions.toReversed().map((version) => (
