@@ -18,8 +18,9 @@ from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_html import FeatureView, feature_document, show
-from .feature_page import feature_page
+from .feature_page import feature_page, page_with_words
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
+from .notes import Note, Notes
 from .records import (
     SCHEMA_VERSION,
     ContextRecord,
@@ -55,6 +56,8 @@ __all__ = [
     "ListContents",
     "ListEntry",
     "LogitFacts",
+    "Note",
+    "Notes",
     "RowsRecord",
     "SAERecord",
     "SampleRecord",
@@ -75,6 +78,7 @@ __all__ = [
     "is_name",
     "label_tokens",
     "new_explanation",
+    "page_with_words",
     "read_twins",
     "show",
 ]

@@ -40,6 +40,7 @@ from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twi
 from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.leases import Leases
 from lmsaes.database.lists import Lists
+from lmsaes.database.notes import Notes
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -301,6 +302,11 @@ class Database:
     def lists(self) -> Lists:
         """People's lists of features."""
         return Lists(self._connection)
+
+    @property
+    def notes(self) -> Notes:
+        """People's notes on features, kept by the SAEs' hashes."""
+        return Notes(self._connection)
 
     # Upkeep
 
