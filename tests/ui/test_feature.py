@@ -70,6 +70,17 @@ def test_a_row_opens_in_place_and_has_an_address(page: Page) -> None:
     expect(page).to_have_url(re.compile(rf"/features/{DENSE}\?context={number}"))
 
 
+def test_a_feature_is_one_request(page: Page) -> None:
+    """With its contexts: beside what stays for all of them, and those next to it."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page)
+    own = [url for url in asked if "/features/42" in url and "/api/" in url]
+    kept = ("/explanations", "/note")
+    (one,) = (url for url in own if not url.endswith(kept))
+    assert "group=top&page=true" in one
+
+
 def test_rows_are_one_stop_of_the_tab_key(page: Page) -> None:
     opened(page, DENSE)
     contexts(page).first.focus()

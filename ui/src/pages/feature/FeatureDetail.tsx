@@ -84,7 +84,8 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
   const label = said === undefined ? tokens : { ...tokens, said };
   const groups = feature.groups.map((group) => group.name);
   const group = groups.includes(view.group) ? view.group : "top";
-  const others = useContexts(name, list.columns.analysis, index, group);
+  // the strongest came with the feature
+  const others = useContexts(name, group === "top" ? undefined : list.columns.analysis, index, group);
   const shown = group === "top" ? strongest : others.data;
   const text = label.said ?? label.tokens.map(alone).join(" ");
 
