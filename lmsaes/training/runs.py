@@ -70,7 +70,7 @@ def run_summary(run: Path) -> RunSummary:
     saes = [_member(run, config) for config in settings.saes]
     states = {sae.state for sae in saes}
     found = [each for each in _WORST_FIRST if each in states]
-    state = found[0] if found else "finished"
+    state: State = found[0] if found else "finished"
     return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
 
 
