@@ -13,7 +13,7 @@ from lmsaes.training.metrics_file import read_metrics
 from lmsaes.training.settings import RUN_FILE, RunSettings
 
 State = Literal["finished", "unfinished", "diverged", "damaged"]
-_WORST_FIRST: tuple[State, ...] = ("damaged", "unfinished", "diverged")
+_WORST_FIRST: tuple[State, ...] = ("damaged", "unfinished", "diverged", "finished")
 
 _log = logging.getLogger("lmsaes")
 
@@ -68,9 +68,7 @@ def run_summary(run: Path) -> RunSummary:
         raise ConfigError(f"{run} is not a run", "see: lmsaes runs list")
     settings = RunSettings.read(run)
     saes = [_member(run, config) for config in settings.saes]
-    states = {sae.state for sae in saes}
-    found = [each for each in _WORST_FIRST if each in states]
-    state: State = found[0] if found else "finished"
+    state = min((sae.state for sae in saes), key=_WORST_FIRST.index)
     return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
 
 
