@@ -13,7 +13,6 @@ from lmsaes.training.metrics_file import read_metrics
 from lmsaes.training.settings import RUN_FILE, RunSettings
 
 State = Literal["finished", "unfinished", "diverged", "damaged"]
-_WORST_FIRST: tuple[State, ...] = ("damaged", "unfinished", "diverged", "finished")
 
 _log = logging.getLogger("lmsaes")
 
@@ -68,7 +67,12 @@ def run_summary(run: Path) -> RunSummary:
         raise ConfigError(f"{run} is not a run", "see: lmsaes runs list")
     settings = RunSettings.read(run)
     saes = [_member(run, config) for config in settings.saes]
-    state = min((sae.state for sae in saes), key=_WORST_FIRST.index)
+    states = {sae.state for sae in saes}
+    state: State = "finished" if states <= {"finished"} else "diverged"
+    if "unfinished" in states:
+        state = "unfinished"
+    if "damaged" in states:
+        state = "damaged"
     return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
 
 
