@@ -34,9 +34,12 @@ def trace(
         settings_from(TraceConfig, config, {"transcoders": transcoders, **given})
     )
 
+    from lmsaes.atomic import check_writable
     from lmsaes.circuits import graph_json, write_graph
     from lmsaes.circuits import trace as run
 
+    if settings.out is not None:
+        check_writable(Path(settings.out))
     found = run(settings)
     if settings.out is not None:
         write_graph(found, Path(settings.out))

@@ -9,11 +9,10 @@ from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lmsaes.database import SAERecord
-from lmsaes.errors import ConfigError, SAEError
+from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:  # a server without a model loads no torch
     from lmsaes.model import LanguageModel
@@ -94,18 +93,11 @@ class Live:
 
         Raises SAEError where it is gone or another one.
         """
-        from lmsaes.sae import SAE, sae_hash
+        from lmsaes.steering import find_sae
 
         key = record.sae_path, record.sae_hash
         if key not in self._saes:
-            folder = Path(record.sae_path)
-            sae = SAE.load(folder)
-            if sae_hash(folder, sae) != record.sae_hash:
-                raise SAEError(
-                    f"{folder} holds another SAE than '{record.name}' was when it was analyzed",
-                    "analyze it again",
-                )
-            self._saes[key] = sae
+            self._saes[key] = find_sae(record)
             while len(self._saes) > _SAES_KEPT:
                 self._saes.popitem(last=False)
         self._saes.move_to_end(key)
@@ -137,6 +129,13 @@ class Live:
         weights = imported.weights if imported and imported.weights else None
         record = self._model.record
         return name == record.name and weights in (None, record.weights)
+
+    def check_time(self, deadline: float) -> None:
+        """Raises ConfigError after the time at which a request has to be done."""
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"it took longer than {self.limits.seconds:.0f} seconds", "ask for less"
+            )
 
     def check_memory(self, what: str, size: int) -> None:
         """Raises ConfigError for a request that would need more bytes than one may have."""
