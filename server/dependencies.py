@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import Depends, Path, Query, Request, Response
 from fastapi.concurrency import run_in_threadpool
 
-from lmsaes.database import SAERecord
+from lmsaes.database import GraphRecord, SAERecord
 
 from .binary import IMMUTABLE
 from .store import GoneError, Store
@@ -38,7 +38,7 @@ def _analyzed(
     if analysis is None:
         return record
     if analysis != record.analysis:
-        raise GoneError(record.name, analysis)
+        raise GoneError.of_analysis(record.name, analysis)
     response.headers["Cache-Control"] = IMMUTABLE
     return record
 
@@ -60,3 +60,36 @@ analysis it never changes, and pages of one analysis are never mixed with anothe
 RecentSAE = Annotated[SAERecord, Depends(_recent)]
 """The same for answers that are read from the analysis' own collections, which go when it is
 replaced: whether it still is the SAE's is then not asked of the database each time."""
+
+
+def _graph(
+    name: Annotated[str, Path(description="Name of the graph")], store: CurrentStore
+) -> GraphRecord:
+    return store.graph(name)
+
+
+CurrentGraph = Annotated[GraphRecord, Depends(_graph)]
+
+
+def check_graph(record: GraphRecord, id: str) -> None:
+    """Raises GoneError where another graph is called so now."""
+    if id != record.graph:
+        raise GoneError(f"graph {id} of '{record.name}'", f"/api/graphs/{record.name}")
+
+
+def _fixed_graph(
+    record: CurrentGraph,
+    response: Response,
+    graph: Annotated[
+        str | None, Query(description="Id of the graph that is meant; 410 for another one's name")
+    ] = None,
+) -> GraphRecord:
+    if graph is not None:
+        check_graph(record, graph)
+        response.headers["Cache-Control"] = IMMUTABLE
+    return record
+
+
+FixedGraph = Annotated[GraphRecord, Depends(_fixed_graph)]
+"""The graph for an answer that follows from it alone: under the address with its id it never
+changes."""

@@ -40,6 +40,8 @@ export function EmptyHome({ about }: { about: About | undefined }) {
 
 const nameOf = (path: string) => path.split("/").at(-1) ?? path;
 
+const NOWHERE: readonly string[] = [];
+
 interface StepProps {
   number: number;
   title: string;
@@ -48,7 +50,7 @@ interface StepProps {
   there?: readonly string[] | undefined;
 }
 
-function Step({ number, title, command, there = [] }: StepProps) {
+function Step({ number, title, command, there = NOWHERE }: StepProps) {
   const [copied, setCopied] = useState(false);
   async function copy() {
     await navigator.clipboard.writeText(command);
