@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.support import made_up_analysis as made_up
+
+from .pages import press
 
 pytestmark = pytest.mark.browser
 
@@ -41,12 +43,27 @@ def test_axe_finds_nothing(
             expect(page.locator(ready).first).to_be_visible()
         else:
             expect(page.get_by_role("grid")).to_be_visible()
-        page.evaluate(AXE.read_text())
-        answer = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
-        found += [
-            f"{path}: {each['id']}: {each['help']}: {node['html'][:200]}"
-            for each in answer["violations"]
-            for node in each["nodes"][:2]
-        ]
+        found += problems(page, path)
+    # what opens over a page
+    press(page, "/")
+    page.keyboard.type("river")
+    expect(page.locator(".search-dialog .results a").first).to_be_visible()
+    found += problems(page, "search dialog")
+    page.goto("/saes/demo:topk/features/42")
+    for name in ("A note on it", "Keep in a list", "embed ▾"):
+        page.get_by_role("button", name=name).click()
+        expect(page.locator(":popover-open").first).to_be_visible()
+        found += problems(page, name)
     context.close()
     assert not found, "\n".join(found)
+
+
+def problems(page: Page, where: str) -> list[str]:
+    """What axe finds on a page as it is."""
+    page.evaluate(AXE.read_text())
+    answer = page.evaluate("rules => axe.run({ runOnly: rules })", RULES)
+    return [
+        f"{where}: {each['id']}: {each['help']}: {node['html'][:200]}"
+        for each in answer["violations"]
+        for node in each["nodes"][:2]
+    ]

@@ -228,6 +228,30 @@ def test_numbers_that_are_null_are_dashes_and_break_nothing(page: Page) -> None:
     expect(contexts(page).first).to_be_visible()
 
 
+def test_a_context_says_what_the_feature_does_to_the_next_tokens(page: Page) -> None:
+    """As the model answers it, asked of the analysis that is shown."""
+    sample = made_up.sample(42)
+    context = int(sample.contexts[0])
+    changes = [0.0, -0.5, 0.25, *[None] * (made_up.CONTEXT_SIZE - 3)]
+    asked: list[dict] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.post_data_json)
+        route.fulfill(json={"contexts": [{"context": context, "changes": changes}]})
+
+    page.route("**/features/42/loss-effect", answer)
+    page.goto(f"/saes/demo:topk/features/42?context={context}")
+    page.get_by_role("button", name="loss effect").click()
+    shown = page.locator(".loss-effect li")
+    expect(shown).to_have_count(2)
+    tokens = [made_up.TOKENS[token] for token in made_up.context_tokens()[context, :4]]
+    expect(shown.first).to_contain_text("−0.5")
+    expect(shown.first).to_contain_text(tokens[2].strip())
+    (body,) = asked
+    assert body["contexts"] == [context]
+    assert body["analysis"]
+
+
 def test_without_a_model_own_text_says_what_loads_it(page: Page) -> None:
     about = {
         "version": "0",

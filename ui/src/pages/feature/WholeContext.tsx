@@ -8,6 +8,7 @@ import { TokenText } from "../../components/Tokens";
 import { count } from "../../format";
 import { promptPath } from "../../paths";
 import { isSpecial, pieces } from "../../tokens";
+import { LossEffect } from "./LossEffect";
 
 interface WholeContextProps {
   name: string;
@@ -68,6 +69,7 @@ export function WholeContext({ name, analysis, index, context, maximum, token }:
           </button>
         )}
       </footer>
+      <LossEffect key={context} name={name} analysis={analysis} index={index} context={context} tokens={strings} />
     </div>
   );
 }

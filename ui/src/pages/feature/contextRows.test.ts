@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { ContextGroup, FeatureContext } from "../../api/contexts";
-import { contextRows, shareBelow } from "./contextRows";
+import { contextRows, mostChanged, shareBelow } from "./contextRows";
 
 const TOKENS = ["zero", " b", "A", " c", "peak"];
 
@@ -40,4 +40,9 @@ test("a value's place among the firings comes from the histogram", () => {
   expect(shareBelow(histogram, 1.5)).toBeCloseTo(0.7);
   expect(shareBelow(histogram, 99)).toBe(1);
   expect(shareBelow({ counts: [0], upper: 0 }, 1)).toBeNull();
+});
+
+test("the largest changes come first, either way, without what is null or 0", () => {
+  expect(mostChanged([0.1, -0.5, null, 0, 0.3, -0.1], 4)).toEqual([1, 4, 0, 5]);
+  expect(mostChanged([null, 0], 4)).toEqual([]);
 });

@@ -46,3 +46,12 @@ export function shareBelow({ counts, upper }: { counts: readonly number[]; upper
   for (const [bin, each] of counts.entries()) below += each * Math.min(Math.max(place - bin, 0), 1);
   return below / total;
 }
+
+/** Places of the largest changes, whichever way; those that are not known or 0 are left out. */
+export function mostChanged(changes: readonly (number | null)[], most: number): number[] {
+  const size = (place: number) => Math.abs(changes[place] ?? 0);
+  return Array.from(changes.keys())
+    .filter((place) => size(place) > 0)
+    .toSorted((a, b) => size(b) - size(a) || a - b)
+    .slice(0, most);
+}
