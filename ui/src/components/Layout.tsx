@@ -55,9 +55,9 @@ export function Layout({ error = false }: { error?: boolean }) {
       </header>
       <main id="content" tabIndex={-1}>
         {error ? <ErrorPage /> : <Outlet />}
+        <Tip />
       </main>
       <Help dialog={help} />
-      <Tip />
       <Announcer />
       <ScrollRestoration />
     </>
