@@ -63,7 +63,7 @@ def explain_features(
     it is set, nothing more is asked, as if the budget were spent; it is set when the run ends.
 
     Raises ConfigError for what can't be asked for, EndpointError where the server refuses or
-    answers nothing.
+    answers nothing, DatabaseError while another process explains features of this SAE.
     """
     if config.endpoint is None or config.explainer is None:
         raise ConfigError("there is no one to ask", "give --endpoint and --explainer")
@@ -73,7 +73,9 @@ def explain_features(
     )
     pool = ThreadPoolExecutor(config.parallel, "explain")
     try:
-        return _Run(database, record, config, endpoint, pool, watch).run()
+        # two at once would ask, and pay for, the same twice
+        with database.holding(f"explanations of {record.name}"):
+            return _Run(database, record, config, endpoint, pool, watch).run()
     finally:
         # what was asked within the budget is answered and kept
         endpoint.stop()
