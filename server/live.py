@@ -11,12 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lmsaes.database import SAERecord
+from lmsaes.database import GraphRecord
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:  # a server without a model loads no torch
+    import numpy as np
+
+    from lmsaes.circuits import Replacement
     from lmsaes.model import LanguageModel
     from lmsaes.sae import SAE
+    from lmsaes.steering import KnownSAE
 
 WAITING = 8
 """Requests that may wait for their turn."""
@@ -38,7 +42,15 @@ class Limits:
 
     tokens: int = 1024  # of a text
     seconds: float = 120.0
+    trace_seconds: float = 600.0
     bytes: int = 2**31
+
+
+@dataclass(frozen=True)
+class _OfGraph:
+    name: str
+    sae_path: str
+    sae_hash: str
 
 
 class Live:
@@ -53,6 +65,7 @@ class Live:
         self._saes: OrderedDict[tuple[str, str], SAE] = OrderedDict()
         self._model: LanguageModel | None = None
         self._fits: set[tuple[str, str]] = set()  # the SAEs whose model that is
+        self._replaced: tuple[str, Replacement] | None = None  # of the last graph, by its id
 
     @property
     def loaded(self) -> str | None:
@@ -72,6 +85,22 @@ class Live:
         Raises NoModelError, or BusyError where too many wait or the wait is too long.
         """
         self.check_there()
+        with self._turn() as deadline:
+            yield deadline
+
+    def directions(self, record: "KnownSAE", feature: int) -> dict[str, "np.ndarray"]:
+        """A feature's rows of its SAE's weights, float32, with a model or without.
+
+        `decoder` [d_out]: what one unit of its activation adds; `encoder` [d_in]: what it reads.
+        Raises SAEError where the SAE is gone or another one, BusyError as `turn` does.
+        """
+        with self._turn():
+            sae = self.sae(record)
+        rows = {"decoder": sae.W_dec[feature], "encoder": sae.W_enc[feature]}
+        return {name: row.detach().float().cpu().numpy() for name, row in rows.items()}
+
+    @contextmanager
+    def _turn(self) -> Generator[float]:
         with self._counter:
             if self._waiting >= WAITING:
                 raise BusyError
@@ -88,7 +117,7 @@ class Live:
         finally:
             self._free.release()
 
-    def sae(self, record: SAERecord) -> "SAE":
+    def sae(self, record: "KnownSAE") -> "SAE":
         """The SAE of a record, from its folder. Only within one's turn.
 
         Raises SAEError where it is gone or another one.
@@ -103,7 +132,7 @@ class Live:
         self._saes.move_to_end(key)
         return self._saes[key]
 
-    def model(self, record: SAERecord) -> "LanguageModel":
+    def model(self, record: "KnownSAE") -> "LanguageModel":
         """The language model of an SAE, loaded where it isn't yet. Only within one's turn.
 
         Raises ModelError where it can't be loaded, or isn't the one the SAE was trained on.
@@ -116,7 +145,8 @@ class Live:
             if self._model is not None and self._same_model(sae):
                 self._fits.add(key)
                 return self._model
-            self._model, self._fits = None, set()  # the former one's memory is needed
+            self._replaced = None  # the former one's memory is needed
+            self._model, self._fits = None, set()
             self._model = find_model(sae, None if self.mode == "auto" else self.mode, self.device)
             self._fits.add(key)
         return self._model
@@ -129,6 +159,20 @@ class Live:
         weights = imported.weights if imported and imported.weights else None
         record = self._model.record
         return name == record.name and weights in (None, record.weights)
+
+    def graph(self, record: GraphRecord) -> "tuple[LanguageModel, Replacement]":
+        """A graph's model, and its prompt's replacement as it was traced. Only within one's turn.
+
+        Raises SAEError where a transcoder is gone or another one now.
+        """
+        from lmsaes.circuits import replacement_of
+
+        first = record.transcoders[0]
+        lm = self.model(_OfGraph(first.sae, first.path, first.sae_hash))
+        if self._replaced is None or self._replaced[0] != record.graph:
+            self._replaced = None  # the former one's memory is needed
+            self._replaced = record.graph, replacement_of(lm, record)
+        return lm, self._replaced[1]
 
     def check_time(self, deadline: float) -> None:
         """Raises ConfigError after the time at which a request has to be done."""

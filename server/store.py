@@ -6,10 +6,19 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
+from time import monotonic
 
 import numpy as np
 
-from lmsaes.database import ContextRecord, Database, SAERecord, UnreadableError
+from lmsaes.database import (
+    ContextRecord,
+    Database,
+    FeatureRecord,
+    GraphRecord,
+    SAERecord,
+    ShownGraph,
+    UnreadableError,
+)
 from lmsaes.errors import nearest
 
 from .binary import Packed
@@ -19,7 +28,10 @@ DENSE_FROM = 0.1
 DENSITY_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
 _BINS_PER_DECADE = 5
 _CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
+_FEATURES_KEPT = 200
 _FILES_KEPT = 16
+_SECONDS_RECENT = 1.0
+_GRAPHS_KEPT = 32
 
 
 class NotFoundError(Exception):
@@ -35,12 +47,14 @@ class ConflictError(Exception):
 
 
 class GoneError(Exception):
-    """An analysis that was asked for by its id and is no longer the SAE's."""
+    """An analysis or a graph that was asked for by its id and has another's place no longer."""
 
-    def __init__(self, sae: str, analysis: str) -> None:
-        super().__init__(
-            f"analysis {analysis} of '{sae}' is no longer there: ask /api/saes/{sae} for today's"
-        )
+    def __init__(self, what: str, address: str) -> None:
+        super().__init__(f"{what} is no longer there: ask {address} for today's")
+
+    @staticmethod
+    def of_analysis(sae: str, analysis: str) -> "GoneError":
+        return GoneError(f"analysis {analysis} of '{sae}'", f"/api/saes/{sae}")
 
 
 @dataclass(frozen=True)
@@ -131,6 +145,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._records: dict[str, tuple[SAERecord, float]] = {}  # and when they were read
+        self._documents: dict[tuple[str, int], FeatureRecord] = {}  # oldest first
+        self._documents_lock = Lock()
         self._features: dict[str, Features] = {}
         self._vocabularies: dict[str, Vocabulary] = {}
         self._contexts: dict[tuple[str, int], ContextRecord] = {}  # oldest first
@@ -138,6 +155,8 @@ class Store:
         self._files: OrderedDict[Hashable, Packed] = OrderedDict()
         self._files_lock = Lock()
         self._making: dict[Hashable, Lock] = {}
+        self._graphs: OrderedDict[str, ShownGraph] = OrderedDict()  # by id
+        self._graphs_lock = Lock()
 
     def kept(self, key: Hashable, make: Callable[[], Packed]) -> Packed:
         """A file that never changes: the one in memory, or made, once for all who wait for it."""
@@ -171,7 +190,36 @@ class Store:
             likest = nearest(name, names, 5)
             more = f" and {len(names) - len(likest)} more" if len(names) > len(likest) else ""
             raise NotFoundError(f"no SAE '{name}': there are {', '.join(likest)}{more}")
+        self._records[name] = record, monotonic()
         return record
+
+    def recent(self, name: str, analysis: str | None) -> SAERecord | None:
+        """The record of an analysis that was read a moment ago; None where it must be read."""
+        record, read = self._records.get(name, (None, 0.0))
+        fresh = monotonic() - read < _SECONDS_RECENT
+        return record if record and fresh and record.analysis == analysis else None
+
+    def is_gone(self, name: str, analysis: str) -> bool:
+        """Whether the SAE has another analysis by now, or none."""
+        found = self.database.sae(name)
+        return found is None or found.analysis != analysis
+
+    def feature(self, record: SAERecord, index: int, *, remembered: bool = False) -> FeatureRecord:
+        """A feature's document. Raises ReplacedError where it is gone.
+
+        remembered: as it was read before will do, for who reads more of the analysis.
+        """
+        key = record.analysis, index
+        found = self._documents.get(key) if remembered else None
+        if found is None:
+            found = self.database.features(record.analysis, [index]).get(index)
+            if found is None:
+                raise ReplacedError
+            with self._documents_lock:
+                self._documents[key] = found
+                if len(self._documents) > _FEATURES_KEPT:
+                    del self._documents[next(iter(self._documents))]
+        return found
 
     def features(self, record: SAERecord) -> Features:
         """The columns of the SAE's analysis, read again when another was published."""
@@ -214,3 +262,30 @@ class Store:
     def tokens(self, record: SAERecord, ids: Iterable[int]) -> list[str]:
         """Display strings of token ids in an SAE's vocabulary."""
         return self.vocabulary(record.vocabulary).of(ids)
+
+    def graph(self, name: str) -> GraphRecord:
+        """The graph that is called so now. Raises NotFoundError."""
+        try:
+            record = self.database.graphs.get(name)
+        except UnreadableError as error:
+            raise NotFoundError(f"{error} ({error.hint})") from None
+        if record is None:
+            error = self.database.graphs.unknown(name)
+            raise NotFoundError(f"no graph '{name}': {error.hint}")
+        return record
+
+    def shown_graph(self, record: GraphRecord) -> ShownGraph:
+        """What a graph holds, which never changes. Raises ReplacedError where it went away."""
+        with self._graphs_lock:
+            kept = self._graphs.get(record.graph)
+            if kept is not None:
+                self._graphs.move_to_end(record.graph)
+                return kept
+        found = self.database.graphs.contents(record)
+        if found is None:
+            raise ReplacedError
+        with self._graphs_lock:
+            self._graphs[record.graph] = found
+            while len(self._graphs) > _GRAPHS_KEPT:
+                self._graphs.popitem(last=False)
+        return found

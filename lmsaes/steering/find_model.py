@@ -2,9 +2,9 @@
 
 import logging
 from pathlib import Path
+from typing import Protocol
 
 from lmsaes.cache import ActivationCache
-from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError, LmsaesError, SAEError
 from lmsaes.evaluation import load_cache_model
 from lmsaes.model import LanguageModel
@@ -13,7 +13,18 @@ from lmsaes.sae import SAE, sae_hash
 _log = logging.getLogger("lmsaes")
 
 
-def find_sae(record: SAERecord) -> SAE:
+class KnownSAE(Protocol):
+    """What is known of an SAE whose folder is asked for: its record in the database has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sae_path(self) -> str: ...
+    @property
+    def sae_hash(self) -> str: ...
+
+
+def find_sae(record: KnownSAE) -> SAE:
     """The SAE of an analysis, from its folder. Raises SAEError where it is gone or another one."""
     folder = Path(record.sae_path)
     sae = SAE.load(folder)
