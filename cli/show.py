@@ -70,6 +70,8 @@ def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> 
         if tokens:
             told = "  ".join(f"'{token}' {number}" for token, number in tokens[:8])
             console.print(Text(f"{what:<11}{told}"), soft_wrap=True)
+    for what, parts in _wired(page["wiring"]).items():
+        console.print(Text(f"{what:<11}{'  '.join(parts)}"), soft_wrap=True)
     chosen = page["groups"][group]
     between = ""
     if chosen["lower"] is not None:
@@ -80,6 +82,29 @@ def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> 
         line = Text(f"{context['maximum']:8.4g}  ", "dim")
         line.append_text(_snippet(context, page["maximum"], console.width - 12))
         console.print(line, no_wrap=True, overflow="crop")
+
+
+def _wired(wiring: dict[str, Any] | None) -> dict[str, list[str]]:
+    """The parts that write into a feature and that read it, as L2H5 and L2N310."""
+    told: dict[str, list[str]] = {}
+    for what, side in (("written by", "writers"), ("read by", "readers")):
+        found = (wiring or {}).get(side)
+        if found is None:
+            continue
+        parts: list[str] = []
+        for each in found["heads"][:4]:
+            last = each["head"] + each["heads"] - 1
+            head = f"L{each['layer']}H{each['head']}" + (f"–{last}" if each["heads"] > 1 else "")
+            parts.append(f"{head}{_by(each)} {each['ratio']:.1f}×")
+        for each in found["neurons"][:4]:
+            parts.append(f"L{each['layer']}N{each['neuron']}{_by(each)} {each['ratio']:.1f}×")
+        if parts:
+            told[what] = parts
+    return told
+
+
+def _by(part: dict[str, Any]) -> str:
+    return "" if part["by"] == "output" else f" {part['by']}"
 
 
 def _snippet(context: dict[str, Any], maximum: float, width: int) -> "Text":

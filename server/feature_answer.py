@@ -9,6 +9,7 @@ from lmsaes.database import (
     LogitFacts,
     SAERecord,
     Table,
+    wiring,
 )
 
 from .feature_schemas import (
@@ -24,6 +25,7 @@ from .feature_schemas import (
     PrecedingToken,
     TokenWeight,
     Twin,
+    Wiring,
 )
 from .store import Store
 
@@ -93,6 +95,7 @@ def _details(store: Store, record: SAERecord, details: FeatureDetails) -> dict[s
             )
             for each in details.hooks
         ],
+        "wiring": details.wiring and Wiring.model_validate(wiring(details.wiring)),
     }
 
 

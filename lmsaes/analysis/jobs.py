@@ -41,6 +41,11 @@ class Job:
         return self.origin.target
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The hooks whose activations it gives."""
+        return (self.target,) if self.target else self.hooks
+
+    @property
     def count(self) -> int:
         """How many of its features are analyzed."""
         return self.features.stop - self.features.start

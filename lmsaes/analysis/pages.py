@@ -28,6 +28,7 @@ from lmsaes.analysis.token_statistics import (
     preceded_by,
 )
 from lmsaes.analysis.twins import Twins
+from lmsaes.analysis.wiring import Wiring
 from lmsaes.database import (
     FeatureDetails,
     FeatureRecord,
@@ -63,6 +64,7 @@ class Pages:
     twin_starts: dict[str, int] = field(default_factory=dict)  # the first feature analyzed there
     groups: list[dict[str, GroupFacts]] = field(default_factory=list)  # filled by `samples`
     logit_std: np.ndarray | None = None  # [features], filled by `features`
+    wiring: Wiring | None = None  # from the model's weights
 
     @property
     def stability(self) -> np.ndarray | None:
@@ -196,6 +198,7 @@ def features(
                 stability=None if stability is None else float(stability[feature]),
                 logits=logits,
                 hooks=_hook_facts(pages, feature, effects) if len(job.hooks) > 1 else (),
+                wiring=pages.wiring and pages.wiring.of(feature),
             ),
         )
     if len(_residual_hooks(job, unembedding)):
@@ -229,7 +232,7 @@ def _effects(pages: Pages, unembedding: Tensor) -> Iterator[list[_Effect]]:
 
 def _residual_hooks(job: Job, unembedding: Tensor) -> dict[str, Tensor]:
     """The decoder's rows [features, d_model] at each hook that the unembedding reads."""
-    given = (job.target,) if job.target else job.hooks
+    given = job.given
     width = job.sae.d_out // len(given)
     if width != unembedding.shape[0]:
         return {}

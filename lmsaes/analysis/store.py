@@ -15,6 +15,7 @@ from lmsaes.analysis.other_saes import add_twins, rows_records
 from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.training_curves import training_curves
+from lmsaes.analysis.wiring import find_wiring
 from lmsaes.cache import ActivationCache
 from lmsaes.database import Database, Draft, SAERecord, SampleRecord, evaluated
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
@@ -65,6 +66,8 @@ def store(
     bar.next_phase(sum(_records(pages.job, len(strings)) for pages in all_pages))
     for pages in all_pages:
         job, draft = pages.job, drafts[pages.job.name]
+        sae = job.sae
+        pages.wiring = find_wiring(lm, sae.W_enc, sae.W_dec, job.hooks, job.given, job.features)
         shown = _Contexts()
         records = samples(pages, index, pages.findings.statistics.per_interval)
         draft.put_samples(_counted(shown.noting(records), bar))
@@ -188,6 +191,5 @@ def measured(
 
 def _variance(job: Job, cache: ActivationCache) -> float:
     """Total variance per valid row of what the SAE reconstructs."""
-    hooks = (job.target,) if job.target else job.hooks
-    statistics = [cache.hooks[hook].valid for hook in hooks]
+    statistics = [cache.hooks[hook].valid for hook in job.given]
     return sum(sum(s.variance) for s in statistics if s is not None)

@@ -4,6 +4,7 @@ from .answers import Answers
 from .client import Database
 from .curves import TrainingCurves
 from .details import (
+    WIRED_BY,
     FeatureDetails,
     GroupFacts,
     HookFacts,
@@ -12,13 +13,15 @@ from .details import (
     Table,
     TokenRecord,
     TwinFacts,
+    WiringFacts,
+    WiringSide,
 )
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_html import FeatureView, feature_document, show
-from .feature_page import feature_page
+from .feature_page import feature_page, wiring
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
 from .records import (
     SCHEMA_VERSION,
@@ -37,6 +40,7 @@ from .saes import UnreadableError, UnreadableRecord, evaluated
 __all__ = [
     "NONE",
     "SCHEMA_VERSION",
+    "WIRED_BY",
     "Answers",
     "ChangedError",
     "ContextRecord",
@@ -64,6 +68,8 @@ __all__ = [
     "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
+    "WiringFacts",
+    "WiringSide",
     "check_name",
     "content_hash",
     "default_folder",
@@ -77,4 +83,5 @@ __all__ = [
     "new_explanation",
     "read_twins",
     "show",
+    "wiring",
 ]

@@ -48,6 +48,29 @@ class HookFacts:
     suppresses: Table
 
 
+WIRED_BY = ("output", "query", "key", "value", "in", "gate")
+"""What of a head or neuron faces a feature, in the order of the codes in a table's `by`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WiringSide:
+    """Parts of the model on one side of a feature, largest ratio first."""
+
+    heads: (
+        Table  # layer, head, heads (that share keys or values, from `head` on), by, weight, ratio
+    )
+    neurons: Table  # layer, neuron, by, weight, ratio
+
+
+@dataclass(frozen=True, slots=True)
+class WiringFacts:
+    """Which heads and neurons write into a feature and which read it, from the weights."""
+
+    writers: WiringSide | None  # None where the hook has none; `missing` says why
+    readers: WiringSide | None
+    missing: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class TwinFacts:
     """A feature's best match in another SAE; the feature is None where nothing matches."""
@@ -75,6 +98,7 @@ class FeatureDetails:
     stability: float | None = None  # mean score over the other SAEs; None without any
     logits: LogitFacts | None = None  # None where the hook is not in the residual stream
     hooks: Sequence[HookFacts] = field(default=())
+    wiring: WiringFacts | None = None  # None in analyses of a former version
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +212,7 @@ def details_document(details: FeatureDetails) -> dict[str, Any]:
             [each.hook, each.norm, pack_table(each.promotes), pack_table(each.suppresses)]
             for each in details.hooks
         ],
+        "wiring": details.wiring and _wiring_document(details.wiring),
     }
 
 
@@ -208,6 +233,7 @@ def details_record(document: Mapping[str, Any]) -> FeatureDetails:
             HookFacts(hook, norm, unpack_table(promotes), unpack_table(suppresses))
             for hook, norm, promotes, suppresses in document["hooks"]
         ],
+        wiring=_wiring(document.get("wiring")),
     )
 
 
@@ -216,3 +242,24 @@ def _logits(document: Mapping[str, Any]) -> LogitFacts:
     lower, upper = document["range"]
     histogram = unpack_table(document["histogram"])["tokens"].astype(np.int64)
     return LogitFacts(mean, std, skewness, kurtosis, histogram, lower, upper)
+
+
+def _wiring_document(wiring: WiringFacts) -> dict[str, Any]:
+    sides = {"writers": wiring.writers, "readers": wiring.readers}
+    return {
+        **{
+            name: side and [pack_table(side.heads), pack_table(side.neurons)]
+            for name, side in sides.items()
+        },
+        "missing": wiring.missing,
+    }
+
+
+def _wiring(document: Mapping[str, Any] | None) -> WiringFacts | None:
+    if document is None:
+        return None
+    writers, readers = (
+        document[name] and WiringSide(*map(unpack_table, document[name]))
+        for name in ("writers", "readers")
+    )
+    return WiringFacts(writers, readers, document["missing"])

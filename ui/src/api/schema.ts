@@ -1098,6 +1098,8 @@ export interface components {
              * @default []
              */
             hooks: components["schemas"]["HookEffect"][];
+            /** @description Null in an analysis of a former version */
+            wiring?: components["schemas"]["Wiring"] | null;
             /**
              * @default {
              *       "decoder": [],
@@ -2072,6 +2074,84 @@ export interface components {
              * @description What to do about it
              */
             hint: string;
+        };
+        /**
+         * WiredHead
+         * @description An attention head that writes into a feature or reads it.
+         */
+        WiredHead: {
+            /** Layer */
+            layer: number;
+            /** Head */
+            head: number;
+            /**
+             * Heads
+             * @description How many heads, from this one on, share these keys or values
+             */
+            heads: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "query" | "key" | "value";
+            /**
+             * Weight
+             * @description Length of the head's matrix times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * WiredNeuron
+         * @description An MLP neuron that writes into a feature or reads it.
+         */
+        WiredNeuron: {
+            /** Layer */
+            layer: number;
+            /** Neuron */
+            neuron: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "in" | "gate";
+            /**
+             * Weight
+             * @description The neuron's weights times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Its size over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * Wiring
+         * @description Which heads and neurons write into a feature and which read it, from the weights.
+         */
+        Wiring: {
+            writers: components["schemas"]["WiringSide"] | null;
+            readers: components["schemas"]["WiringSide"] | null;
+            /**
+             * Missing
+             * @description Why one of them is null
+             */
+            missing: string | null;
+        };
+        /**
+         * WiringSide
+         * @description Parts of the model on one side of a feature, largest ratio first.
+         */
+        WiringSide: {
+            /** Heads */
+            heads: components["schemas"]["WiredHead"][];
+            /** Neurons */
+            neurons: components["schemas"]["WiredNeuron"][];
         };
         /**
          * ColumnsAbout
