@@ -70,6 +70,12 @@ def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> 
         if tokens:
             told = "  ".join(f"'{token}' {number}" for token, number in tokens[:8])
             console.print(Text(f"{what:<11}{told}"), soft_wrap=True)
+    if output := page["output"]:
+        raised = "  ".join(f"'{e['token']}' +{e['change']:.2g}" for e in output["raises"])
+        console.print(
+            Text(f"{'added':<11}{output['value']:.4g}: KL {output['kl']:.3g} nats  {raised}"),
+            soft_wrap=True,
+        )
     for what, parts in _wired(page["wiring"]).items():
         console.print(Text(f"{what:<11}{'  '.join(parts)}"), soft_wrap=True)
     chosen = page["groups"][group]

@@ -22,7 +22,9 @@ from .feature_schemas import (
     Logits,
     NearNeighbor,
     Neighbors,
+    Output,
     PrecedingToken,
+    RaisedToken,
     TokenWeight,
     Twin,
     Wiring,
@@ -95,6 +97,12 @@ def _details(store: Store, record: SAERecord, details: FeatureDetails) -> dict[s
             )
             for each in details.hooks
         ],
+        "output": details.output
+        and Output(
+            value=details.output.value,
+            kl=details.output.kl,
+            raises=[RaisedToken(**row) for row in with_tokens(details.output.raises)],
+        ),
         "wiring": details.wiring and Wiring.model_validate(wiring(details.wiring)),
     }
 

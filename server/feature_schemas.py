@@ -125,6 +125,20 @@ class HookEffect(BaseModel):
     suppresses: list[TokenWeight]
 
 
+class RaisedToken(BaseModel):
+    id: int
+    token: str
+    change: Annotated[float, Field(description="Of its probability, mean over contexts")]
+
+
+class Output(BaseModel):
+    """What adding a feature, at every token of some contexts, does to the next token."""
+
+    value: Annotated[float, Field(description="What was added, in units of its activation")]
+    kl: Annotated[float, Field(description="KL divergence in nats, mean over contexts")]
+    raises: Annotated[list[RaisedToken], Field(description="Largest change first")]
+
+
 class WiredHead(BaseModel):
     """An attention head that writes into a feature or reads it."""
 
@@ -203,6 +217,9 @@ class Feature(BaseModel):
     hooks: Annotated[list[HookEffect], Field(description="Of crosscoders")] = []
     wiring: Annotated[
         Wiring | None, Field(description="Null in an analysis of a former version")
+    ] = None
+    output: Annotated[
+        Output | None, Field(description="Null where it was not measured (--output-scores)")
     ] = None
     neighbors: Neighbors = Neighbors()
     twins: list[Twin] = []

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lmsaes.database.squeezed import by_bytes, from_bytes, from_gaps, gaps
 from lmsaes.errors import DatabaseError
 
 Table = Mapping[str, np.ndarray]
@@ -72,6 +73,15 @@ class WiringFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What adding a feature does to the next token."""
+
+    value: float  # what was added, in units of its activation
+    kl: float  # nats, mean over contexts
+    raises: Table  # token, change: of its probability, mean over contexts; largest first
+
+
+@dataclass(frozen=True, slots=True)
 class TwinFacts:
     """A feature's best match in another SAE; the feature is None where nothing matches."""
 
@@ -99,6 +109,7 @@ class FeatureDetails:
     logits: LogitFacts | None = None  # None where the hook is not in the residual stream
     hooks: Sequence[HookFacts] = field(default=())
     wiring: WiringFacts | None = None  # None in analyses of a former version
+    output: OutputFacts | None = None  # None where it was not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,18 +150,25 @@ def token_record(document: Mapping[str, Any]) -> TokenRecord:
 
 def rows_document(record: RowsRecord) -> dict[str, Any]:
     """As a document, under the first feature. Raises DatabaseError for values not finite."""
+    if not np.isfinite(record.values).all():
+        raise DatabaseError("activations on the sampled rows are not finite")
     return {
         "_id": record.first,
         "rows": record.rows,
         "features": pack_table({"counts": record.counts, "scales": record.scales}),
-        "firings": pack_table({"places": record.places, "values": record.values}),
+        "gaps": by_bytes(gaps(record.places, record.counts).astype("<u4")),
+        "values": by_bytes(record.values.astype("<f2")),
     }
 
 
 def rows_record(document: Mapping[str, Any]) -> RowsRecord:
     """What such a document holds."""
-    features, firings = unpack_table(document["features"]), unpack_table(document["firings"])
-    return RowsRecord(document["_id"], document["rows"], **features, **firings)
+    features = unpack_table(document["features"])
+    places = from_gaps(from_bytes(document["gaps"], "<u4"), features["counts"])
+    values = from_bytes(document["values"], "<f2")
+    return RowsRecord(
+        document["_id"], document["rows"], **features, places=places.astype(np.int32), values=values
+    )
 
 
 @cache
@@ -186,7 +204,7 @@ def unpack_table(document: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def details_document(details: FeatureDetails) -> dict[str, Any]:
     """As a document. Raises DatabaseError for values that are not finite."""
-    logits = details.logits
+    logits, output = details.logits, details.output
     return {
         "contexts": details.contexts,
         "label": details.label,
@@ -213,12 +231,13 @@ def details_document(details: FeatureDetails) -> dict[str, Any]:
             for each in details.hooks
         ],
         "wiring": details.wiring and _wiring_document(details.wiring),
+        "output": output and [output.value, output.kl, pack_table(output.raises)],
     }
 
 
 def details_record(document: Mapping[str, Any]) -> FeatureDetails:
     """What such a document holds."""
-    logits = document["logits"]
+    logits, output = document["logits"], document.get("output")
     return FeatureDetails(
         contexts=document["contexts"],
         label=document["label"],
@@ -234,6 +253,7 @@ def details_record(document: Mapping[str, Any]) -> FeatureDetails:
             for hook, norm, promotes, suppresses in document["hooks"]
         ],
         wiring=_wiring(document.get("wiring")),
+        output=output and OutputFacts(output[0], output[1], unpack_table(output[2])),
     )
 
 

@@ -28,6 +28,7 @@ from lmsaes.database.records import (
     pack,
     sample_document,
 )
+from lmsaes.database.squeezed import SQUEEZED, squeezed
 from lmsaes.errors import DatabaseError
 
 NEEDED_COLUMNS = frozenset({"firings", "density", "maximum", "mean"})
@@ -134,6 +135,8 @@ class Draft:
 
     def _put(self, kind: str, documents: Iterable[dict[str, Any]]) -> None:
         self._leases.check(self._lease)
+        if kind in SQUEEZED:
+            documents = map(squeezed, documents)
         try:
             count = self._connection.insert(f"{kind}_{self.analysis}", documents)
         except DatabaseError as error:

@@ -75,6 +75,12 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
             }
             for each in details.hooks
         ],
+        "output": details.output
+        and {
+            "value": details.output.value,
+            "kl": details.output.kl,
+            "raises": _with_tokens(details.output.raises, vocabulary),
+        },
         "wiring": details.wiring and wiring(details.wiring),
         "groups": {
             group: _group(details.groups.get(group), samples.get(group), contexts, vocabulary)

@@ -24,6 +24,7 @@ from lmsaes.database.details import (
     pack_table,
     unpack_table,
 )
+from lmsaes.database.squeezed import from_gaps, gaps
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
@@ -233,15 +234,26 @@ def sample_document(record: SampleRecord) -> Document:
     Raises DatabaseError for activations that are not finite.
     """
     values, scale = half_precision(record)
-    activations = pack(values)
-    # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
-    # A feature that never fired has none, and zstd has no frame for nothing.
-    activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
+    lengths = np.count_nonzero(values, axis=1)
+    rows, places = np.nonzero(values)
+    size = values.shape[1]
+    contexts = record.contexts
+    narrow = np.uint32 if contexts.max(initial=0) < 2**32 else np.int64
+    width = np.min_scalar_type(max(size, 1))
     return {
         "_id": f"{int(record.index)}/{record.group}",
-        "contexts": pack(record.contexts.astype("<i8")),
-        "positions": pack(record.positions.astype("<i4")),
-        "activations": {**activations, "codec": "zstd", "scale": scale},
+        "size": size,
+        "scale": scale,
+        "contexts": pack_table(
+            {
+                "context": contexts.astype(narrow),
+                "position": record.positions.astype(width),
+                "firings": lengths.astype(width),
+            }
+        ),
+        "firings": pack_table(
+            {"gap": gaps(places, lengths).astype(width), "value": values[rows, places]}
+        ),
     }
 
 
@@ -263,22 +275,45 @@ def half_precision(record: SampleRecord) -> tuple[np.ndarray, float]:
 def sample_record(document: Document) -> SampleRecord:
     """The contexts that a document holds."""
     index, _, group = document["_id"].partition("/")
-    activations = document["activations"]
-    data = _zstd.decode(activations["data"]) if activations["data"] else b""
-    values = unpack({**activations, "data": data}).astype(np.float32)
+    if "activations" in document:
+        return _former_sample(int(index), group, document)
+    contexts, firings = unpack_table(document["contexts"]), unpack_table(document["firings"])
+    lengths, scale = contexts["firings"], document["scale"]
+    activations = np.zeros((len(lengths), document["size"]), np.float32)
+    rows = np.repeat(np.arange(len(lengths)), lengths)
+    activations[rows, from_gaps(firings["gap"], lengths)] = firings["value"]
     return SampleRecord(
         index=int(index),
         group=group,
-        contexts=unpack(document["contexts"]),
-        positions=unpack(document["positions"]),
-        activations=values * np.float32(activations["scale"]),
-        scale=activations["scale"],
+        contexts=contexts["context"].astype(np.int64),
+        positions=contexts["position"].astype(np.int32),
+        activations=activations * np.float32(scale),
+        scale=scale,
+    )
+
+
+def _former_sample(index: int, group: str, document: Document) -> SampleRecord:
+    """One as it was stored before documents were compressed."""
+    activations = document["activations"]
+    data = _zstd.decode(activations["data"]) if activations["data"] else b""
+    values = unpack({**activations, "data": data}).astype(np.float32)
+    scale = activations["scale"]
+    return SampleRecord(
+        index,
+        group,
+        unpack(document["contexts"]),
+        unpack(document["positions"]),
+        values * np.float32(scale),
+        scale,
     )
 
 
 def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | None) -> Document:
     """The document of a context, under its id."""
-    found: Document = {"_id": context, "tokens": pack(tokens.astype("<i4"))}
+    found: Document = {
+        "_id": context,
+        "tokens": pack(tokens.astype(np.min_scalar_type(tokens.max(initial=0)))),
+    }
     if documents is not None:
         # one number for each stretch of one document: there are few
         starts = np.flatnonzero(np.diff(documents, prepend=documents[:1] - 1))
@@ -289,7 +324,7 @@ def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | N
 
 def context_record(document: Document) -> ContextRecord:
     """The context that a document holds."""
-    tokens, documents = unpack(document["tokens"]), None
+    tokens, documents = unpack(document["tokens"]).astype(np.int32), None
     if "documents" in document:
         table = unpack_table(document["documents"])
         lengths = np.diff(table["start"], append=len(tokens))

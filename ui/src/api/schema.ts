@@ -1100,6 +1100,8 @@ export interface components {
             hooks: components["schemas"]["HookEffect"][];
             /** @description Null in an analysis of a former version */
             wiring?: components["schemas"]["Wiring"] | null;
+            /** @description Null where it was not measured (--output-scores) */
+            output?: components["schemas"]["Output"] | null;
             /**
              * @default {
              *       "decoder": [],
@@ -1565,6 +1567,27 @@ export interface components {
             author: string;
         };
         /**
+         * Output
+         * @description What adding a feature, at every token of some contexts, does to the next token.
+         */
+        Output: {
+            /**
+             * Value
+             * @description What was added, in units of its activation
+             */
+            value: number;
+            /**
+             * Kl
+             * @description KL divergence in nats, mean over contexts
+             */
+            kl: number;
+            /**
+             * Raises
+             * @description Largest change first
+             */
+            raises: components["schemas"]["RaisedToken"][];
+        };
+        /**
          * PrecedingToken
          * @description A token that stands before a feature's firings.
          */
@@ -1596,6 +1619,18 @@ export interface components {
              * @description What is wrong, in one line
              */
             detail: string;
+        };
+        /** RaisedToken */
+        RaisedToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Change
+             * @description Of its probability, mean over contexts
+             */
+            change: number;
         };
         /**
          * SAE
