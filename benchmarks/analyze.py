@@ -36,7 +36,8 @@ from lmsaes.analysis.store import store, storing_phases
 from lmsaes.analysis.weight_facts import WeightSource
 from lmsaes.database import Database
 from lmsaes.database.details import rows_document, token_document
-from lmsaes.database.records import feature_document, sample_document
+from lmsaes.database.records import feature_document
+from lmsaes.database.sample_documents import sample_documents
 from lmsaes.database.squeezed import squeezed
 from lmsaes.demo import MODEL
 from lmsaes.parallel import resolve_device
@@ -186,7 +187,7 @@ class Work:
         facts = self.source.facts(job, pages.promoting)
         index = self.samples.reference.index()
         documents = [
-            *map(sample_document, samples(pages, index, self.config.samples)),
+            *sample_documents(samples(pages, index, self.config.samples)),
             *map(feature_document, features(pages, facts, strings)),
             *map(token_document, tokens(pages, len(strings))),
             *map(rows_document, rows_records(pages.rows)),

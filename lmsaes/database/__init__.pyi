@@ -32,11 +32,11 @@ from .records import (
     SampleRecord,
     check_name,
     content_hash,
-    half_precision,
     is_made_from,
     is_name,
 )
 from .saes import UnreadableError, UnreadableRecord, evaluated
+from .sample_documents import half_precision
 
 __all__ = [
     "NONE",

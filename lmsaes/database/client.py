@@ -50,10 +50,10 @@ from lmsaes.database.records import (
     context_document,
     context_record,
     feature_record,
-    sample_record,
     unpack,
 )
 from lmsaes.database.saes import UnreadableRecord
+from lmsaes.database.sample_documents import sample_record
 from lmsaes.database.squeezed import expanded
 from lmsaes.errors import ConfigError, DatabaseError, nearest
 

@@ -8,12 +8,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import frexp, isfinite
+from math import isfinite
 from secrets import token_hex
 from typing import Annotated, Any
 
 import numpy as np
-from numcodecs.zstd import Zstd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from lmsaes.database.details import (
@@ -24,12 +23,10 @@ from lmsaes.database.details import (
     pack_table,
     unpack_table,
 )
-from lmsaes.database.squeezed import from_gaps, gaps
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
 
-_zstd = Zstd(level=3)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}"
 _HASH = r"[0-9a-f]{16}"
 _ANALYSIS = rf"{_HASH}_[0-9a-f]{{8}}"
@@ -226,86 +223,6 @@ def _pack_weights(weights: Sequence[tuple[int, float]]) -> Document:
 def _unpack_weights(document: Document) -> list[tuple[int, float]]:
     tokens, weights = unpack(document["tokens"]), unpack(document["weights"])
     return list(zip(tokens.tolist(), weights.tolist(), strict=True))
-
-
-def sample_document(record: SampleRecord) -> Document:
-    """The document of a feature's contexts, under `index/group`.
-
-    Raises DatabaseError for activations that are not finite.
-    """
-    values, scale = half_precision(record)
-    lengths = np.count_nonzero(values, axis=1)
-    rows, places = np.nonzero(values)
-    size = values.shape[1]
-    contexts = record.contexts
-    narrow = np.uint32 if contexts.max(initial=0) < 2**32 else np.int64
-    width = np.min_scalar_type(max(size, 1))
-    return {
-        "_id": f"{int(record.index)}/{record.group}",
-        "size": size,
-        "scale": scale,
-        "contexts": pack_table(
-            {
-                "context": contexts.astype(narrow),
-                "position": record.positions.astype(width),
-                "firings": lengths.astype(width),
-            }
-        ),
-        "firings": pack_table(
-            {"gap": gaps(places, lengths).astype(width), "value": values[rows, places]}
-        ),
-    }
-
-
-def half_precision(record: SampleRecord) -> tuple[np.ndarray, float]:
-    """Activations as they are stored: float16 [n, context_size] in units of a power of two.
-
-    Raises DatabaseError for activations that are not finite.
-    """
-    values = np.asarray(record.activations, dtype=np.float32)
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    if not isfinite(largest):
-        raise DatabaseError(f"feature {record.index} has activations that are not finite")
-    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
-    # end, and what is a billion times smaller still has all of float16's digits.
-    scale = record.scale or (2.0 ** (frexp(largest)[1] - 15) if largest else 1.0)
-    return (values / np.float32(scale)).astype("<f2"), scale
-
-
-def sample_record(document: Document) -> SampleRecord:
-    """The contexts that a document holds."""
-    index, _, group = document["_id"].partition("/")
-    if "activations" in document:
-        return _former_sample(int(index), group, document)
-    contexts, firings = unpack_table(document["contexts"]), unpack_table(document["firings"])
-    lengths, scale = contexts["firings"], document["scale"]
-    activations = np.zeros((len(lengths), document["size"]), np.float32)
-    rows = np.repeat(np.arange(len(lengths)), lengths)
-    activations[rows, from_gaps(firings["gap"], lengths)] = firings["value"]
-    return SampleRecord(
-        index=int(index),
-        group=group,
-        contexts=contexts["context"].astype(np.int64),
-        positions=contexts["position"].astype(np.int32),
-        activations=activations * np.float32(scale),
-        scale=scale,
-    )
-
-
-def _former_sample(index: int, group: str, document: Document) -> SampleRecord:
-    """One as it was stored before documents were compressed."""
-    activations = document["activations"]
-    data = _zstd.decode(activations["data"]) if activations["data"] else b""
-    values = unpack({**activations, "data": data}).astype(np.float32)
-    scale = activations["scale"]
-    return SampleRecord(
-        index,
-        group,
-        unpack(document["contexts"]),
-        unpack(document["positions"]),
-        values * np.float32(scale),
-        scale,
-    )
 
 
 def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | None) -> Document:

@@ -7,7 +7,7 @@ import pytest
 
 from lmsaes.database import NONE, Database, FeatureColumns, half_precision, label_tokens
 from lmsaes.database.feature_columns import BINS, logarithms
-from lmsaes.database.records import sample_document, sample_record
+from lmsaes.database.sample_documents import sample_document, sample_record
 from tests.support import made_up_analysis as made_up
 
 GATHERED = ("label_token", "label_share", "fires_on", "promotes", "histogram", "histogram_end")

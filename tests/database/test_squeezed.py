@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from lmsaes.database import RowsRecord, SampleRecord
 from lmsaes.database.details import rows_document, rows_record
-from lmsaes.database.records import pack, sample_document, sample_record
+from lmsaes.database.records import pack
+from lmsaes.database.sample_documents import sample_document, sample_record
 from lmsaes.database.squeezed import expanded, squeezed
 from lmsaes.errors import DatabaseError
 
