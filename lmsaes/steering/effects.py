@@ -10,7 +10,8 @@ Features chosen by what they do to the output steer better than those chosen by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -46,6 +47,15 @@ def loss_effect(lm: LanguageModel, sae: SAE, feature: int, tokens: Tensor) -> Te
     return torch.cat([torch.stack(effects), unknown], 1)
 
 
+def loss_effects(
+    lm: LanguageModel, sae: SAE, feature: int, contexts: Iterable[Sequence[int]]
+) -> Iterator[list[float | None]]:
+    """`loss_effect` of contexts of any lengths, one after the other, None where it has no value."""
+    for tokens in contexts:
+        changes = loss_effect(lm, sae, feature, torch.tensor([list(tokens)]))[0]
+        yield [change if math.isfinite(change) else None for change in changes.tolist()]
+
+
 def output_scores(
     lm: LanguageModel,
     sae: SAE,
@@ -64,9 +74,10 @@ def output_scores(
     _checked(lm, tokens)
     edits = [Edit(sae, feature, add=value) for feature, value in zip(features, values, strict=True)]
     hooks = check_fits(sae, lm)
-    special = torch.isin(tokens, torch.tensor(special_ids(lm), dtype=torch.int64))
+    ids = torch.tensor(special_ids(lm), dtype=torch.int64, device=tokens.device)
     pairs = [(edit.feature, float(edit.add or 0)) for edit in edits]
-    return list(score_outputs(lm, sae, (hooks.reads, hooks.writes), pairs, tokens, special, raised))
+    where = torch.isin(tokens, ids)
+    return list(score_outputs(lm, sae, (hooks.reads, hooks.writes), pairs, tokens, where, raised))
 
 
 class _Contexts:
