@@ -6,6 +6,8 @@ Its loader only knows models by their names on the hub, so the model is built fr
 and its weights are put in, as TransformerLens converts them. OUT is a safetensors file.
 """
 
+# ruff: noqa: E402 - a constant has to be there before circuit-tracer is imported
+
 import json
 import sys
 from pathlib import Path
