@@ -18,7 +18,7 @@ from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_html import FeatureView, feature_document, show
-from .feature_page import feature_page
+from .feature_page import feature_page, page_with_words
 from .graph_labels import Label, analyzed_transcoders, graph_labels
 from .graph_records import (
     ERROR,
@@ -35,6 +35,7 @@ from .graph_records import (
 )
 from .graphs import Graphs, TakenError
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
+from .notes import Note, Notes
 from .records import (
     SCHEMA_VERSION,
     ContextRecord,
@@ -81,6 +82,8 @@ __all__ = [
     "ListContents",
     "ListEntry",
     "LogitFacts",
+    "Note",
+    "Notes",
     "RowsRecord",
     "SAERecord",
     "SampleRecord",
@@ -106,6 +109,7 @@ __all__ = [
     "label_tokens",
     "new_explanation",
     "node_id",
+    "page_with_words",
     "read_twins",
     "show",
 ]

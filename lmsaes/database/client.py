@@ -42,6 +42,7 @@ from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.graphs import Graphs
 from lmsaes.database.leases import Leases
 from lmsaes.database.lists import Lists
+from lmsaes.database.notes import Notes
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -312,6 +313,11 @@ class Database:
     def lists(self) -> Lists:
         """People's lists of features."""
         return Lists(self._connection)
+
+    @property
+    def notes(self) -> Notes:
+        """People's notes on features, kept by the SAEs' hashes."""
+        return Notes(self._connection)
 
     @property
     def graphs(self) -> Graphs:

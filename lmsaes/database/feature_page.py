@@ -95,6 +95,16 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
     }
 
 
+def page_with_words(database: Database, record: SAERecord, feature: int) -> dict[str, Any]:
+    """The same with what people and models said of it: `explanation` (None: nothing), `note`."""
+    said = database.explanations.current(record.sae_hash, [feature]).get(feature)
+    return {
+        **feature_page(database, record, feature),
+        "explanation": said and said.text,
+        "note": database.notes.get(record.sae_hash, feature).text,
+    }
+
+
 def rows(table: Table) -> list[dict[str, Any]]:
     """A table row by row."""
     columns = [values.tolist() for values in table.values()]

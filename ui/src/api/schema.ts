@@ -61,6 +61,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Places
+         * @description The caches and runs in the folder that the server was started in, and a little below it.
+         */
+        get: operations["places"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes": {
         parameters: {
             query?: never;
@@ -310,6 +330,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Notes
+         * @description All notes on an SAE's features, which is their file.
+         */
+        get: operations["notes"];
+        put?: never;
+        /**
+         * Add Notes
+         * @description Takes a file of notes in; a note that is there gets the file's words behind its own.
+         */
+        post: operations["add_notes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/note": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Note
+         * @description The note on a feature, which may be empty.
+         */
+        get: operations["note"];
+        /**
+         * Change Note
+         * @description Keeps a note; 409 where somebody has changed it since that version.
+         */
+        put: operations["change_note"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/explain": {
         parameters: {
             query?: never;
@@ -451,7 +519,9 @@ export interface paths {
         };
         /**
          * Export Feature
-         * @description A feature as a file: `json`, `html` or `python`.
+         * @description A feature as a file: what is known (`json`, `html`), a snippet that reads it (`python`), or
+         *     its rows of the SAE's weights, float32: `decoder` and `encoder` (`vector`, which is JSON, and
+         *     `safetensors`), the decoder's alone (`npy`).
          */
         get: operations["export_feature"];
         put?: never;
@@ -1274,6 +1344,13 @@ export interface components {
              */
             stream: number;
         };
+        /** CachePlace */
+        CachePlace: {
+            /** Path */
+            path: string;
+            /** Hooks */
+            hooks: string[];
+        };
         /**
          * ChangedList
          * @description A list's new contents; `version` is the one that was changed.
@@ -1484,13 +1561,15 @@ export interface components {
             /**
              * Contexts
              * @description In which it fires; null where it is not known
+             * @default null
              */
-            contexts?: number | null;
+            contexts: number | null;
             /**
              * Label
              * @description From the tokens it fires on; null for a dead feature
+             * @default null
              */
-            label?: string | null;
+            label: string | null;
             histogram: components["schemas"]["Histogram"];
             /**
              * Fires On
@@ -1507,8 +1586,11 @@ export interface components {
             promotes: components["schemas"]["TokenWeight"][];
             /** Suppresses */
             suppresses: components["schemas"]["TokenWeight"][];
-            /** @description Null where the hook is not in the residual stream */
-            logits?: components["schemas"]["Logits"] | null;
+            /**
+             * @description Null where the hook is not in the residual stream
+             * @default null
+             */
+            logits: components["schemas"]["Logits"] | null;
             /**
              * Hooks
              * @description Of crosscoders
@@ -1532,8 +1614,9 @@ export interface components {
             /**
              * Stability
              * @description Mean score of the twins; null without other SAEs
+             * @default null
              */
-            stability?: number | null;
+            stability: number | null;
             /**
              * Groups
              * @description Groups of contexts
@@ -2414,6 +2497,19 @@ export interface components {
             /** Groups */
             groups: components["schemas"]["GraphGroup"][];
         };
+        /**
+         * NewNote
+         * @description A note's new words; `version` is the one that was changed, 0 where there was none.
+         */
+        NewNote: {
+            /**
+             * Text
+             * @description An empty one takes the note away
+             */
+            text: string;
+            /** Version */
+            version: number;
+        };
         /** NextToken */
         NextToken: {
             /** Id */
@@ -2489,6 +2585,53 @@ export interface components {
             factor: number;
         };
         /**
+         * Note
+         * @description What somebody noted of a feature.
+         */
+        Note: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+            /**
+             * Version
+             * @default 0
+             */
+            version: number;
+            /** Changed */
+            changed?: string | null;
+        };
+        /** NoteInFile */
+        NoteInFile: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * NotesFile
+         * @description The notes on an SAE's features, by feature: what its file holds.
+         */
+        NotesFile: {
+            /**
+             * Sae
+             * @default
+             */
+            sae: string;
+            /** Notes */
+            notes: components["schemas"]["NoteInFile"][];
+        };
+        /**
+         * Places
+         * @description Folders of this machine, at most twenty of a kind.
+         */
+        Places: {
+            /** Caches */
+            caches: components["schemas"]["CachePlace"][];
+            /** Runs */
+            runs: components["schemas"]["RunPlace"][];
+        };
+        /**
          * PrecedingToken
          * @description A token that stands before a feature's firings.
          */
@@ -2520,6 +2663,13 @@ export interface components {
              * @description What is wrong, in one line
              */
             detail: string;
+        };
+        /** RunPlace */
+        RunPlace: {
+            /** Path */
+            path: string;
+            /** Cache */
+            cache: string | null;
         };
         /**
          * SAE
@@ -3179,6 +3329,11 @@ export interface components {
              * @description Whose token ids these are
              */
             vocabulary: string;
+            /**
+             * @description The feature itself, where that was asked for
+             * @default null
+             */
+            page: components["schemas"]["Feature"] | null;
         };
         /** TraceDone */
         TraceDone: {
@@ -3347,6 +3502,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    places: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
                 };
             };
             /** @description Not Found */
@@ -3877,6 +4088,8 @@ export interface operations {
                 limit?: number;
                 before?: number;
                 after?: number;
+                /** @description The feature itself too: one answer for its page */
+                page?: boolean;
                 /** @description The analysis that is meant; 410 where it is no longer the SAE's */
                 analysis?: string | null;
             };
@@ -4144,6 +4357,252 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeatureExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotesFile"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotesFile"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotesFile"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNote"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
                 };
             };
             /** @description Not Found */
@@ -4725,7 +5184,7 @@ export interface operations {
     export_feature: {
         parameters: {
             query?: {
-                format?: "json" | "html" | "python";
+                format?: "json" | "html" | "python" | "vector" | "npy" | "safetensors";
                 /** @description The analysis that is meant; 410 where it is no longer the SAE's */
                 analysis?: string | null;
             };
