@@ -10,7 +10,7 @@ export interface paths {
         };
         /**
          * About
-         * @description Version of lmsaes, which database is served, and whether there is a model to ask.
+         * @description Version of lmsaes, which database is served, and whether there are models to ask.
          */
         get: operations["about"];
         put?: never;
@@ -310,6 +310,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Explain Features
+         * @description Has the server's explainer label features in the background.
+         */
+        post: operations["explain_features"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs
+         * @description The jobs that were given to this server since it started, the newest first.
+         */
+        get: operations["jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job
+         * @description One job.
+         */
+        get: operations["job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Job
+         * @description Stops a job; one that has ended stays as it is.
+         */
+        post: operations["cancel_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/lists": {
         parameters: {
             query?: never;
@@ -485,6 +565,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/features/{index}/loss-effect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Loss Effect
+         * @description What taking a feature out of contexts does to each next token's log-probability.
+         */
+        post: operations["loss_effect"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/steer": {
         parameters: {
             query?: never;
@@ -501,6 +601,198 @@ export interface paths {
          *     A request whose client has gone stops.
          */
         post: operations["steer"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graphs
+         * @description All graphs, newest first.
+         */
+        get: operations["graphs"];
+        put?: never;
+        /**
+         * Trace Prompt
+         * @description Traces a prompt and keeps the graph; a request whose client has gone stops.
+         *
+         *     409 where a name was given that another graph has.
+         */
+        post: operations["trace_prompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph
+         * @description One graph: what it is of, how far to believe it, and its groups.
+         */
+        get: operations["graph"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Graph
+         * @description Removes a graph and answers what it was; 410 where another one is called so now.
+         */
+        delete: operations["remove_graph"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Groups
+         * @description Puts other groups into a graph; 409 where somebody has changed them since that version.
+         */
+        put: operations["change_groups"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph Nodes
+         * @description All nodes, labeled with what is said of the features today, or the tokens they fire on.
+         */
+        get: operations["graph_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph Edges
+         * @description The strongest edges, by the influence on the targets that flows through them.
+         */
+        get: operations["graph_edges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/nodes/{id}/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Node Edges
+         * @description What a node is made of, and where it goes.
+         */
+        get: operations["node_edges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/graphs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graphs Of Feature
+         * @description The graphs that a feature is in, newest first.
+         */
+        get: operations["graphs_of_feature"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/transcoders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Transcoder Sets
+         * @description The analyzed transcoders of MLPs, a set of one per layer for each run, by name.
+         *
+         *     Where a run has several of a layer there are as many sets.
+         */
+        get: operations["transcoder_sets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Split Edge
+         * @description Through which attention heads an edge goes, at each block between its ends.
+         */
+        get: operations["split_edge"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -538,7 +830,7 @@ export interface paths {
         put?: never;
         /**
          * Neuronpedia Activation
-         * @description What a feature does on a text.
+         * @description What a feature does on a text, or on each of several.
          */
         post: operations["neuronpedia_activation"];
         delete?: never;
@@ -558,7 +850,7 @@ export interface paths {
         put?: never;
         /**
          * Neuronpedia Search
-         * @description The strongest features of a text, of several SAEs together.
+         * @description The strongest features of a text, of several SAEs together; or of each of several texts.
          */
         post: operations["neuronpedia_search"];
         delete?: never;
@@ -617,7 +909,7 @@ export interface paths {
         };
         /**
          * Dictionary
-         * @description An SAE, and how many of its features fire.
+         * @description An SAE, and how many of its features fire how often.
          */
         get: operations["dictionary"];
         put?: never;
@@ -679,7 +971,7 @@ export interface paths {
         put?: never;
         /**
          * Dictionary Custom
-         * @description What an SAE's features do on a text, the strongest first.
+         * @description The features that fire on each token of a text, by index.
          */
         post: operations["dictionary_custom"];
         delete?: never;
@@ -719,7 +1011,7 @@ export interface paths {
         put?: never;
         /**
          * Model Generate
-         * @description A completion with features steered.
+         * @description A completion with features steered; its likeliest next tokens and active features.
          */
         post: operations["model_generate"];
         delete?: never;
@@ -769,6 +1061,11 @@ export interface components {
              * @description The language model in memory; null until it is needed
              */
             model: string | null;
+            /**
+             * Explainer
+             * @description The model that labels can be asked of; null for none
+             */
+            explainer: string | null;
         };
         /**
          * ActivationNew
@@ -777,7 +1074,7 @@ export interface components {
         ActivationNew: {
             feature: components["schemas"]["NeuronpediaFeature"];
             /** Customtext */
-            customText: string;
+            customText: string | string[];
             /**
              * Ignorebos
              * @default false
@@ -867,6 +1164,29 @@ export interface components {
              */
             per_token: number;
         };
+        /**
+         * Agreement
+         * @description Predicted against real changes; null where there is nothing to compare.
+         */
+        Agreement: {
+            /**
+             * R Per Source
+             * @description Median over ablated features of Pearson's r
+             */
+            r_per_source: number | null;
+            /** R Pooled */
+            r_pooled: number | null;
+            /**
+             * Slope
+             * @description Of real on predicted changes
+             */
+            slope: number | null;
+            /**
+             * Missed
+             * @description Share of the squared real change that was not predicted
+             */
+            missed: number | null;
+        };
         /** AskedCondition */
         AskedCondition: {
             /** Sae */
@@ -906,6 +1226,18 @@ export interface components {
              */
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
+        };
+        /** BlockSplit */
+        BlockSplit: {
+            /** Layer */
+            layer: number;
+            /** Heads */
+            heads: number[];
+            /**
+             * Stream
+             * @description What passes the block's attention by
+             */
+            stream: number;
         };
         /**
          * ChangedList
@@ -985,6 +1317,16 @@ export interface components {
              */
             results: components["schemas"]["Activations"][][];
         };
+        /** ContextLossEffect */
+        ContextLossEffect: {
+            /** Context */
+            context: number;
+            /**
+             * Changes
+             * @description At each token of the context, the change of the log-probability of the token after it when the feature is ablated, in nats: below 0 where the feature helped; null at the last token
+             */
+            changes: (number | null)[];
+        };
         /**
          * DensityClassCounts
          * @description How many features are of each density class.
@@ -1014,6 +1356,46 @@ export interface components {
              * @description The density from which a feature is dense
              */
             dense_from: number;
+        };
+        /**
+         * EdgeSplit
+         * @description An edge divided up at each block between its ends; each block's parts sum to `weight`.
+         */
+        EdgeSplit: {
+            /** Graph */
+            graph: string;
+            /** Source */
+            source: string;
+            /** Target */
+            target: string;
+            /** Weight */
+            weight: number;
+            /** Blocks */
+            blocks: components["schemas"]["BlockSplit"][];
+        };
+        /** ExplainRequest */
+        ExplainRequest: {
+            /**
+             * Start
+             * @description The first feature
+             */
+            start: number;
+            /**
+             * Stop
+             * @description The one after the last feature
+             */
+            stop: number;
+            /**
+             * Score
+             * @description Score the labels too
+             * @default false
+             */
+            score: boolean;
+            /**
+             * Max Requests
+             * @description Null: as many as the server was started with
+             */
+            max_requests?: number | null;
         };
         /** ExplanationVersion */
         ExplanationVersion: {
@@ -1144,6 +1526,33 @@ export interface components {
             /** Versions */
             versions: components["schemas"]["ExplanationVersion"][];
         };
+        /** FeatureInGraph */
+        FeatureInGraph: {
+            /** Id */
+            id: string;
+            /** Position */
+            position: number;
+            /** Token */
+            token: string;
+            /** Activation */
+            activation: number;
+            /** Influence */
+            influence: number;
+        };
+        /**
+         * FeatureInGraphs
+         * @description A graph that a feature is in.
+         */
+        FeatureInGraphs: {
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Nodes */
+            nodes: components["schemas"]["FeatureInGraph"][];
+        };
         /**
          * FeatureList
          * @description A list as it is kept.
@@ -1250,11 +1659,11 @@ export interface components {
         };
         /**
          * Generate
-         * @description `POST /model/generate`
+         * @description `POST /model/generate`. top_k has no effect here; temperature and seed had none there.
          */
         Generate: {
             /** Input Text */
-            input_text: string;
+            input_text: string | number[];
             /**
              * Max New Tokens
              * @default 128
@@ -1266,6 +1675,11 @@ export interface components {
              */
             top_p: number;
             /**
+             * Return Logits Top K
+             * @default 5
+             */
+            return_logits_top_k: number;
+            /**
              * Temperature
              * @default 1
              */
@@ -1276,10 +1690,242 @@ export interface components {
              */
             seed: number;
             /**
+             * Saes
+             * @default []
+             */
+            saes: string[];
+            /**
              * Steerings
              * @default []
              */
             steerings: components["schemas"]["Steering"][];
+        };
+        /**
+         * Graph
+         * @description One graph, without its nodes and edges.
+         */
+        Graph: {
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Model */
+            model: string;
+            /** Created */
+            created: string;
+            /** Tokens */
+            tokens: string[];
+            /** Token Ids */
+            token_ids: number[];
+            /** Special */
+            special: boolean[];
+            /** Layers */
+            layers: number;
+            /** Transcoders */
+            transcoders: components["schemas"]["TracedLayer"][];
+            /** Node Threshold */
+            node_threshold: number;
+            /** Edge Threshold */
+            edge_threshold: number;
+            /** Nodes */
+            nodes: number;
+            /** Edges */
+            edges: number;
+            proof: components["schemas"]["GraphProof"];
+            /**
+             * Version
+             * @description Of the groups
+             */
+            version: number;
+            /** Groups */
+            groups: components["schemas"]["GraphGroup"][];
+        };
+        /**
+         * GraphEdges
+         * @description Edges as columns, strongest first by their share of the influence.
+         */
+        GraphEdges: {
+            /** Graph */
+            graph: string;
+            /**
+             * Total
+             * @description How many pass the threshold
+             */
+            total: number;
+            /** Source */
+            source: number[];
+            /** Target */
+            target: number[];
+            /** Weight */
+            weight: number[];
+            /** Cumulative */
+            cumulative: number[];
+        };
+        /**
+         * GraphGroup
+         * @description Nodes that are read as one, under a name.
+         */
+        GraphGroup: {
+            /** Name */
+            name: string;
+            /** Nodes */
+            nodes: string[];
+        };
+        /** GraphNode */
+        GraphNode: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "feature" | "error" | "token" | "logit" | "target";
+            /**
+             * Layer
+             * @description −1: tokens; the number of blocks: logits
+             */
+            layer: number;
+            /** Position */
+            position: number;
+            /** Sae */
+            sae: string | null;
+            /**
+             * Index
+             * @description The feature's, or the token's or logit's id
+             */
+            index: number | null;
+            /** Label */
+            label: string | null;
+            /**
+             * Explained
+             * @description Whether a person or a model said it
+             */
+            explained: boolean;
+            /** Activation */
+            activation: number | null;
+            /**
+             * Value
+             * @description What edges explain: an activation, or a logit less the mean
+             */
+            value: number | null;
+            /**
+             * Influence
+             * @description On the targets
+             */
+            influence: number | null;
+            /**
+             * Cumulative
+             * @description Share of all influence up to and with this node, strongest first
+             */
+            cumulative: number | null;
+            /**
+             * Probability
+             * @description Of a logit
+             */
+            probability: number | null;
+        };
+        /**
+         * GraphNodes
+         * @description A node's number in edges is its place here: features, errors, tokens, targets.
+         */
+        GraphNodes: {
+            /** Graph */
+            graph: string;
+            /** Nodes */
+            nodes: components["schemas"]["GraphNode"][];
+        };
+        /**
+         * GraphProof
+         * @description How far to believe a graph.
+         */
+        GraphProof: {
+            /**
+             * Completeness Error
+             * @description What edges miss what they explain by, of its rms
+             */
+            completeness_error: number;
+            /** Replacement Score */
+            replacement_score: number;
+            /** Completeness Score */
+            completeness_score: number;
+            /** Features Active */
+            features_active: number;
+            /** Features Followed */
+            features_followed: number;
+            /**
+             * Edges Left
+             * @description Share of the edges that comes from features not followed
+             */
+            edges_left: number;
+            verification: components["schemas"]["GraphVerification"] | null;
+        };
+        /**
+         * GraphSummary
+         * @description One graph in the list.
+         */
+        GraphSummary: {
+            /** Name */
+            name: string;
+            /**
+             * Graph
+             * @description Its id: another one when it is traced again
+             */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Model */
+            model: string;
+            /**
+             * Created
+             * @description ISO 8601
+             */
+            created: string;
+            /** Tokens */
+            tokens: number;
+            /**
+             * Features
+             * @description Feature nodes that are shown
+             */
+            features: number;
+            /** Edges */
+            edges: number;
+            /** Targets */
+            targets: string[];
+            /** Replacement Score */
+            replacement_score: number;
+            /** Completeness Score */
+            completeness_score: number;
+            /**
+             * R Per Source
+             * @description Predicted against real changes; null where it was not verified
+             */
+            r_per_source: number | null;
+        };
+        /**
+         * GraphVerification
+         * @description Ablations in the real model beside what the graph predicts.
+         */
+        GraphVerification: {
+            /** Ablations */
+            ablations: number;
+            /**
+             * Frozen Error
+             * @description With everything held, of the edges' rms
+             */
+            frozen_error: number;
+            direct: components["schemas"]["Agreement"];
+            /** @description Along all paths */
+            total: components["schemas"]["Agreement"];
+            on_targets: components["schemas"]["Agreement"];
+            /**
+             * Let Go
+             * @description Direct, with one thing let go at a time
+             */
+            let_go: {
+                [key: string]: components["schemas"]["Agreement"];
+            };
         };
         /**
          * Group
@@ -1347,6 +1993,87 @@ export interface components {
             suppresses: components["schemas"]["TokenWeight"][];
         };
         /**
+         * Job
+         * @description Labels that a language model writes while nobody waits for them.
+         */
+        Job: {
+            /** Id */
+            id: string;
+            /** Sae */
+            sae: string;
+            /**
+             * Explainer
+             * @description The model that writes the labels
+             */
+            explainer: string;
+            /** Start */
+            start: number;
+            /** Stop */
+            stop: number;
+            /** Score */
+            score: boolean;
+            /** Max Requests */
+            max_requests: number;
+            /**
+             * State
+             * @default waiting
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "done" | "failed" | "cancelled";
+            /**
+             * What
+             * @description What it is doing now
+             */
+            what?: ("labels" | "scores") | null;
+            /**
+             * Done
+             * @description Features, of `total`, that `what` is done for
+             * @default 0
+             */
+            done: number;
+            /**
+             * Total
+             * @default 0
+             */
+            total: number;
+            /**
+             * Written
+             * @description Labels and scores; 0 until it has ended
+             * @default 0
+             */
+            written: number;
+            /**
+             * Failed
+             * @description Features that no label could be made for
+             * @default 0
+             */
+            failed: number;
+            /**
+             * Unfinished
+             * @description Features left, as the budget was spent or the job cancelled
+             * @default 0
+             */
+            unfinished: number;
+            /**
+             * Requests
+             * @description That were sent; 0 until it has ended
+             * @default 0
+             */
+            requests: number;
+            /**
+             * Detail
+             * @description Why it failed, in one line
+             */
+            detail?: string | null;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Ended */
+            ended?: string | null;
+        };
+        /**
          * ListContents
          * @description What a person puts into a list, and what its file holds.
          */
@@ -1409,6 +2136,36 @@ export interface components {
             lower: number;
             /** Upper */
             upper: number;
+        };
+        /**
+         * LossEffect
+         * @description What taking a feature out does to the model's next tokens.
+         */
+        LossEffect: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Contexts
+             * @description In the order asked
+             */
+            contexts: components["schemas"]["ContextLossEffect"][];
+        };
+        /** LossEffectRequest */
+        LossEffectRequest: {
+            /**
+             * Contexts
+             * @description Contexts by number, such as those shown
+             */
+            contexts: number[];
+            /**
+             * Analysis
+             * @description The analysis that is meant; 410 where it is no longer the SAE's
+             */
+            analysis?: string | null;
         };
         /**
          * MatchedSAEs
@@ -1551,6 +2308,13 @@ export interface components {
              * @default 5
              */
             n_logprobs: number;
+            /**
+             * Stream
+             * @description It is answered when it is done
+             * @default false
+             * @constant
+             */
+            stream: false;
         };
         /** NewExplanation */
         NewExplanation: {
@@ -1561,6 +2325,55 @@ export interface components {
             text: string;
             /** Author */
             author: string;
+        };
+        /**
+         * NewGroups
+         * @description All of a graph's groups; `version` is the one that was changed.
+         */
+        NewGroups: {
+            /** Graph */
+            graph: string;
+            /** Version */
+            version: number;
+            /** Groups */
+            groups: components["schemas"]["GraphGroup"][];
+        };
+        /** NodeEdge */
+        NodeEdge: {
+            /** Node */
+            node: string;
+            /** Weight */
+            weight: number;
+            /**
+             * Share
+             * @description Of |weight| over all shown edges into the target
+             */
+            share: number;
+        };
+        /**
+         * NodeEdges
+         * @description What a node is made of and where it goes, largest first.
+         */
+        NodeEdges: {
+            /** Graph */
+            graph: string;
+            /** Node */
+            node: string;
+            /**
+             * Constant
+             * @description What biases give; null of leaves
+             */
+            constant: number | null;
+            /** Value */
+            value: number | null;
+            /** In Total */
+            in_total: number;
+            /** Out Total */
+            out_total: number;
+            /** Incoming */
+            incoming: components["schemas"]["NodeEdge"][];
+            /** Outgoing */
+            outgoing: components["schemas"]["NodeEdge"][];
         };
         /**
          * PrecedingToken
@@ -1830,7 +2643,7 @@ export interface components {
              */
             sourceSet: string;
             /** Text */
-            text: string;
+            text: string | string[];
             /**
              * Selectedlayers
              * @default []
@@ -2032,6 +2845,80 @@ export interface components {
             bos_added: boolean;
         };
         /**
+         * TraceRequest
+         * @description A prompt and the transcoders to trace it with.
+         */
+        TraceRequest: {
+            /** Saes */
+            saes: string[];
+            /** Prompt */
+            prompt: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Targets
+             * @description Tokens, or LAYER:INDEX@POSITION
+             * @default []
+             */
+            targets: string[];
+            /**
+             * Nodes
+             * @default 7500
+             */
+            nodes: number;
+            /**
+             * Node Threshold
+             * @default 0.8
+             */
+            node_threshold: number;
+            /**
+             * Edge Threshold
+             * @default 0.98
+             */
+            edge_threshold: number;
+            /**
+             * Verify
+             * @default 0
+             */
+            verify: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Bos */
+            bos?: boolean | null;
+        };
+        /** TracedLayer */
+        TracedLayer: {
+            /** Layer */
+            layer: number;
+            /**
+             * Sae
+             * @description Null: the MLP's whole output is an error
+             */
+            sae: string | null;
+            /**
+             * Analyzed
+             * @description Whether its features have pages
+             */
+            analyzed: boolean;
+        };
+        /**
+         * TranscoderSet
+         * @description Transcoders of one run, which a prompt can be traced with.
+         */
+        TranscoderSet: {
+            /** Run */
+            run: string;
+            /** Model */
+            model: string;
+            /** Saes */
+            saes: string[];
+            /** Layers */
+            layers: number[];
+        };
+        /**
          * Twin
          * @description The best match in another SAE; feature null: nothing matches.
          */
@@ -2179,6 +3066,36 @@ export interface components {
              * @description Whose token ids these are
              */
             vocabulary: string;
+        };
+        /** TraceDone */
+        TraceDone: {
+            /**
+             * Event
+             * @default graph
+             * @constant
+             */
+            event: "graph";
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+        };
+        /** TraceProgress */
+        TraceProgress: {
+            /**
+             * Event
+             * @default progress
+             * @constant
+             */
+            event: "progress";
+            /** What */
+            what: string;
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Unit */
+            unit: string;
         };
     };
     responses: never;
@@ -3154,6 +4071,250 @@ export interface operations {
             };
         };
     };
+    explain_features: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplainRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     lists: {
         parameters: {
             query?: never;
@@ -3815,6 +4976,70 @@ export interface operations {
             };
         };
     };
+    loss_effect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LossEffectRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LossEffect"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     steer: {
         parameters: {
             query?: never;
@@ -3835,6 +5060,691 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphSummary"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    trace_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceRequest"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events: TraceProgress, then TraceDone or an ErrorEvent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Graph"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_graph: {
+        parameters: {
+            query?: {
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphSummary"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroups"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Graph"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_nodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphNodes"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_edges: {
+        parameters: {
+            query?: {
+                /** @description Edges that hold this share of the influence */
+                threshold?: number;
+                limit?: number;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphEdges"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    node_edges: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeEdges"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphs_of_feature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureInGraphs"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transcoder_sets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TranscoderSet"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    split_edge: {
+        parameters: {
+            query: {
+                source: string;
+                target: string;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeSplit"];
                 };
             };
             /** @description Not Found */
@@ -3958,7 +5868,9 @@ export interface operations {
                 content: {
                     "application/json": {
                         [key: string]: unknown;
-                    };
+                    } | {
+                        [key: string]: unknown;
+                    }[];
                 };
             };
             /** @description Not Found */
