@@ -36,7 +36,7 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     steps: int
     run_steps: int | None = None  # of the whole run, where the SAE was kept before its end
     batch_size: int
-    shuffle_buffer: int
+    shuffle_buffer: int  # bytes of the rows that were mixed, of all hooks of the run
     seed: int
     lr: float
     warmup: int

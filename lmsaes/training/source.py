@@ -8,7 +8,7 @@ LiveRows ──► StreamLoader  ──┘     live.py: what a cache would know 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import ActivationCache, bytes_per_value
 from lmsaes.capture import LiveRows, LiveStream
 from lmsaes.errors import ConfigError
 from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader, StreamLoader
@@ -106,6 +106,10 @@ def check_shuffle(loader: RowLoader) -> None:
 def provenance_of(source: Source, loader: RowLoader, settings: RunSettings) -> Mapping[str, Any]:
     """What an SAE's `Provenance` says of its rows."""
     text = source.manifest.text
+    # of the whole run's hooks, so that it is the same however many processes shared the SAEs
+    names = {hook for sae in settings.saes for hook in (*sae.inputs, *sae.outputs)}
+    records = [source.hooks[name] for name in names]
+    row_bytes = sum(record.d_model * bytes_per_value(record.dtype) for record in records)
     found: dict[str, Any] = {
         "cache_identity": source.identity,
         "model": source.manifest.model.name,
@@ -113,7 +117,7 @@ def provenance_of(source: Source, loader: RowLoader, settings: RunSettings) -> M
         "context_size": text.context_size,
         "prepend_bos": text.bos,
         "weights": source.manifest.model.weights,
-        "shuffle_buffer": loader.memory_for(loader.pool_rows),
+        "shuffle_buffer": loader.pool_rows * row_bytes,
     }
     if isinstance(loader, StreamLoader):
         assert isinstance(loader.stream, LiveStream)
