@@ -1598,6 +1598,16 @@ export interface components {
              */
             hooks: components["schemas"]["HookEffect"][];
             /**
+             * @description Null in an analysis of a former version
+             * @default null
+             */
+            wiring: components["schemas"]["Wiring"] | null;
+            /**
+             * @description Null where it was not measured (--output-scores)
+             * @default null
+             */
+            output: components["schemas"]["Output"] | null;
+            /**
              * @default {
              *       "decoder": [],
              *       "encoder": [],
@@ -2622,6 +2632,27 @@ export interface components {
             notes: components["schemas"]["NoteInFile"][];
         };
         /**
+         * Output
+         * @description What adding a feature, at every token of some contexts, does to the next token.
+         */
+        Output: {
+            /**
+             * Value
+             * @description What was added, in units of its activation
+             */
+            value: number;
+            /**
+             * Kl
+             * @description KL divergence in nats, mean over contexts
+             */
+            kl: number;
+            /**
+             * Raises
+             * @description Largest change first
+             */
+            raises: components["schemas"]["RaisedToken"][];
+        };
+        /**
          * Places
          * @description Folders of this machine, at most twenty of a kind.
          */
@@ -2663,6 +2694,18 @@ export interface components {
              * @description What is wrong, in one line
              */
             detail: string;
+        };
+        /** RaisedToken */
+        RaisedToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Change
+             * @description Of its probability, mean over contexts
+             */
+            change: number;
         };
         /** RunPlace */
         RunPlace: {
@@ -3222,6 +3265,84 @@ export interface components {
              * @description What to do about it
              */
             hint: string;
+        };
+        /**
+         * WiredHead
+         * @description An attention head that writes into a feature or reads it.
+         */
+        WiredHead: {
+            /** Layer */
+            layer: number;
+            /** Head */
+            head: number;
+            /**
+             * Heads
+             * @description How many heads, from this one on, share these keys or values
+             */
+            heads: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "query" | "key" | "value";
+            /**
+             * Weight
+             * @description Length of the head's matrix times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * WiredNeuron
+         * @description An MLP neuron that writes into a feature or reads it.
+         */
+        WiredNeuron: {
+            /** Layer */
+            layer: number;
+            /** Neuron */
+            neuron: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "in" | "gate";
+            /**
+             * Weight
+             * @description The neuron's weights times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Its size over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * Wiring
+         * @description Which heads and neurons write into a feature and which read it, from the weights.
+         */
+        Wiring: {
+            writers: components["schemas"]["WiringSide"] | null;
+            readers: components["schemas"]["WiringSide"] | null;
+            /**
+             * Missing
+             * @description Why one of them is null
+             */
+            missing: string | null;
+        };
+        /**
+         * WiringSide
+         * @description Parts of the model on one side of a feature, largest ratio first.
+         */
+        WiringSide: {
+            /** Heads */
+            heads: components["schemas"]["WiredHead"][];
+            /** Neurons */
+            neurons: components["schemas"]["WiredNeuron"][];
         };
         /**
          * ColumnsAbout
