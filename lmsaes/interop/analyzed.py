@@ -1,6 +1,6 @@
 """What the database knows of an SAE's features, a batch at a time, for exports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,17 +51,17 @@ def find_records(database: Database, name: str) -> list[SAERecord]:
 
 
 def features_of(
-    database: Database, record: SAERecord, batch: int = 128, only: range | None = None
+    database: Database, record: SAERecord, batch: int = 128, only: Sequence[int] | None = None
 ) -> Iterator[AnalyzedFeature]:
     """The SAE's analyzed features in order, or `only` some; `batch` are in memory at once.
 
     Raises DatabaseError when one that the record counts is not there.
     """
-    start, stop = record.feature_range if only is None else (only.start, only.stop)
+    chosen = range(*record.feature_range) if only is None else only
     names = [name for name in _GROUPS if name in record.groups]
     contexts: dict[int, np.ndarray] = {}  # features share them
-    for first in range(start, stop, batch):
-        indices = range(first, min(first + batch, stop))
+    for first in range(0, len(chosen), batch):
+        indices = chosen[first : first + batch]
         features = _read(database, record, indices)
         samples = {name: database.samples(record.analysis, indices, name) for name in names}
         shown = {int(c) for own in samples.values() for s in own.values() for c in s.contexts}
@@ -90,7 +90,7 @@ def feature_records(
         yield from _read(database, record, range(first, min(first + batch, stop)))
 
 
-def _read(database: Database, record: SAERecord, indices: range) -> list[FeatureRecord]:
+def _read(database: Database, record: SAERecord, indices: Sequence[int]) -> list[FeatureRecord]:
     found = database.features(record.analysis, indices)
     if missing := [index for index in indices if index not in found]:
         raise DatabaseError(
