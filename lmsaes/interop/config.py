@@ -106,14 +106,15 @@ class ExportConfig(StageConfig, frozen=True):
         Text,
         setting(
             "SAE folder, or a run that holds some; for neuronpedia, circuit-tracer-features and"
-            " parquet the name of an SAE in the database, or of a run.",
+            " parquet the name of an SAE in the database, or of a run; for circuit-tracer also that"
+            " of a graph there.",
             _MAIN,
         ),
     ]
     to: Annotated[ExportFormat, setting("Whose layout to write.", _MAIN)]
     out: Annotated[LocalPath, setting("Folder to write, or OWNER/REPO on the hub.", _MAIN)]
     cache: Annotated[
-        str | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
+        Text | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
     ] = None
     splits: Annotated[int, setting("Files that delphi's features are split into.", _ROWS, gt=0)] = 5
     device: Annotated[

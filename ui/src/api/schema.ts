@@ -869,6 +869,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/graphs/{name}/interventions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Intervene In Graph
+         * @description Ablates or scales nodes and groups in the real model, beside what the graph predicts.
+         */
+        post: operations["intervene_in_graph"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/compat/api/feature/{model}/{source}/{index}": {
         parameters: {
             query?: never;
@@ -1297,6 +1317,21 @@ export interface components {
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
         };
+        /**
+         * AskedFactor
+         * @description A node, or all nodes of a group, and what their activations are multiplied by.
+         */
+        AskedFactor: {
+            /** Node */
+            node?: string | null;
+            /** Group */
+            group?: string | null;
+            /**
+             * Factor
+             * @description 0 ablates, 1 changes nothing
+             */
+            factor: number;
+        };
         /** BlockSplit */
         BlockSplit: {
             /** Layer */
@@ -1562,6 +1597,16 @@ export interface components {
              * @default []
              */
             hooks: components["schemas"]["HookEffect"][];
+            /**
+             * @description Null in an analysis of a former version
+             * @default null
+             */
+            wiring: components["schemas"]["Wiring"] | null;
+            /**
+             * @description Null where it was not measured (--output-scores)
+             * @default null
+             */
+            output: components["schemas"]["Output"] | null;
             /**
              * @default {
              *       "decoder": [],
@@ -2076,6 +2121,47 @@ export interface components {
             suppresses: components["schemas"]["TokenWeight"][];
         };
         /**
+         * Intervention
+         * @description Nodes ablated or scaled in the real model, beside what the graph predicts.
+         */
+        Intervention: {
+            /** Graph */
+            graph: string;
+            /** Edits */
+            edits: components["schemas"]["NodeFactor"][];
+            /** Targets */
+            targets: components["schemas"]["NodeChange"][];
+            /**
+             * Features
+             * @description Reached, largest real change first
+             */
+            features: components["schemas"]["NodeChange"][];
+            agreement: components["schemas"]["InterventionAgreement"];
+            /**
+             * Next Tokens
+             * @description The likeliest before or after, the likeliest first
+             */
+            next_tokens: components["schemas"]["NextToken"][];
+        };
+        /** InterventionAgreement */
+        InterventionAgreement: {
+            direct: components["schemas"]["Agreement"];
+            total: components["schemas"]["Agreement"];
+            on_targets: components["schemas"]["Agreement"];
+        };
+        /** InterventionRequest */
+        InterventionRequest: {
+            /** Graph */
+            graph: string;
+            /** Edits */
+            edits: components["schemas"]["AskedFactor"][];
+            /**
+             * Limit
+             * @default 50
+             */
+            limit: number;
+        };
+        /**
          * Job
          * @description Labels that a language model writes while nobody waits for them.
          */
@@ -2434,6 +2520,36 @@ export interface components {
             /** Version */
             version: number;
         };
+        /** NextToken */
+        NextToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Before
+             * @description Probability
+             */
+            before: number;
+            /** After */
+            after: number;
+        };
+        /**
+         * NodeChange
+         * @description What a node had, and its changes: in the real model and as predicted.
+         */
+        NodeChange: {
+            /** Node */
+            node: string;
+            /** Before */
+            before: number;
+            /** Real */
+            real: number;
+            /** Direct */
+            direct: number;
+            /** Total */
+            total: number;
+        };
         /** NodeEdge */
         NodeEdge: {
             /** Node */
@@ -2471,6 +2587,13 @@ export interface components {
             /** Outgoing */
             outgoing: components["schemas"]["NodeEdge"][];
         };
+        /** NodeFactor */
+        NodeFactor: {
+            /** Node */
+            node: string;
+            /** Factor */
+            factor: number;
+        };
         /**
          * Note
          * @description What somebody noted of a feature.
@@ -2507,6 +2630,27 @@ export interface components {
             sae: string;
             /** Notes */
             notes: components["schemas"]["NoteInFile"][];
+        };
+        /**
+         * Output
+         * @description What adding a feature, at every token of some contexts, does to the next token.
+         */
+        Output: {
+            /**
+             * Value
+             * @description What was added, in units of its activation
+             */
+            value: number;
+            /**
+             * Kl
+             * @description KL divergence in nats, mean over contexts
+             */
+            kl: number;
+            /**
+             * Raises
+             * @description Largest change first
+             */
+            raises: components["schemas"]["RaisedToken"][];
         };
         /**
          * Places
@@ -2550,6 +2694,18 @@ export interface components {
              * @description What is wrong, in one line
              */
             detail: string;
+        };
+        /** RaisedToken */
+        RaisedToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Change
+             * @description Of its probability, mean over contexts
+             */
+            change: number;
         };
         /** RunPlace */
         RunPlace: {
@@ -3109,6 +3265,84 @@ export interface components {
              * @description What to do about it
              */
             hint: string;
+        };
+        /**
+         * WiredHead
+         * @description An attention head that writes into a feature or reads it.
+         */
+        WiredHead: {
+            /** Layer */
+            layer: number;
+            /** Head */
+            head: number;
+            /**
+             * Heads
+             * @description How many heads, from this one on, share these keys or values
+             */
+            heads: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "query" | "key" | "value";
+            /**
+             * Weight
+             * @description Length of the head's matrix times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * WiredNeuron
+         * @description An MLP neuron that writes into a feature or reads it.
+         */
+        WiredNeuron: {
+            /** Layer */
+            layer: number;
+            /** Neuron */
+            neuron: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "in" | "gate";
+            /**
+             * Weight
+             * @description The neuron's weights times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Its size over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * Wiring
+         * @description Which heads and neurons write into a feature and which read it, from the weights.
+         */
+        Wiring: {
+            writers: components["schemas"]["WiringSide"] | null;
+            readers: components["schemas"]["WiringSide"] | null;
+            /**
+             * Missing
+             * @description Why one of them is null
+             */
+            missing: string | null;
+        };
+        /**
+         * WiringSide
+         * @description Parts of the model on one side of a feature, largest ratio first.
+         */
+        WiringSide: {
+            /** Heads */
+            heads: components["schemas"]["WiredHead"][];
+            /** Neurons */
+            neurons: components["schemas"]["WiredNeuron"][];
         };
         /**
          * ColumnsAbout
@@ -6204,6 +6438,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EdgeSplit"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    intervene_in_graph: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InterventionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Intervention"];
                 };
             };
             /** @description Not Found */
