@@ -11,6 +11,10 @@ export const TRAIN = "lmsaes train --cache caches/gpt2-8 --hook blocks.8.hook_re
 export const ANALYZE = "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8";
 /** With a database and port of its own. */
 export const DEMO = "lmsaes demo";
+/** With transcoders and a graph. */
+export const DEMO_TRACE = "lmsaes demo --trace";
+export const TRAIN_TRANSCODERS = "lmsaes train --cache caches/mlps --transcoders --out runs/transcoders";
+export const TRACE = "lmsaes trace runs/transcoders --prompt 'The piano was in the' --verify 50";
 
 /** A command such that it uses the database that this page shows. */
 export function withDatabase(command: string, { database_uri, database_folder }: About): string {
