@@ -26,9 +26,10 @@ export function verdict(found: Verification | null): string {
   const { direct, on_targets: targets, ablations } = found;
   const word = closeness(direct.r_per_source ?? direct.r_pooled);
   if (word === null) return `${ablations} ablations in the real model changed nothing that could be compared.`;
-  const outputs = targets.r_pooled === null ? "" : `, of the outputs with r ${share(targets.r_pooled)}`;
   const missed = direct.missed === null ? "" : `; ${percent(direct.missed)} of the squared change was not predicted`;
-  return `The real model ${word} does what the graph predicts when a feature is taken out (${ablations} tried)${outputs}${missed}.`;
+  const size = sizeSaid(targets.slope);
+  const outputs = targets.r_pooled === null ? "" : ` For the outputs alone r is ${share(targets.r_pooled)}, and predicted changes are ${size}.`;
+  return `The real model ${word} does what direct edges predict when a feature is taken out (${ablations} tried)${missed}.${outputs}`;
 }
 
 export interface ProofRow {

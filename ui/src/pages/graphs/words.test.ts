@@ -18,7 +18,7 @@ const verified = (r: number | null): Verification => ({
 });
 
 test("the verdict follows the real model, not the scores", () => {
-  expect(verdict(verified(0.92))).toMatch(/^The real model closely does .*50 tried.*r \.83.*31.*%/);
+  expect(verdict(verified(0.92))).toMatch(/^The real model closely does .*50 tried.*31.*% .*outputs alone r is \.83, .* 2\.00 times too large\.$/);
   expect(verdict(verified(0.04))).toMatch(/^The real model hardly does/);
   expect(verdict(verified(null))).toMatch(/nothing that could be compared/);
   expect(verdict(null)).toMatch(/^Not checked against the real model/);
