@@ -1,13 +1,11 @@
 """`lmsaes analyze`: find what each feature fires on, for the viewer."""
 
-import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lmsaes.addresses import shown_address
 from lmsaes.analysis import AnalyzeConfig
-from lmsaes.cli.messages import analyzed, figure, say_next, share
+from lmsaes.cli.messages import analyzed, figure, say_where, share
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
 
 if TYPE_CHECKING:
@@ -40,7 +38,7 @@ def analyze(
     with Database(settings.db) as database:
         records = run(settings.saes, cache, database, **how)
     _print_records(records)
-    _say_where(settings.db)
+    say_where(settings.db)
 
 
 def _print_records(records: "list[SAERecord]") -> None:
@@ -57,14 +55,3 @@ def _print_records(records: "list[SAERecord]") -> None:
             share(record.dead_fraction),
         )
     Console().print(table)
-
-
-def _say_where(db: str | None) -> None:
-    """The next command, for the same database, whatever shell it is pasted into."""
-    folder = os.environ.get("LMSAES_DB_FOLDER")
-    if db is not None:
-        say_next("done", "serve", "--db", db if shown_address(db) == db else "URI")
-    elif folder and not os.environ.get("LMSAES_DB"):
-        say_next("done", "serve", LMSAES_DB_FOLDER=folder)
-    else:
-        say_next("done", "serve")

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lmsaes.addresses import local_path, shown_text
+from lmsaes.addresses import local_path, shown_address, shown_text
 from lmsaes.errors import LmsaesError, ReportedError, first_line, is_out_of_memory
 
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show a traceback on failure.")]
@@ -124,3 +124,14 @@ def say_next(done: str, *words: str, **environment: str) -> None:
     """A command's last line: what is done, and the command that goes on, ready to be pasted."""
     settings = "".join(f"{name}={shlex.quote(value)} " for name, value in environment.items())
     typer.echo(f"{done}; next: {settings}lmsaes {shlex.join(words)}")
+
+
+def say_where(db: str | None) -> None:
+    """The next command, for the same database, whatever shell it is pasted into."""
+    folder = os.environ.get("LMSAES_DB_FOLDER")
+    if db is not None:
+        say_next("done", "serve", "--db", db if shown_address(db) == db else "URI")
+    elif folder and not os.environ.get("LMSAES_DB"):
+        say_next("done", "serve", LMSAES_DB_FOLDER=folder)
+    else:
+        say_next("done", "serve")

@@ -1,12 +1,15 @@
 """`lmsaes trace`: an attribution graph over a model's transcoders, with its proof."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lmsaes.circuits.config import TraceConfig
+from lmsaes.cli.messages import say_where
 from lmsaes.cli.options import ConfigFile, options_of, settings_from, with_options
+from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:
     from lmsaes.circuits import Agreement, Traced
@@ -34,18 +37,29 @@ def trace(
         settings_from(TraceConfig, config, {"transcoders": transcoders, **given})
     )
 
-    from lmsaes.circuits import graph_json, write_graph
+    from lmsaes.circuits import graph_json, keep_graph, shown_graph, write_graph
     from lmsaes.circuits import trace as run
+    from lmsaes.database import Database
 
-    found = run(settings)
-    if settings.out is not None:
-        write_graph(found, Path(settings.out))
+    if settings.name is None and settings.db is not None:
+        raise ConfigError("--db is given and no --name", "name the graph that is to be kept there")
+    where: str | None = None
+    with Database(settings.db) if settings.name else nullcontext() as database:
+        found = run(settings)  # with the database open: what is wrong with it shows at once
+        if settings.out is not None:
+            write_graph(shown_graph(found), Path(settings.out))
+        if database is not None and settings.name is not None:
+            keep_graph(database, settings.name, found)
+            where = f"graph {settings.name} is in {database.place}"
     if json:
-        _print_json(graph_json(found, "graph"))
+        _print_json(graph_json(shown_graph(found), "graph"))
         return
     _print(found)
     if settings.out is not None:
-        typer.echo(f"done: {settings.out}, in circuit-tracer's format")
+        typer.echo(f"{settings.out}: the graph in circuit-tracer's format")
+    if where is not None:
+        typer.echo(where)
+        say_where(settings.db)
 
 
 def _print_json(content: dict[str, Any]) -> None:

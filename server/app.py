@@ -33,12 +33,15 @@ from . import (
     explanations,
     export,
     features,
+    graphs,
     health,
     lists,
     model_routes,
     saes,
+    trace_routes,
 )
 from .dependencies import CurrentStore
+from .graph_schemas import TraceDone, TraceProgress
 from .live import BusyError, Live, NoModelError
 from .middleware import KnownHosts, Methods, OneLineStartup, SameOrigin, problem, with_hint
 from .schemas import About, ColumnsAbout, ContextsAbout, Problem
@@ -111,6 +114,9 @@ def create_app(
     api.include_router(export.router)
     api.include_router(comparison.router)
     api.include_router(model_routes.router)
+    api.include_router(graphs.router)
+    api.include_router(graphs.of_features_router)
+    api.include_router(trace_routes.router)
     app.include_router(api)
     app.include_router(compat.router)
     app.include_router(embed.router)
@@ -128,7 +134,10 @@ def _describe_files(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
         document = generate()
         _, models = models_json_schema(
-            [(model, "serialization") for model in (ColumnsAbout, ContextsAbout)],
+            [
+                (model, "serialization")
+                for model in (ColumnsAbout, ContextsAbout, TraceProgress, TraceDone)
+            ],
             ref_template="#/components/schemas/{model}",
         )
         document["components"]["schemas"].update(models["$defs"])

@@ -10,12 +10,13 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from lmsaes.database import SAERecord
+from lmsaes.database import GraphRecord
 from lmsaes.errors import ConfigError, SAEError
 
 if TYPE_CHECKING:  # a server without a model loads no torch
+    from lmsaes.circuits import Replacement
     from lmsaes.model import LanguageModel
     from lmsaes.sae import SAE
 
@@ -39,7 +40,26 @@ class Limits:
 
     tokens: int = 1024  # of a text
     seconds: float = 120.0
+    trace_seconds: float = 600.0
     bytes: int = 2**31
+
+
+class KnownSAE(Protocol):
+    """What is known of an SAE whose folder is asked for: an SAE's record has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sae_path(self) -> str: ...
+    @property
+    def sae_hash(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class _OfGraph:
+    name: str
+    sae_path: str
+    sae_hash: str
 
 
 class Live:
@@ -54,6 +74,7 @@ class Live:
         self._saes: OrderedDict[tuple[str, str], SAE] = OrderedDict()
         self._model: LanguageModel | None = None
         self._fits: set[tuple[str, str]] = set()  # the SAEs whose model that is
+        self._replaced: tuple[str, Replacement] | None = None  # of the last graph, by its id
 
     @property
     def loaded(self) -> str | None:
@@ -89,7 +110,7 @@ class Live:
         finally:
             self._free.release()
 
-    def sae(self, record: SAERecord) -> "SAE":
+    def sae(self, record: KnownSAE) -> "SAE":
         """The SAE of a record, from its folder. Only within one's turn.
 
         Raises SAEError where it is gone or another one.
@@ -111,7 +132,7 @@ class Live:
         self._saes.move_to_end(key)
         return self._saes[key]
 
-    def model(self, record: SAERecord) -> "LanguageModel":
+    def model(self, record: KnownSAE) -> "LanguageModel":
         """The language model of an SAE, loaded where it isn't yet. Only within one's turn.
 
         Raises ModelError where it can't be loaded, or isn't the one the SAE was trained on.
@@ -124,7 +145,11 @@ class Live:
             if self._model is not None and self._same_model(sae):
                 self._fits.add(key)
                 return self._model
-            self._model, self._fits = None, set()  # the former one's memory is needed
+            self._model, self._fits, self._replaced = (
+                None,
+                set(),
+                None,
+            )  # the former one's memory is needed
             self._model = find_model(sae, None if self.mode == "auto" else self.mode, self.device)
             self._fits.add(key)
         return self._model
@@ -137,6 +162,20 @@ class Live:
         weights = imported.weights if imported and imported.weights else None
         record = self._model.record
         return name == record.name and weights in (None, record.weights)
+
+    def graph(self, record: GraphRecord) -> "tuple[LanguageModel, Replacement]":
+        """A graph's model, and its prompt's replacement as it was traced. Only within one's turn.
+
+        Raises SAEError where a transcoder is gone or another one now.
+        """
+        from lmsaes.circuits import replacement_of
+
+        first = record.transcoders[0]
+        lm = self.model(_OfGraph(first.sae, first.path, first.sae_hash))
+        if self._replaced is None or self._replaced[0] != record.graph:
+            self._replaced = None  # the former one's memory is needed
+            self._replaced = record.graph, replacement_of(lm, record)
+        return lm, self._replaced[1]
 
     def check_memory(self, what: str, size: int) -> None:
         """Raises ConfigError for a request that would need more bytes than one may have."""

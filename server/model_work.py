@@ -108,7 +108,7 @@ def steered(asked: SteerRequest, store: Store, live: Live) -> Generator[str]:
         size = 4 * lm.vocabulary * asked.tokens * (len(asked.edits) + 1)
         live.check_memory("these completions", 4 * size)
         text = tokenize(lm, asked.prompt, asked.bos)
-        _check_tokens(live, len(text))
+        check_tokens(live, len(text))
         check_length(lm, len(text) + asked.tokens)
         edits = [[_edit(live, records, edit) for edit in own] for own in asked.edits]
         sampling = Sampling(asked.temperature, asked.top_p, asked.seed)
@@ -231,11 +231,12 @@ def _tokenized(live: Live, lm: LanguageModel, asked: AskedText) -> TokenizedText
     given = asked.text if asked.text is not None else asked.token_ids
     assert given is not None  # the request was checked
     text = tokenize(lm, given, asked.bos)
-    _check_tokens(live, len(text))
+    check_tokens(live, len(text))
     return text
 
 
-def _check_tokens(live: Live, count: int) -> None:
+def check_tokens(live: Live, count: int) -> None:
+    """Raises ConfigError for more tokens than a request may have."""
     if count > live.limits.tokens:
         raise ConfigError(
             f"{count} tokens are more than the {live.limits.tokens} of a request",

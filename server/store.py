@@ -9,7 +9,14 @@ from threading import Lock
 
 import numpy as np
 
-from lmsaes.database import ContextRecord, Database, SAERecord, UnreadableError
+from lmsaes.database import (
+    ContextRecord,
+    Database,
+    GraphRecord,
+    SAERecord,
+    ShownGraph,
+    UnreadableError,
+)
 from lmsaes.errors import nearest
 
 from .binary import Packed
@@ -20,6 +27,7 @@ DENSITY_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
 _BINS_PER_DECADE = 5
 _CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
 _FILES_KEPT = 16
+_GRAPHS_KEPT = 32
 
 
 class NotFoundError(Exception):
@@ -35,12 +43,10 @@ class ConflictError(Exception):
 
 
 class GoneError(Exception):
-    """An analysis that was asked for by its id and is no longer the SAE's."""
+    """An analysis or a graph that was asked for by its id and has another's place no longer."""
 
-    def __init__(self, sae: str, analysis: str) -> None:
-        super().__init__(
-            f"analysis {analysis} of '{sae}' is no longer there: ask /api/saes/{sae} for today's"
-        )
+    def __init__(self, what: str, address: str) -> None:
+        super().__init__(f"{what} is no longer there: ask {address} for today's")
 
 
 @dataclass(frozen=True)
@@ -138,6 +144,8 @@ class Store:
         self._files: OrderedDict[Hashable, Packed] = OrderedDict()
         self._files_lock = Lock()
         self._making: dict[Hashable, Lock] = {}
+        self._graphs: OrderedDict[str, ShownGraph] = OrderedDict()  # by id
+        self._graphs_lock = Lock()
 
     def kept(self, key: Hashable, make: Callable[[], Packed]) -> Packed:
         """A file that never changes: the one in memory, or made, once for all who wait for it."""
@@ -214,3 +222,30 @@ class Store:
     def tokens(self, record: SAERecord, ids: Iterable[int]) -> list[str]:
         """Display strings of token ids in an SAE's vocabulary."""
         return self.vocabulary(record.vocabulary).of(ids)
+
+    def graph(self, name: str) -> GraphRecord:
+        """The graph that is called so now. Raises NotFoundError."""
+        try:
+            record = self.database.graphs.get(name)
+        except UnreadableError as error:
+            raise NotFoundError(f"{error} ({error.hint})") from None
+        if record is None:
+            error = self.database.graphs.unknown(name)
+            raise NotFoundError(f"no graph '{name}': {error.hint}")
+        return record
+
+    def shown_graph(self, record: GraphRecord) -> ShownGraph:
+        """What a graph holds, which never changes. Raises ReplacedError where it went away."""
+        with self._graphs_lock:
+            kept = self._graphs.get(record.graph)
+            if kept is not None:
+                self._graphs.move_to_end(record.graph)
+                return kept
+        found = self.database.graphs.contents(record)
+        if found is None:
+            raise ReplacedError
+        with self._graphs_lock:
+            self._graphs[record.graph] = found
+            while len(self._graphs) > _GRAPHS_KEPT:
+                self._graphs.popitem(last=False)
+        return found

@@ -10,7 +10,8 @@ trace.py          a prompt to a graph with its proof
   ├─ prune.py          what of it is shown; the field's two scores
   ├─ verify.py         predictions beside ablations in the real model
   └─ heads.py          an edge divided up by attention head
-graph_file.py     a graph as circuit-tracer's JSON
+shown.py          what of it is shown, as the database keeps it
+  └─ graph_file.py       the same as circuit-tracer's JSON
 """
 
 import lazy_loader

@@ -3,6 +3,7 @@
 from typing import Annotated, ClassVar
 
 from lmsaes.configuration import LocalPath, StageConfig, Text, Texts, setting
+from lmsaes.database.records import Name
 from lmsaes.units import Count
 
 _WHAT, _GRAPH, _PROOF, _MODEL = "What is explained", "Graph", "Proof", "Model"
@@ -45,6 +46,16 @@ class TraceConfig(StageConfig, frozen=True):
     out: Annotated[
         LocalPath | None,
         setting("File for the graph, as circuit-tracer's JSON (default: no file).", _GRAPH),
+    ] = None
+    name: Annotated[
+        Name | None,
+        setting("Name for the graph in the database (default: it is not kept there).", _GRAPH),
+    ] = None
+    db: Annotated[
+        str | None,
+        setting(
+            "MongoDB address (default: $LMSAES_DB, or the embedded server).", _GRAPH, metavar="URI"
+        ),
     ] = None
     verify: Annotated[
         int, setting("Features to ablate in the real model as a check.", _PROOF, ge=0, le=10_000)

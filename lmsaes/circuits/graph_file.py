@@ -8,60 +8,56 @@ The schema allows more fields than it has; `proof`, and each feature's `sae` and
 Errors are "error_LAYER_POSITION": circuit-tracer's "0_LAYER_POSITION" is also a feature of layer 0.
 """
 
-import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from lmsaes.atomic import replace_file
-from lmsaes.circuits.trace import Traced
-from lmsaes.circuits.verify import Verification
+from lmsaes.database import ERROR, FEATURE, LOGIT, TARGET, TOKEN, GraphGroup, ShownGraph
 
 Labels = Mapping[tuple[int, int], str]
 """What features stand for, by layer and index."""
 
 
-def graph_json(traced: Traced, slug: str, labels: Labels | None = None) -> dict[str, Any]:
-    """The pruned graph; floats are finite or None."""
-    nodes = _nodes(traced, labels or {})
-    kept = traced.pruned.edges.nonzero().tolist()
-    weights = traced.graph.edges[traced.pruned.edges].tolist()
-    columns = traced.graph.edges.shape[1]
-    features = traced.graph.features
-    links: list[dict[str, Any]] = []
-    for (row, column), weight in zip(kept, weights, strict=True):
-        target = row if row < features else columns + row - features
-        if column in nodes and target in nodes:
-            ends = {"source": nodes[column]["node_id"], "target": nodes[target]["node_id"]}
-            links.append({**ends, "weight": weight})
-    joined = {link[end] for link in links for end in ("source", "target")}
-    always = ("embedding", "logit")
-    shown = [
-        node
-        for node in nodes.values()
-        if node["node_id"] in joined or node["feature_type"] in always
+def graph_json(
+    graph: ShownGraph,
+    slug: str,
+    labels: Labels | None = None,
+    scan: str | None = None,
+    groups: Sequence[GraphGroup] = (),
+) -> dict[str, Any]:
+    """The graph; floats are finite or None.
+
+    labels: what is written on features. scan: where a viewer finds their pages (default: the
+    model's name). groups: nodes that are read as one.
+    """
+    nodes = [_node(graph, place, labels or {}) for place in range(graph.facts.nodes)]
+    ends = zip(graph.edges["source"].tolist(), graph.edges["target"].tolist(), strict=True)
+    links = [
+        {"source": graph.ids[source], "target": graph.ids[target], "weight": weight}
+        for (source, target), weight in zip(ends, graph.edges["weight"].tolist(), strict=True)
     ]
     return {
-        "metadata": _metadata(traced, slug),
+        "metadata": _metadata(graph, slug, scan),
         "qParams": {
             "pinnedIds": [],
-            "supernodes": [],
+            "supernodes": [[group.name, *group.nodes] for group in groups],
             "linkType": "both",
             "clickedId": "",
             "sg_pos": "",
         },
-        "nodes": shown,
+        "nodes": nodes,
         "links": links,
     }
 
 
-def write_graph(traced: Traced, file: Path, labels: Labels | None = None) -> None:
-    """Writes the graph's JSON."""
+def write_graph(graph: ShownGraph, file: Path, labels: Labels | None = None, **more: Any) -> None:
+    """Writes the graph's JSON; more: as `graph_json` takes it."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    found = graph_json(traced, slug_of(file.stem), labels)
+    found = graph_json(graph, slug_of(file.stem), labels, **more)
     replace_file(file, json.dumps(found, allow_nan=False, ensure_ascii=False).encode())
 
 
@@ -70,128 +66,80 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "graph"
 
 
-def _metadata(traced: Traced, slug: str) -> dict[str, Any]:
-    replacement = traced.replacement
+def _metadata(graph: ShownGraph, slug: str, scan: str | None) -> dict[str, Any]:
+    facts = graph.facts
     return {
         "slug": slug,
-        "scan": slug_of(Path(replacement.model.name).name),
-        "transcoder_list": [each.name for each in replacement.transcoders.values()],
-        "prompt_tokens": traced.text.tokens,
-        "prompt": traced.prompt,
-        "node_threshold": traced.node_threshold,
+        "scan": scan or slug_of(Path(facts.model).name),
+        "transcoder_list": [each.sae for each in facts.transcoders],
+        "prompt_tokens": list(facts.tokens),
+        "prompt": facts.prompt,
+        "node_threshold": facts.node_threshold,
         "schema_version": 1,
         "info": {"generator": {"name": "lmsaes", "version": version("lmsaes")}},
         "generation_settings": {
-            "max_n_logits": len(traced.targets),
-            "max_feature_nodes": traced.graph.features,
+            "max_n_logits": len(facts.targets),
+            "max_feature_nodes": facts.proof["features_followed"],
         },
         "pruning_settings": {
-            "node_threshold": traced.node_threshold,
-            "edge_threshold": traced.edge_threshold,
+            "node_threshold": facts.node_threshold,
+            "edge_threshold": facts.edge_threshold,
         },
-        "proof": proof(traced),
+        "proof": facts.proof,
     }
 
 
-def proof(traced: Traced) -> dict[str, Any]:
-    """How far to believe the graph; None where it wasn't measured."""
-    return {
-        "completeness_error": traced.graph.completeness_error,
-        "replacement_score": traced.scores.replacement,
-        "completeness_score": traced.scores.completeness,
-        "features_active": traced.replacement.features,
-        "features_followed": traced.graph.features,
-        "edges_left": traced.graph.left,
-        "verification": None if traced.verification is None else _checked(traced.verification),
-    }
-
-
-def _checked(found: Verification) -> dict[str, Any]:
-    said = dataclasses.asdict(found)
-    return {"ablations": len(said.pop("sources")), **said}
-
-
-def _nodes(traced: Traced, labels: Labels) -> dict[int, dict[str, Any]]:
-    """The kept nodes by their numbers, in circuit-tracer's order."""
-    replacement, graph = traced.replacement, traced.graph
-    positions, layers = replacement.model.positions, len(replacement.model.blocks)
-    features, columns = graph.features, graph.edges.shape[1]
-    cumulative = traced.pruned.cumulative.tolist()
-    found: dict[int, dict[str, Any]] = {}
-    for number in traced.pruned.nodes.nonzero()[:, 0].tolist():
-        influence = {"influence": cumulative[number]}
-        if number < features:
-            source = int(graph.followed[number])
-            node = _feature(traced, source, labels) | influence
-        elif number < columns - positions:
-            layer, position = divmod(number - features, positions)
-            node = {
-                "node_id": f"error_{layer}_{position}",
-                "feature": -1,
-                "layer": str(layer),
-                "ctx_idx": position,
-                "feature_type": "mlp reconstruction error",
-                "jsNodeId": f"error_{layer}_{position}-0",
-                "clerp": "",
-            } | influence
-        elif number < columns:
-            position = number - (columns - positions)
-            token = replacement.model.token_ids[position]
-            node = {
-                "node_id": f"E_{token}_{position}",
-                "feature": position,
-                "layer": "E",
-                "ctx_idx": position,
-                "feature_type": "embedding",
-                "jsNodeId": f"E_{token}-{position}",
-                "clerp": "",
-            } | influence
-        else:
-            node = _target(traced, number - columns, layers, labels)
-        found[number] = {
-            "run_idx": 0,
-            "reverse_ctx_idx": 0,
-            "is_target_logit": False,
-            "token_prob": 0.0,
-            "influence": None,
-            "activation": None,
-            **node,
-        }
-    return found
-
-
-def _feature(traced: Traced, source: int, labels: Labels) -> dict[str, Any]:
-    replacement = traced.replacement
-    layer, index = int(replacement.layer[source]), int(replacement.feature[source])
-    position = int(replacement.position[source])
-    return {
-        "node_id": f"{layer}_{index}_{position}",
-        "feature": (layer + index) * (layer + index + 1) // 2 + index,  # Cantor's pairing
+def _node(graph: ShownGraph, place: int, labels: Labels) -> dict[str, Any]:
+    facts = graph.facts
+    row = {name: column[place].item() for name, column in graph.nodes.items()}
+    kind, layer, position, index = (row[key] for key in ("kind", "layer", "position", "index"))
+    node: dict[str, Any] = {
+        "node_id": graph.ids[place],
+        "feature": index,
         "layer": str(layer),
         "ctx_idx": position,
-        "feature_type": "cross layer transcoder",
-        "jsNodeId": f"{layer}_{index}-0",
-        "clerp": labels.get((layer, index), ""),
-        "activation": float(replacement.activation[source]),
-        "sae": replacement.transcoders[layer].name,
-        "index": index,
+        "feature_type": _TYPES[kind],
+        "token_prob": 0.0,
+        "is_target_logit": False,
+        "run_idx": 0,
+        "reverse_ctx_idx": 0,
+        "jsNodeId": "",
+        "clerp": "",
+        "influence": row["cumulative"],
+        "activation": None,
     }
+    if kind in (FEATURE, TARGET):
+        names = {each.layer: each.sae for each in facts.transcoders}
+        node |= {
+            "feature": (layer + index) * (layer + index + 1) // 2 + index,  # Cantor's pairing
+            "jsNodeId": f"{layer}_{index}-0",
+            "clerp": labels.get((layer, index), ""),
+            "activation": row["activation"],
+            "sae": names[layer],
+            "index": index,
+        }
+    elif kind == ERROR:
+        node |= {"feature": -1, "jsNodeId": f"error_{layer}_{position}-0"}
+    elif kind == TOKEN:
+        node |= {"feature": position, "layer": "E", "jsNodeId": f"E_{index}-{position}"}
+    which = place - (facts.nodes - len(facts.targets))  # of the targets, the last nodes
+    if kind in (LOGIT, TARGET):
+        node |= {"influence": None, "is_target_logit": kind == TARGET or which == 0}
+    if kind == LOGIT:
+        name, chance = facts.targets[which], row["probability"]
+        node |= {
+            "layer": str(layer + 1),
+            "jsNodeId": f"L_{index}-{position}",
+            "clerp": f'Output "{name}" (p={chance:.3f})',
+            "token_prob": chance,
+        }
+    return node
 
 
-def _target(traced: Traced, row: int, layers: int, labels: Labels) -> dict[str, Any]:
-    target = traced.targets[row]
-    if target.source is not None:
-        node = _feature(traced, target.source, labels)
-        return {**node, "node_id": f"{node['node_id']}_target", "is_target_logit": True}
-    position = traced.replacement.model.positions - 1
-    return {
-        "node_id": f"{layers + 1}_{target.token_id}_{position}",
-        "feature": target.token_id,
-        "layer": str(layers + 1),
-        "ctx_idx": position,
-        "feature_type": "logit",
-        "jsNodeId": f"L_{target.token_id}-{position}",
-        "clerp": f'Output "{target.name}" (p={target.weight:.3f})',
-        "token_prob": target.weight,
-        "is_target_logit": row == 0,
-    }
+_TYPES = {
+    FEATURE: "cross layer transcoder",
+    TARGET: "cross layer transcoder",
+    ERROR: "mlp reconstruction error",
+    TOKEN: "embedding",
+    LOGIT: "logit",
+}

@@ -20,7 +20,9 @@ class Pruned:
 
     nodes: Tensor  # bool [features + errors + tokens + targets]
     edges: Tensor  # bool, of the shape of Graph.edges
+    influence: Tensor  # [nodes]: of each on the targets
     cumulative: Tensor  # [nodes]: share of all influence up to and with this node, strongest first
+    strength: Tensor  # of each kept edge in the order of edges.nonzero(): share of the influence
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ def prune(graph: Graph, node_threshold: float = 0.8, edge_threshold: float = 0.9
         nodes[:prunable] &= edges[:, :prunable].any(0)
         nodes[:features] &= edges[:features].any(1)
         edges &= _row_mask(nodes, features, columns)[:, None] & nodes[:columns]
-    return Pruned(nodes, edges, _cumulative(score))
+    strength = of_edge[edges] / of_edge.sum(dtype=torch.float64).clamp(min=1e-30)
+    return Pruned(nodes, edges, score, cumulative(score), strength.to(score.dtype))
 
 
 def scores(graph: Graph) -> Scores:
@@ -115,7 +118,8 @@ def _threshold(scores: Tensor, share: float) -> Tensor:
     return ordered[min(place, len(ordered) - 1)]
 
 
-def _cumulative(scores: Tensor) -> Tensor:
+def cumulative(scores: Tensor) -> Tensor:
+    """Of each score, the share of their sum that those up to it hold, the largest first."""
     ordered, order = scores.sort(descending=True)
     held = torch.empty_like(scores)
     held[order] = ordered.cumsum(0) / ordered.sum().clamp(min=1e-30)

@@ -1,6 +1,8 @@
 """`trace`: from a prompt to a graph with its proof."""
 
 import logging
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from lmsaes.circuits.config import TraceConfig
@@ -43,6 +45,22 @@ class Traced:
         return self.graph.replacement
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """All that a graph is made from, before its edges are computed."""
+
+    lm: LanguageModel
+    text: TokenizedText
+    replacement: Replacement
+    targets: list[Target]
+    readers: Targets
+    bytes: int  # about what the graph will take in memory
+
+
+Tell = Callable[[str, int, int, str], None]
+"""Told of progress: what is done, how many of how many, and of what."""
+
+
 def trace(config: TraceConfig, lm: LanguageModel | None = None) -> Traced:
     """Explains what the model says after a prompt by the features of its MLPs' transcoders.
 
@@ -53,29 +71,54 @@ def trace(config: TraceConfig, lm: LanguageModel | None = None) -> Traced:
     if lm is None:
         first = SAE.load(find_saes(config.transcoders)[0])
         lm = find_model(first, config.model, config.device)
+    prepared = prepare(config, lm)
+    _announce(prepared, config)
+    return trace_prepared(prepared, config)
+
+
+def prepare(
+    config: TraceConfig,
+    lm: LanguageModel,
+    transcoders: Mapping[int, Transcoder] | None = None,
+) -> Prepared:
+    """Runs the model on the prompt and finds what is to be explained. Raises as `trace` does.
+
+    transcoders: by layer, where they are loaded already.
+    """
     text = tokenize(lm, config.prompt, config.bos)
     check_length(lm, len(text))
-    transcoders = load_transcoders(config.transcoders, len(lm.bridge.blocks), lm.device)
-    _check_widths(lm, transcoders)
+    if transcoders is None:
+        transcoders = load_transcoders(config.transcoders, len(lm.bridge.blocks), lm.device)
+    check_widths(lm, transcoders)
     model = freeze(lm, text.token_ids)
     replacement = replace_mlps(model, transcoders, text.special)
     targets, readers = choose_targets(
         lm, replacement, config.targets, config.logits, config.probability
     )
-    _announce(replacement, config, len(targets), lm)
-    weights = readers.value.new_tensor([each.weight for each in targets])
+    size = _bytes(replacement, config, len(targets))
+    return Prepared(lm, text, replacement, targets, readers, size)
+
+
+def trace_prepared(prepared: Prepared, config: TraceConfig, tell: Tell | None = None) -> Traced:
+    """The graph, and its proof where the configuration asks for one.
+
+    tell: told of progress in place of the terminal; what it raises ends the work.
+    """
+    replacement, readers = prepared.replacement, prepared.readers
+    weights = readers.value.new_tensor([each.weight for each in prepared.targets])
     nodes = min(config.nodes, replacement.features)
-    with progress("tracing", nodes, "features") as bar:
-        graph = build_graph(replacement, readers, weights, nodes, bar.advance)
+    with _telling("tracing", nodes, "features", tell) as advance:
+        graph = build_graph(replacement, readers, weights, nodes, advance)
     found: Verification | None = None
     if config.verify:
         count = min(config.verify, graph.features)
-        with progress("ablating", count * len(LET_GO) + min(count, TOGETHER), "ablations") as bar:
-            found = verify(lm, graph, readers, count, config.seed, bar.advance)
+        runs = count * len(LET_GO) + min(count, TOGETHER)
+        with _telling("ablating", runs, "ablations", tell) as advance:
+            found = verify(prepared.lm, graph, readers, count, config.seed, advance)
     return Traced(
         prompt=config.prompt,
-        text=text,
-        targets=targets,
+        text=prepared.text,
+        targets=prepared.targets,
         readers=readers,
         graph=graph,
         pruned=prune(graph, config.node_threshold, config.edge_threshold),
@@ -86,7 +129,39 @@ def trace(config: TraceConfig, lm: LanguageModel | None = None) -> Traced:
     )
 
 
-def _check_widths(lm: LanguageModel, transcoders: dict[int, Transcoder]) -> None:
+@contextmanager
+def _telling(
+    what: str, total: int, unit: str, tell: Tell | None
+) -> Generator[Callable[[int], None]]:
+    done = 0
+
+    def count(amount: int) -> None:
+        nonlocal done
+        done += amount
+        assert tell is not None
+        tell(what, done, total, unit)
+
+    with progress(what, total, unit, shown=tell is None) as bar:
+        if tell is None:
+            yield bar.advance
+        else:
+            count(0)
+            yield count
+
+
+def _bytes(replacement: Replacement, config: TraceConfig, targets: int) -> int:
+    """About what a graph takes in memory."""
+    model = replacement.model
+    rows = min(config.nodes, replacement.features) + targets
+    batch = min(rows, BATCH) * model.positions * model.d_model
+    # edges, their chosen columns and rows, and pruning's copies of these
+    matrix = rows * replacement.sources * 2 + 3 * rows * (rows + replacement.sources // 4)
+    vectors = 4 * replacement.features * model.d_model
+    return (matrix + 6 * batch + vectors) * _FLOAT
+
+
+def check_widths(lm: LanguageModel, transcoders: Mapping[int, Transcoder]) -> None:
+    """Raises ConfigError for transcoders of another width than the model's."""
     width = lm.bridge.cfg.d_model
     for each in transcoders.values():
         if (each.sae.d_in, each.sae.d_out) != (width, width):
@@ -97,27 +172,20 @@ def _check_widths(lm: LanguageModel, transcoders: dict[int, Transcoder]) -> None
             )
 
 
-def _announce(
-    replacement: Replacement, config: TraceConfig, targets: int, lm: LanguageModel
-) -> None:
+def _announce(prepared: Prepared, config: TraceConfig) -> None:
     """Says what is about to be done, and in how much memory."""
+    replacement = prepared.replacement
     model = replacement.model
-    rows = min(config.nodes, replacement.features) + targets
-    batch = min(rows, BATCH) * model.positions * model.d_model
-    # edges, their chosen columns and rows, and pruning's copies of these
-    matrix = rows * replacement.sources * 2 + 3 * rows * (rows + replacement.sources // 4)
-    vectors = 4 * replacement.features * model.d_model
-    size = format_bytes((matrix + 6 * batch + vectors) * _FLOAT)
     _log.info(
         "%d tokens of %s on %s: %d active features of %d of %d layers, %d followed; about %s",
         model.positions,
         model.name,
-        lm.device,
+        prepared.lm.device,
         replacement.features,
         len(replacement.transcoders),
         len(model.blocks),
         min(config.nodes, replacement.features),
-        size,
+        format_bytes(prepared.bytes),
     )
     missing = [str(n) for n in range(len(model.blocks)) if n not in replacement.transcoders]
     if missing:

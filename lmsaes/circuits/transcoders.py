@@ -4,7 +4,6 @@ An active feature's value is a = w·x + b with x the MLP's input: of ReLU, TopK,
 JumpReLU its pre-activation, of Gated its magnitude. Which features fire is taken as given.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,19 +13,13 @@ import torch
 from torch import Tensor
 
 from lmsaes.circuits.frozen import Block, Norm
+from lmsaes.circuits.places import layer_written, what_is_read
 from lmsaes.errors import SAEError
 from lmsaes.sae import SAE, find_saes, sae_name
 from lmsaes.sae.gated import Gated
 from lmsaes.sae.row_norm import normalize_rows
 from lmsaes.sae.sparse.rows import SparseRows
 
-_OUTPUT = re.compile(r"blocks\.(\d+)\.(?:hook_mlp_out|mlp\.hook_out)")
-_INPUTS = {
-    "mlp.hook_in": "normed",
-    "ln2.hook_out": "normed",
-    "ln2.hook_normalized": "normalized",
-    "hook_resid_mid": "stream",
-}
 # an encoder that is affine gives its activations back this closely, relative to the largest
 _AFFINE = 1e-3
 
@@ -89,14 +82,14 @@ def load_transcoders(
     folders = find_saes(paths)
     for folder in folders:
         sae = SAE.load(folder, device)
-        output = _OUTPUT.fullmatch(sae.config.target or "")
-        if output is None:
+        layer = layer_written(sae.config.target)
+        if layer is None:
             continue
-        layer, hook = int(output[1]), sae.config.hook or ""
-        place = hook.removeprefix(f"blocks.{layer}.")
-        if place not in _INPUTS:
+        reads = what_is_read(sae.config.hook, layer)
+        if reads is None:
             raise SAEError(
-                f"{folder.name} reads {hook}, which is not the input of the MLP of block {layer}",
+                f"{folder.name} reads {sae.config.hook}, which is not the input of the MLP of block"
+                f" {layer}",
                 f"train it with --hook blocks.{layer}.mlp.hook_in",
             )
         if layer >= blocks:
@@ -111,7 +104,7 @@ def load_transcoders(
             raise SAEError(
                 f"{folder.name} multiplies two projections, so that no edge into it is exact"
             )
-        found[layer] = Transcoder(layer, sae_name(folder), folder, sae.float(), _INPUTS[place])
+        found[layer] = Transcoder(layer, sae_name(folder), folder, sae.float(), reads)
     if not found:
         raise SAEError(
             f"none of {len(folders)} SAEs is a transcoder of an MLP",

@@ -5,6 +5,7 @@ analysis ──► client.py ──► server
                ├── draft.py       an analysis while it is written, with its lease (leases.py)
                ├── saes.py        records of SAEs, each read for itself
                ├── records.py     SAEs, features and contexts as documents
+               ├── graphs.py      attribution graphs (graph_records.py: what one holds)
                ├── curves.py      how trainings went
                ├── explanations.py  what is said of features, which outlives analyses
                ├── dump.py        all of it in one file, and back

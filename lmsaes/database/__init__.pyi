@@ -19,6 +19,21 @@ from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_html import FeatureView, feature_document, show
 from .feature_page import feature_page
+from .graph_labels import Label, analyzed_transcoders, graph_labels
+from .graph_records import (
+    ERROR,
+    FEATURE,
+    LOGIT,
+    TARGET,
+    TOKEN,
+    GraphFacts,
+    GraphGroup,
+    GraphRecord,
+    GraphTranscoder,
+    ShownGraph,
+    node_id,
+)
+from .graphs import Graphs, TakenError
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
 from .records import (
     SCHEMA_VERSION,
@@ -35,8 +50,13 @@ from .records import (
 from .saes import UnreadableError, UnreadableRecord, evaluated
 
 __all__ = [
+    "ERROR",
+    "FEATURE",
+    "LOGIT",
     "NONE",
     "SCHEMA_VERSION",
+    "TARGET",
+    "TOKEN",
     "Answers",
     "ChangedError",
     "ContextRecord",
@@ -50,31 +70,42 @@ __all__ = [
     "FeatureList",
     "FeatureRecord",
     "FeatureView",
+    "GraphFacts",
+    "GraphGroup",
+    "GraphRecord",
+    "GraphTranscoder",
+    "Graphs",
     "GroupFacts",
     "HookFacts",
+    "Label",
     "ListContents",
     "ListEntry",
     "LogitFacts",
     "RowsRecord",
     "SAERecord",
     "SampleRecord",
+    "ShownGraph",
     "Table",
+    "TakenError",
     "TokenRecord",
     "TrainingCurves",
     "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
+    "analyzed_transcoders",
     "check_name",
     "content_hash",
     "default_folder",
     "evaluated",
     "feature_document",
     "feature_page",
+    "graph_labels",
     "half_precision",
     "is_made_from",
     "is_name",
     "label_tokens",
     "new_explanation",
+    "node_id",
     "read_twins",
     "show",
 ]

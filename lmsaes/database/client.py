@@ -34,10 +34,11 @@ from lmsaes.database.details import (
     unpack_table,
 )
 from lmsaes.database.draft import NEEDED_COLUMNS, Draft
-from lmsaes.database.dump import dump, restore
+from lmsaes.database.dump import Dumped, dump, restore
 from lmsaes.database.explanations import Explanations
 from lmsaes.database.feature_columns import TWIN_NAMES, FeatureColumns, read_twins
 from lmsaes.database.garbage import collect_garbage
+from lmsaes.database.graphs import Graphs
 from lmsaes.database.leases import Leases
 from lmsaes.database.lists import Lists
 from lmsaes.database.records import (
@@ -231,6 +232,15 @@ class Database:
         documents = self._connection.fetch(f"features_{analysis}", indices)
         return {index: feature_record(document) for index, document in documents.items()}
 
+    def labels(self, analysis: str, indices: Sequence[int]) -> dict[int, str]:
+        """What the analysis calls features, by index; those that it has no label for are left
+        out."""
+        with self._connection.database() as mongo:
+            asked = {"_id": {"$in": list(indices)}}
+            found = list(mongo[f"features_{analysis}"].find(asked, {"details.label": True}))
+        labels = {each["_id"]: (each.get("details") or {}).get("label") for each in found}
+        return {index: label for index, label in labels.items() if label}
+
     def samples(
         self, analysis: str, indices: Sequence[int], group: str = "top"
     ) -> dict[int, SampleRecord]:
@@ -302,6 +312,11 @@ class Database:
         """People's lists of features."""
         return Lists(self._connection)
 
+    @property
+    def graphs(self) -> Graphs:
+        """Attribution graphs."""
+        return Graphs(self._connection, self._leases)
+
     # Upkeep
 
     def rename(self, old: str, new: str) -> None:
@@ -333,19 +348,20 @@ class Database:
             saes.delete(self._connection, [name])
         self.gc()
 
-    def dump(self, path: str | Path) -> list[SAERecord]:
-        """Writes all SAEs that can be read, and what was said of features, into one file.
+    def dump(self, path: str | Path) -> Dumped:
+        """Writes all SAEs and graphs that can be read, and what was said of features, into one
+        file; returns their records.
 
-        Returns the SAEs. Raises DatabaseError while another process writes one of them,
+        Raises DatabaseError while another process writes one of them,
         ConfigError where the file can't be written.
         """
         return dump(self._connection, self._leases, Path(path))
 
-    def restore(self, path: str | Path) -> list[str]:
-        """Puts what such a file holds beside what is there; returns the names of its SAEs.
+    def restore(self, path: str | Path) -> Dumped:
+        """Puts what such a file holds beside what is there; returns its records.
 
         Raises ConfigError, before anything is written, for a damaged file, and where a name is
-        another analysis' here.
+        another analysis' or graph's here.
         """
         return restore(self._connection, self._leases, Path(path))
 

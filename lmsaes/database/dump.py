@@ -3,8 +3,8 @@
     dump.json           versions, and of each collection its documents and the SHA-256 of its bytes
     COLLECTION.bson     documents one after the other, as `mongodump` writes and `bsondump` reads
 
-in a ZIP archive. What the readable SAEs need is in it, and everything people and models said.
-Nothing of a file is written before all of it has been checked, and the SAEs' records come last.
+in a ZIP archive. What the readable SAEs and graphs need is in it, and everything people and models
+said. Nothing of a file is written before all of it has been checked, and records come last.
 """
 
 import hashlib
@@ -16,27 +16,28 @@ from collections.abc import Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import bson
 from bson.errors import BSONError
 from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
 
 from lmsaes.atomic import replacing
-from lmsaes.database import explanations, saes
+from lmsaes.database import explanations, graphs, saes
 from lmsaes.database.connection import Connection
-from lmsaes.database.garbage import KINDS, collect_garbage
+from lmsaes.database.garbage import GRAPHS, KINDS, collect_garbage
+from lmsaes.database.graph_records import GraphRecord
 from lmsaes.database.leases import Leases
 from lmsaes.database.records import SCHEMA_VERSION, SAERecord
 from lmsaes.errors import ConfigError, DatabaseError
 
-_FORMAT = 1
+_FORMAT = 2  # 1: without graphs
 _CONTENTS = "dump.json"
 _SAID = (explanations.COLLECTION, "answers", "lists", "notes")
 _VOCABULARIES = "vocabularies"
 _OURS = re.compile(
-    rf"{saes.SAES}|{_VOCABULARIES}|{'|'.join(_SAID)}|contexts_[0-9a-f]{{16}}"
-    rf"|(?:{'|'.join(KINDS)})_[0-9a-f]{{16}}_[0-9a-f]{{8}}"
+    rf"{saes.SAES}|{GRAPHS}|{_VOCABULARIES}|{'|'.join(_SAID)}|contexts_[0-9a-f]{{16}}"
+    rf"|(?:{'|'.join(KINDS)}|graph)_[0-9a-f]{{16}}_[0-9a-f]{{8}}"
 )
 
 
@@ -56,17 +57,26 @@ class _Contents(BaseModel):
     collections: dict[str, _Member]
 
 
-def dump(connection: Connection, leases: Leases, path: Path) -> list[SAERecord]:
-    """Writes the readable SAEs of a database into a file; returns their records.
+class Dumped(NamedTuple):
+    """What a file holds, by the records."""
+
+    saes: list[SAERecord]
+    graphs: list[GraphRecord]
+
+
+def dump(connection: Connection, leases: Leases, path: Path) -> Dumped:
+    """Writes the readable SAEs and graphs of a database into a file; returns their records.
 
     Raises DatabaseError while another process writes one of them, ConfigError where the file can't
     be written.
     """
-    records = saes.read_all(connection)[0]
-    with leases.holding(*(record.name for record in records)):
-        records = saes.read_all(connection)[0]
+    names = [record.name for record in saes.read_all(connection)[0]]
+    names += [graphs.lease_name(record.name) for record in graphs.read_all(connection)[0]]
+    with leases.holding(*names):
+        records, traced = saes.read_all(connection)[0], graphs.read_all(connection)[0]
         wanted = {f"{kind}_{record.analysis}" for record in records for kind in KINDS}
         wanted |= {f"contexts_{record.cache}" for record in records} | {_VOCABULARIES, *_SAID}
+        wanted |= {f"graph_{record.graph}" for record in traced}
         with connection.database() as mongo:
             names = sorted(wanted.intersection(mongo.list_collection_names()))
         collections: dict[str, _Member] = {}
@@ -80,8 +90,10 @@ def dump(connection: Connection, leases: Leases, path: Path) -> list[SAERecord]:
                         collections[name] = _write(archive, name, mongo[name].find())
                 own = map(saes.record_document, records)
                 collections[saes.SAES] = _write(archive, saes.SAES, own)
+                if traced:
+                    collections[GRAPHS] = _write(archive, GRAPHS, map(graphs.document, traced))
                 contents = _Contents(
-                    format=_FORMAT,
+                    format=_FORMAT if traced else 1,  # older versions read files without graphs
                     schema_version=SCHEMA_VERSION,
                     created=datetime.now(UTC).isoformat(timespec="seconds"),
                     collections=collections,
@@ -89,20 +101,23 @@ def dump(connection: Connection, leases: Leases, path: Path) -> list[SAERecord]:
                 archive.writestr(_CONTENTS, contents.model_dump_json(indent=1))
         except OSError as error:
             raise ConfigError(f"can't write {path}: {error.strerror}") from error
-    return records
+    return Dumped(records, traced)
 
 
-def restore(connection: Connection, leases: Leases, path: Path) -> list[str]:
-    """Puts what a file holds into a database; returns the names of its SAEs.
+def restore(connection: Connection, leases: Leases, path: Path) -> Dumped:
+    """Puts what a file holds into a database; returns the records of it.
 
-    What is there already stays: SAEs of the same analysis, and what was said of features, beside
-    which the file's is put. Raises ConfigError where the file is damaged, of another format, or
-    has an SAE under a name that is another analysis' in the database; nothing is written then.
+    What is there already stays: SAEs of the same analysis, graphs, and what was said of features,
+    beside which the file's is put. Raises ConfigError where the file is damaged, of another format,
+    or has an SAE or a graph under a name that is another one's here; nothing is written then.
     """
     with _opened(path) as archive:
         contents = _checked(archive, path)
         records = [_record(document, path) for document in _read(archive, saes.SAES)]
-        _check_needed(contents, records, path)
+        traced: list[GraphRecord] = []
+        if GRAPHS in contents.collections:
+            traced = [_graph(document, path) for document in _read(archive, GRAPHS)]
+        _check_needed(contents, records, traced, path)
         there = {record.name: record.analysis for record in saes.read_all(connection)[0]}
         taken = [r.name for r in records if there.get(r.name, r.analysis) != r.analysis]
         if taken:
@@ -110,25 +125,36 @@ def restore(connection: Connection, leases: Leases, path: Path) -> list[str]:
                 f"{path} has another analysis of {', '.join(taken[:3])} than the database",
                 "rename or remove the database's with: lmsaes db rename, lmsaes db rm",
             )
+        made = {record.name: record.graph for record in graphs.read_all(connection)[0]}
+        taken = [g.name for g in traced if made.get(g.name, g.graph) != g.graph]
+        if taken:
+            raise ConfigError(
+                f"{path} has another graph {', '.join(taken[:3])} than the database",
+                "rename or remove the database's with: lmsaes db rename --graph, db rm --graph",
+            )
         new = [record for record in records if record.name not in there]
+        new_graphs = [record for record in traced if record.name not in made]
         with ExitStack() as stack:
             stack.callback(collect_garbage, connection, leases)  # of a restore that failed
             for record in new:
                 lease = leases.take(record.name, analysis=record.analysis, cache=record.cache)
                 stack.callback(leases.release, lease)
+            for record in new_graphs:
+                lease = leases.take(graphs.lease_name(record.name), graph=record.graph)
+                stack.callback(leases.release, lease)
             for name in contents.collections:
-                if name not in (saes.SAES, explanations.COLLECTION):
+                if name not in (saes.SAES, GRAPHS, explanations.COLLECTION):
                     connection.insert(name, _read(archive, name))
             if explanations.COLLECTION in contents.collections:
                 _restore_explanations(connection, archive)
-            for record in new:
-                for kind in KINDS:
-                    name = f"{kind}_{record.analysis}"
-                    member = contents.collections.get(name)
-                    if member and connection.count(name) != member.documents:
-                        raise DatabaseError(f"{name} is not whole in the database", "try it again")
+            own = [f"{kind}_{record.analysis}" for record in new for kind in KINDS]
+            for name in own + [f"graph_{record.graph}" for record in new_graphs]:
+                member = contents.collections.get(name)
+                if member and connection.count(name) != member.documents:
+                    raise DatabaseError(f"{name} is not whole in the database", "try it again")
             connection.insert(saes.SAES, map(saes.record_document, new))
-    return [record.name for record in records]
+            connection.insert(GRAPHS, map(graphs.document, new_graphs))
+    return Dumped(records, traced)
 
 
 def _write(archive: zipfile.ZipFile, name: str, documents: Iterable[dict[str, Any]]) -> _Member:
@@ -180,11 +206,17 @@ def _checked(archive: zipfile.ZipFile, path: Path) -> _Contents:
     return contents
 
 
-def _check_needed(contents: _Contents, records: list[SAERecord], path: Path) -> None:
+def _check_needed(
+    contents: _Contents, records: list[SAERecord], traced: list[GraphRecord], path: Path
+) -> None:
     for record in records:
         for name in (f"features_{record.analysis}", f"columns_{record.analysis}", _VOCABULARIES):
             if name not in contents.collections:
                 raise _damaged(path, f"{name} of {record.name} is missing")
+    for record in traced:
+        member = contents.collections.get(f"graph_{record.graph}")
+        if member is None or member.documents != graphs.pieces(record):
+            raise _damaged(path, f"the graph {record.name} is not whole")
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> Iterator[dict[str, Any]]:
@@ -196,6 +228,13 @@ def _record(document: dict[str, Any], path: Path) -> SAERecord:
     found = saes.read(document)
     if not isinstance(found, SAERecord):
         raise _damaged(path, f"the record of {found.name}: {found.problem}")
+    return found
+
+
+def _graph(document: dict[str, Any], path: Path) -> GraphRecord:
+    found = graphs.read(document)
+    if not isinstance(found, GraphRecord):
+        raise _damaged(path, f"the record of graph {found.name}: {found.problem}")
     return found
 
 

@@ -14,9 +14,11 @@ from lmsaes.database.saes import documents
 
 KINDS = ("features", "samples", "columns", "tokens", "rows", "metrics")
 """Collections of each analysis, as `features_<analysis>`."""
+GRAPHS = "graphs"
+"""Records of attribution graphs; what each holds stands in `graph_<id>`."""
 
 _OURS = re.compile(
-    rf"(?:{'|'.join(KINDS)})_([0-9a-f]{{16}}_[0-9a-f]{{8}})|contexts_([0-9a-f]{{16}})"
+    rf"(?:{'|'.join(KINDS)}|graph)_([0-9a-f]{{16}}_[0-9a-f]{{8}})|contexts_([0-9a-f]{{16}})"
     # as schema 1 named them: features/<name>/<analysis>, contexts/<cache>
     r"|(?:features|samples|columns)/[^/]+/([0-9a-f]{16})|contexts/([0-9a-f]{16})"
 )
@@ -30,6 +32,8 @@ def collect_garbage(connection: Connection, leases: Leases) -> list[str]:
         there = mongo.list_collection_names()
     held = leases.living()
     records = documents(connection)
+    with connection.database() as mongo:
+        records += list(mongo[GRAPHS].find({}, {"graph": True}))
     # Any text in a record keeps what is called so: records that can't be read name theirs too.
     named = {text for document in (*held, *records) for text in _texts(document)}
     dropped: list[str] = []

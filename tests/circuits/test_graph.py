@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lmsaes.circuits import TraceConfig, Traced, graph_json, trace
+from lmsaes.circuits import TraceConfig, Traced, graph_json, shown_graph, trace
 from lmsaes.circuits.prune import influence, node_influence, prune, scores
 from lmsaes.errors import ConfigError
 from lmsaes.model import LanguageModel
@@ -128,7 +128,9 @@ def test_the_real_model_answers_less_exactly_the_more_is_let_go(whole: Traced):
 
 
 def test_the_file_has_the_fields_that_viewers_ask_for(whole: Traced):
-    found = json.loads(json.dumps(graph_json(whole, "piano", {(0, 1): "x"}), allow_nan=False))
+    found = json.loads(
+        json.dumps(graph_json(shown_graph(whole), "piano", {(0, 1): "x"}), allow_nan=False)
+    )
     metadata = found["metadata"]
     assert {"slug", "scan", "prompt_tokens", "prompt"} <= set(metadata)
     assert metadata["prompt_tokens"] == whole.text.tokens
@@ -166,7 +168,7 @@ def test_a_token_or_features_can_be_the_target(whole: Traced, gpt2: LanguageMode
     of_feature = traced(gpt2, run, targets=name)
     assert of_feature.targets[0].source == number
     assert of_feature.graph.edges.shape[0] == of_feature.graph.features + 1
-    target = graph_json(of_feature, "feature")["nodes"][-1]
+    target = graph_json(shown_graph(of_feature), "feature")["nodes"][-1]
     assert (target["is_target_logit"], target["node_id"].endswith("_target")) == (True, True)
 
 

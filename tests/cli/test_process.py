@@ -14,9 +14,8 @@ from typer.testing import CliRunner
 
 from lmsaes.analysis import AnalyzeConfig, analyze
 from lmsaes.capture import CaptureConfig, cache_activations
-from lmsaes.cli.analyze import _say_where
 from lmsaes.cli.app import app, settle_process
-from lmsaes.cli.messages import say_next
+from lmsaes.cli.messages import say_next, say_where
 from lmsaes.training import TrainConfig, train
 
 REPOSITORY = Path(__file__).parents[2]
@@ -109,9 +108,9 @@ def test_the_next_command_is_quoted_and_tells_no_password(
 ):
     say_next("done", "serve", LMSAES_DB_FOLDER="a b")
     assert capsys.readouterr().out == "done; next: LMSAES_DB_FOLDER='a b' lmsaes serve\n"
-    _say_where("mongodb://me:secret@host/")
+    say_where("mongodb://me:secret@host/")
     assert capsys.readouterr().out == "done; next: lmsaes serve --db URI\n"
     monkeypatch.delenv("LMSAES_DB", raising=False)
     monkeypatch.setenv("LMSAES_DB_FOLDER", str(tmp_path))
-    _say_where(None)
+    say_where(None)
     assert capsys.readouterr().out == f"done; next: LMSAES_DB_FOLDER={tmp_path} lmsaes serve\n"

@@ -55,6 +55,28 @@ def test_a_prompt_is_explained_with_its_proof(transcoders: Path, tmp_path: Path)
     assert graph["metadata"]["proof"]["completeness_error"] < 1e-4
 
 
+def test_a_graph_is_kept_listed_and_removed(
+    transcoders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("LMSAES_DB_FOLDER", str(tmp_path / "db"))
+    monkeypatch.delenv("LMSAES_DB", raising=False)
+    asked = ["trace", str(transcoders), "--prompt", "the piano", "--nodes", "20"]
+    done = run(*asked, "--name", "piano")
+    assert done.exit_code == 0, done.output
+    assert "graph piano is in the embedded database" in done.output
+    assert "the piano" in run("db", "list").output
+    shown = json.loads(run("db", "show", "piano", "--graph").stdout)
+    assert [each["layer"] for each in shown["transcoders"]] == [0, 1, 2, 3]
+    assert shown["proof"]["completeness_error"] < 1e-4
+    assert run("db", "rename", "piano", "grand", "--graph").exit_code == 0
+    listed = json.loads(run("db", "list", "--json").stdout)
+    assert [each["name"] for each in listed["graphs"]] == ["grand"]
+    assert "no graph 'piano'" in run("db", "rm", "piano", "--graph").stderr
+    assert run("db", "rm", "grand", "--graph").exit_code == 0
+    assert "there is nothing in" in run("db", "list").output
+    assert "no --name" in run(*asked, "--db", "mongodb://127.0.0.1/x").stderr
+
+
 def test_json_alone_is_printed(transcoders: Path):
     done = run("trace", str(transcoders), "--prompt", "the", "--nodes", "10", "--json")
     assert done.exit_code == 0, done.output

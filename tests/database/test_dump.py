@@ -12,6 +12,7 @@ from lmsaes.database import Database, EmbeddedServer, TrainingCurves, new_explan
 from lmsaes.errors import ConfigError
 from tests.database.test_database import everything
 from tests.support import made_up_analysis as made_up
+from tests.support.made_up_graph import made_up_graph
 
 
 @pytest.fixture
@@ -27,6 +28,7 @@ def fill(database: Database) -> None:
         draft.put_metrics(TrainingCurves([1, 2], {"loss": [0.5, None]}))
         draft.publish(made_up.sae("demo:second", analysis=draft.analysis))
     database.explanations.add("5f3a", new_explanation(3, "rivers", "me"))
+    database.graphs.put("piano", made_up_graph())
 
 
 def content(uri: str) -> dict[str, list[object]]:
@@ -36,12 +38,14 @@ def content(uri: str) -> dict[str, list[object]]:
 def test_everything_comes_back(database, uri, other, tmp_path):
     fill(database)
     with Database(uri) as opened:
-        assert [each.name for each in opened.dump(tmp_path / "dump.zip")] == [
+        assert [each.name for each in opened.dump(tmp_path / "dump.zip").saes] == [
             "demo:second", "demo:topk",
         ]  # fmt: skip
     with Database(other) as opened:
         for _ in range(2):  # the second time all is there already
-            assert opened.restore(tmp_path / "dump.zip") == ["demo:second", "demo:topk"]
+            restored = opened.restore(tmp_path / "dump.zip")
+            assert [each.name for each in restored.saes] == ["demo:second", "demo:topk"]
+            assert [each.name for each in restored.graphs] == ["piano"]
             assert content(other) == content(uri)
         assert opened.gc() == []
 
@@ -91,7 +95,7 @@ def test_a_damaged_file_changes_nothing(database, other, tmp_path):
     def newer(name: str, content: bytes) -> bytes | None:
         if name != "dump.json":
             return content
-        return json.dumps({**json.loads(content), "format": 2}).encode()
+        return json.dumps({**json.loads(content), "format": 3}).encode()
 
     def foreign(name: str, content: bytes) -> bytes | None:
         return content.replace(b'"saes"', b'"system.users"') if name == "dump.json" else content
@@ -120,7 +124,7 @@ def test_the_commands(database, uri, other, tmp_path):
     file = str(tmp_path / "dump.zip")
     result = CliRunner().invoke(app, ["db", "dump", file, "--db", uri])
     assert result.exit_code == 0, result.output
-    assert "2 SAEs are in" in result.output
+    assert "2 SAEs and 1 graphs are in" in result.output
     assert CliRunner().invoke(app, ["db", "dump", file, "--db", uri]).exit_code == 1
     result = CliRunner().invoke(app, ["db", "restore", file, "--db", other])
     assert result.exit_code == 0, result.output

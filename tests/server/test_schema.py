@@ -9,6 +9,7 @@ from lmsaes.database import EmbeddedServer
 from lmsaes.server.app import create_app
 from lmsaes.server.store import Store
 from tests.support import made_up_analysis as made_up
+from tests.support.made_up_graph import made_up_graph
 
 schemathesis = pytest.importorskip("schemathesis")
 
@@ -23,6 +24,7 @@ def api(tmp_path_factory):
     """The routes of a server without a model, over a made-up analysis."""
     with EmbeddedServer(tmp_path_factory.mktemp("db")) as server, Database(server.uri) as database:
         made_up.publish(database, "demo:topk")
+        database.graphs.put("piano", made_up_graph())
         app = create_app(database=database, model="none", hosts=["testserver"])
         app.state.store = Store(database)
         yield schemathesis.openapi.from_asgi("/api/openapi.json", app)

@@ -507,6 +507,198 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/graphs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graphs
+         * @description All graphs, newest first.
+         */
+        get: operations["graphs"];
+        put?: never;
+        /**
+         * Trace Prompt
+         * @description Traces a prompt and keeps the graph; a request whose client has gone stops.
+         *
+         *     409 where a name was given that another graph has.
+         */
+        post: operations["trace_prompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph
+         * @description One graph: what it is of, how far to believe it, and its groups.
+         */
+        get: operations["graph"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove Graph
+         * @description Removes a graph and answers what it was; 410 where another one is called so now.
+         */
+        delete: operations["remove_graph"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Change Groups
+         * @description Puts other groups into a graph; 409 where somebody has changed them since that version.
+         */
+        put: operations["change_groups"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/nodes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph Nodes
+         * @description All nodes, labeled with what is said of the features today, or the tokens they fire on.
+         */
+        get: operations["graph_nodes"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graph Edges
+         * @description The strongest edges, by the influence on the targets that flows through them.
+         */
+        get: operations["graph_edges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/nodes/{id}/edges": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Node Edges
+         * @description What a node is made of, and where it goes.
+         */
+        get: operations["node_edges"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/graphs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Graphs Of Feature
+         * @description The graphs that a feature is in, newest first.
+         */
+        get: operations["graphs_of_feature"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/transcoders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Transcoder Sets
+         * @description The analyzed transcoders of MLPs, a set of one per layer for each run, by name.
+         *
+         *     Where a run has several of a layer there are as many sets.
+         */
+        get: operations["transcoder_sets"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/graphs/{name}/split": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Split Edge
+         * @description Through which attention heads an edge goes, at each block between its ends.
+         */
+        get: operations["split_edge"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/compat/api/feature/{model}/{source}/{index}": {
         parameters: {
             query?: never;
@@ -867,6 +1059,29 @@ export interface components {
              */
             per_token: number;
         };
+        /**
+         * Agreement
+         * @description Predicted against real changes; null where there is nothing to compare.
+         */
+        Agreement: {
+            /**
+             * R Per Source
+             * @description Median over ablated features of Pearson's r
+             */
+            r_per_source: number | null;
+            /** R Pooled */
+            r_pooled: number | null;
+            /**
+             * Slope
+             * @description Of real on predicted changes
+             */
+            slope: number | null;
+            /**
+             * Missed
+             * @description Share of the squared real change that was not predicted
+             */
+            missed: number | null;
+        };
         /** AskedCondition */
         AskedCondition: {
             /** Sae */
@@ -906,6 +1121,18 @@ export interface components {
              */
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
+        };
+        /** BlockSplit */
+        BlockSplit: {
+            /** Layer */
+            layer: number;
+            /** Heads */
+            heads: number[];
+            /**
+             * Stream
+             * @description What passes the block's attention by
+             */
+            stream: number;
         };
         /**
          * ChangedList
@@ -1014,6 +1241,22 @@ export interface components {
              * @description The density from which a feature is dense
              */
             dense_from: number;
+        };
+        /**
+         * EdgeSplit
+         * @description An edge divided up at each block between its ends; each block's parts sum to `weight`.
+         */
+        EdgeSplit: {
+            /** Graph */
+            graph: string;
+            /** Source */
+            source: string;
+            /** Target */
+            target: string;
+            /** Weight */
+            weight: number;
+            /** Blocks */
+            blocks: components["schemas"]["BlockSplit"][];
         };
         /** ExplanationVersion */
         ExplanationVersion: {
@@ -1143,6 +1386,33 @@ export interface components {
             current: string | null;
             /** Versions */
             versions: components["schemas"]["ExplanationVersion"][];
+        };
+        /** FeatureInGraph */
+        FeatureInGraph: {
+            /** Id */
+            id: string;
+            /** Position */
+            position: number;
+            /** Token */
+            token: string;
+            /** Activation */
+            activation: number;
+            /** Influence */
+            influence: number;
+        };
+        /**
+         * FeatureInGraphs
+         * @description A graph that a feature is in.
+         */
+        FeatureInGraphs: {
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Nodes */
+            nodes: components["schemas"]["FeatureInGraph"][];
         };
         /**
          * FeatureList
@@ -1280,6 +1550,233 @@ export interface components {
              * @default []
              */
             steerings: components["schemas"]["Steering"][];
+        };
+        /**
+         * Graph
+         * @description One graph, without its nodes and edges.
+         */
+        Graph: {
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Model */
+            model: string;
+            /** Created */
+            created: string;
+            /** Tokens */
+            tokens: string[];
+            /** Token Ids */
+            token_ids: number[];
+            /** Special */
+            special: boolean[];
+            /** Layers */
+            layers: number;
+            /** Transcoders */
+            transcoders: components["schemas"]["TracedLayer"][];
+            /** Node Threshold */
+            node_threshold: number;
+            /** Edge Threshold */
+            edge_threshold: number;
+            /** Nodes */
+            nodes: number;
+            /** Edges */
+            edges: number;
+            proof: components["schemas"]["GraphProof"];
+            /**
+             * Version
+             * @description Of the groups
+             */
+            version: number;
+            /** Groups */
+            groups: components["schemas"]["GraphGroup"][];
+        };
+        /**
+         * GraphEdges
+         * @description Edges as columns, strongest first by their share of the influence.
+         */
+        GraphEdges: {
+            /** Graph */
+            graph: string;
+            /**
+             * Total
+             * @description How many pass the threshold
+             */
+            total: number;
+            /** Source */
+            source: number[];
+            /** Target */
+            target: number[];
+            /** Weight */
+            weight: number[];
+            /** Cumulative */
+            cumulative: number[];
+        };
+        /**
+         * GraphGroup
+         * @description Nodes that are read as one, under a name.
+         */
+        GraphGroup: {
+            /** Name */
+            name: string;
+            /** Nodes */
+            nodes: string[];
+        };
+        /** GraphNode */
+        GraphNode: {
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "feature" | "error" | "token" | "logit" | "target";
+            /**
+             * Layer
+             * @description −1: tokens; the number of blocks: logits
+             */
+            layer: number;
+            /** Position */
+            position: number;
+            /** Sae */
+            sae: string | null;
+            /**
+             * Index
+             * @description The feature's, or the token's or logit's id
+             */
+            index: number | null;
+            /** Label */
+            label: string | null;
+            /**
+             * Explained
+             * @description Whether a person or a model said it
+             */
+            explained: boolean;
+            /** Activation */
+            activation: number | null;
+            /**
+             * Value
+             * @description What edges explain: an activation, or a logit less the mean
+             */
+            value: number | null;
+            /**
+             * Influence
+             * @description On the targets
+             */
+            influence: number | null;
+            /**
+             * Cumulative
+             * @description Share of all influence up to and with this node, strongest first
+             */
+            cumulative: number | null;
+            /**
+             * Probability
+             * @description Of a logit
+             */
+            probability: number | null;
+        };
+        /**
+         * GraphNodes
+         * @description A node's number in edges is its place here: features, errors, tokens, targets.
+         */
+        GraphNodes: {
+            /** Graph */
+            graph: string;
+            /** Nodes */
+            nodes: components["schemas"]["GraphNode"][];
+        };
+        /**
+         * GraphProof
+         * @description How far to believe a graph.
+         */
+        GraphProof: {
+            /**
+             * Completeness Error
+             * @description What edges miss what they explain by, of its rms
+             */
+            completeness_error: number;
+            /** Replacement Score */
+            replacement_score: number;
+            /** Completeness Score */
+            completeness_score: number;
+            /** Features Active */
+            features_active: number;
+            /** Features Followed */
+            features_followed: number;
+            /**
+             * Edges Left
+             * @description Share of the edges that comes from features not followed
+             */
+            edges_left: number;
+            verification: components["schemas"]["GraphVerification"] | null;
+        };
+        /**
+         * GraphSummary
+         * @description One graph in the list.
+         */
+        GraphSummary: {
+            /** Name */
+            name: string;
+            /**
+             * Graph
+             * @description Its id: another one when it is traced again
+             */
+            graph: string;
+            /** Prompt */
+            prompt: string;
+            /** Model */
+            model: string;
+            /**
+             * Created
+             * @description ISO 8601
+             */
+            created: string;
+            /** Tokens */
+            tokens: number;
+            /**
+             * Features
+             * @description Feature nodes that are shown
+             */
+            features: number;
+            /** Edges */
+            edges: number;
+            /** Targets */
+            targets: string[];
+            /** Replacement Score */
+            replacement_score: number;
+            /** Completeness Score */
+            completeness_score: number;
+            /**
+             * R Per Source
+             * @description Predicted against real changes; null where it was not verified
+             */
+            r_per_source: number | null;
+        };
+        /**
+         * GraphVerification
+         * @description Ablations in the real model beside what the graph predicts.
+         */
+        GraphVerification: {
+            /** Ablations */
+            ablations: number;
+            /**
+             * Frozen Error
+             * @description With everything held, of the edges' rms
+             */
+            frozen_error: number;
+            direct: components["schemas"]["Agreement"];
+            /** @description Along all paths */
+            total: components["schemas"]["Agreement"];
+            on_targets: components["schemas"]["Agreement"];
+            /**
+             * Let Go
+             * @description Direct, with one thing let go at a time
+             */
+            let_go: {
+                [key: string]: components["schemas"]["Agreement"];
+            };
         };
         /**
          * Group
@@ -1561,6 +2058,55 @@ export interface components {
             text: string;
             /** Author */
             author: string;
+        };
+        /**
+         * NewGroups
+         * @description All of a graph's groups; `version` is the one that was changed.
+         */
+        NewGroups: {
+            /** Graph */
+            graph: string;
+            /** Version */
+            version: number;
+            /** Groups */
+            groups: components["schemas"]["GraphGroup"][];
+        };
+        /** NodeEdge */
+        NodeEdge: {
+            /** Node */
+            node: string;
+            /** Weight */
+            weight: number;
+            /**
+             * Share
+             * @description Of |weight| over all shown edges into the target
+             */
+            share: number;
+        };
+        /**
+         * NodeEdges
+         * @description What a node is made of and where it goes, largest first.
+         */
+        NodeEdges: {
+            /** Graph */
+            graph: string;
+            /** Node */
+            node: string;
+            /**
+             * Constant
+             * @description What biases give; null of leaves
+             */
+            constant: number | null;
+            /** Value */
+            value: number | null;
+            /** In Total */
+            in_total: number;
+            /** Out Total */
+            out_total: number;
+            /** Incoming */
+            incoming: components["schemas"]["NodeEdge"][];
+            /** Outgoing */
+            outgoing: components["schemas"]["NodeEdge"][];
         };
         /**
          * PrecedingToken
@@ -2032,6 +2578,80 @@ export interface components {
             bos_added: boolean;
         };
         /**
+         * TraceRequest
+         * @description A prompt and the transcoders to trace it with.
+         */
+        TraceRequest: {
+            /** Saes */
+            saes: string[];
+            /** Prompt */
+            prompt: string;
+            /** Name */
+            name?: string | null;
+            /**
+             * Targets
+             * @description Tokens, or LAYER:INDEX@POSITION
+             * @default []
+             */
+            targets: string[];
+            /**
+             * Nodes
+             * @default 7500
+             */
+            nodes: number;
+            /**
+             * Node Threshold
+             * @default 0.8
+             */
+            node_threshold: number;
+            /**
+             * Edge Threshold
+             * @default 0.98
+             */
+            edge_threshold: number;
+            /**
+             * Verify
+             * @default 0
+             */
+            verify: number;
+            /**
+             * Seed
+             * @default 0
+             */
+            seed: number;
+            /** Bos */
+            bos?: boolean | null;
+        };
+        /** TracedLayer */
+        TracedLayer: {
+            /** Layer */
+            layer: number;
+            /**
+             * Sae
+             * @description Null: the MLP's whole output is an error
+             */
+            sae: string | null;
+            /**
+             * Analyzed
+             * @description Whether its features have pages
+             */
+            analyzed: boolean;
+        };
+        /**
+         * TranscoderSet
+         * @description Transcoders of one run, which a prompt can be traced with.
+         */
+        TranscoderSet: {
+            /** Run */
+            run: string;
+            /** Model */
+            model: string;
+            /** Saes */
+            saes: string[];
+            /** Layers */
+            layers: number[];
+        };
+        /**
          * Twin
          * @description The best match in another SAE; feature null: nothing matches.
          */
@@ -2179,6 +2799,36 @@ export interface components {
              * @description Whose token ids these are
              */
             vocabulary: string;
+        };
+        /** TraceDone */
+        TraceDone: {
+            /**
+             * Event
+             * @default graph
+             * @constant
+             */
+            event: "graph";
+            /** Name */
+            name: string;
+            /** Graph */
+            graph: string;
+        };
+        /** TraceProgress */
+        TraceProgress: {
+            /**
+             * Event
+             * @default progress
+             * @constant
+             */
+            event: "progress";
+            /** What */
+            what: string;
+            /** Done */
+            done: number;
+            /** Total */
+            total: number;
+            /** Unit */
+            unit: string;
         };
     };
     responses: never;
@@ -3835,6 +4485,691 @@ export interface operations {
                 };
                 content: {
                     "text/event-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphSummary"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    trace_prompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TraceRequest"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events: TraceProgress, then TraceDone or an ErrorEvent */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Graph"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_graph: {
+        parameters: {
+            query?: {
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphSummary"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_groups: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewGroups"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Graph"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_nodes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphNodes"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graph_edges: {
+        parameters: {
+            query?: {
+                /** @description Edges that hold this share of the influence */
+                threshold?: number;
+                limit?: number;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["GraphEdges"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    node_edges: {
+        parameters: {
+            query?: {
+                limit?: number;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                id: string;
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NodeEdges"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    graphs_of_feature: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FeatureInGraphs"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    transcoder_sets: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TranscoderSet"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    split_edge: {
+        parameters: {
+            query: {
+                source: string;
+                target: string;
+                /** @description Id of the graph that is meant; 410 for another one's name */
+                graph?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EdgeSplit"];
                 };
             };
             /** @description Not Found */
