@@ -76,7 +76,8 @@ def store(
         draft.put_tokens(_counted(tokens(pages, len(strings)), bar))
         draft.put_rows(rows_records(pages.rows))
         draft.put_columns(_columns(pages))
-        if (curves := training_curves(job.folder)) is not None:
+        trained = job.sae.provenance
+        if (curves := training_curves(job.folder, trained and trained.steps)) is not None:
             draft.put_metrics(curves)
         draft.publish(_record(job, pages, draft, cache, vocabulary))
 

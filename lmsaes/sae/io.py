@@ -7,8 +7,9 @@
 
 `config.json` is written last, and where one stands already it is removed before the weights are
 replaced: a folder that has one is complete, whenever a save was cut off. It holds the digest of the
-weights, so that weights of another SAE, or half of a copy, are found. Folders of format 1, which
-had no digest and other names for some settings, still open.
+weights and that of its own content, so that weights of another SAE, half of a copy or a changed
+number are found. Folders without the second, and of format 1, which had no digest and other names
+for some settings, still open.
 """
 
 import hashlib
@@ -21,7 +22,7 @@ from typing import Any, Literal, cast
 
 import torch
 from pydantic import BaseModel, Field, ValidationError
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -61,6 +62,7 @@ class _Folder(BaseModel, extra="forbid"):
     d_in: int = Field(gt=0)
     d_out: int = Field(gt=0)
     weights_sha256: str | None  # None in folders of format 1 alone
+    config_sha256: str | None = None  # of all the rest; None in folders from before it was kept
     config: dict[str, Any]
     provenance: Provenance | None
     imported: Imported | None = None
@@ -97,7 +99,7 @@ def save(sae: SAE, folder: Path) -> None:
         provenance=sae.provenance,
         imported=sae.imported,
     )
-    replace_file(folder / CONFIG, (config.model_dump_json(indent=2) + "\n").encode())
+    replace_file(folder / CONFIG, _content(config))
 
 
 def load(folder: Path, device: torch.device | str = "cpu") -> SAE:
@@ -172,9 +174,9 @@ def write_evaluation(folder: Path, evaluation: Mapping[str, Any]) -> None:
     """
     saved = _read_config(folder).model_copy(update={"evaluation": dict(evaluation)})
     digest = saved.weights_sha256 or weights_digest(folder)  # format 1 had none
-    content = saved.model_copy(update={"weights_sha256": digest}).model_dump_json(indent=2)
+    content = _content(saved.model_copy(update={"weights_sha256": digest}))
     try:
-        replace_file(folder / CONFIG, (content + "\n").encode())
+        replace_file(folder / CONFIG, content)
     except OSError as error:
         raise SAEError(
             f"can't write into {folder}: {error.strerror}", "check its permissions, or --no-write"
@@ -192,9 +194,10 @@ def read_evaluation(folder: Path) -> dict[str, Any] | None:
 def saved_settings(folder: Path) -> SavedSettings:
     """What config.json of the SAE in `folder` says of its settings, without its weights.
 
-    Raises SAEError when the folder holds no whole SAE.
+    Raises SAEError when the folder holds no whole SAE; of the weights, the size is compared.
     """
     saved = _read_config(folder)
+    _check_whole(folder)
     of = saved.provenance or saved.imported
     hooks, target = ((), None) if of is None else (of.hooks, of.target)
     return SavedSettings(
@@ -234,10 +237,29 @@ def _read_config(folder: Path) -> _Folder:
             f" {FORMAT_VERSION} and 1",
             "use the lmsaes that wrote it, or a newer one",
         )
+    digest = head.get("config_sha256")
+    if digest is not None and digest != _digest_of(head):
+        raise SAEError(
+            f"{file} is damaged: its content has another digest than it says",
+            "copy it again or train it again; if you changed it, take config_sha256 out of it",
+        )
     try:
         return _Folder.model_validate(head)
     except ValidationError as error:
         raise _damaged(folder, CONFIG, _first(error)) from None
+
+
+def _content(config: _Folder) -> bytes:
+    """config.json, with the digest of what it says."""
+    head = json.loads(config.model_dump_json())
+    sealed = config.model_copy(update={"config_sha256": _digest_of(head)})
+    return (sealed.model_dump_json(indent=2) + "\n").encode()
+
+
+def _digest_of(head: Mapping[str, Any]) -> str:
+    """sha256 of config.json as it is read, but for this digest, whatever its layout."""
+    rest = {name: value for name, value in head.items() if name != "config_sha256"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _from_format_1(head: Mapping[str, Any]) -> dict[str, Any]:
@@ -263,10 +285,23 @@ def _renamed(values: Any, names: Mapping[str, str]) -> dict[str, Any]:
     return {names.get(name, name): value for name, value in known.items()}
 
 
-def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
+def _check_whole(folder: Path) -> None:
+    """Raises SAEError where the weights' file is missing or was cut off; reads its head alone."""
     file = folder / WEIGHTS
     if not file.is_file():
         raise SAEError(f"{folder} is incomplete: {WEIGHTS} is missing", "train it again")
+    try:
+        with safe_open(file, "pt"):
+            pass
+    except OSError as error:
+        raise _unreadable(file, error) from None
+    except SafetensorError as error:
+        raise _damaged(folder, WEIGHTS, str(error)) from None
+
+
+def _read_weights(folder: Path, digest: str | None) -> dict[str, Tensor]:
+    file = folder / WEIGHTS
+    _check_whole(folder)
     try:
         if digest is not None and _sha256(file) != digest:
             raise _damaged(folder, WEIGHTS, "its digest is not the one in config.json")

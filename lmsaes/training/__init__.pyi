@@ -3,7 +3,8 @@
 from .allocator import keep_freed_memory
 from .config import TRAIN_CONFIG, TrainConfig, with_sae_options
 from .divergence import Divergence
-from .members import METRICS, TrainedSAE
+from .members import TrainedSAE
+from .metrics_file import METRICS, read_metrics
 from .normalization import Normalization
 from .per_layer import MLP_HOOKS, per_layer_transcoders
 from .plan import TrainingPlan, plan_training
@@ -35,6 +36,7 @@ __all__ = [
     "plan_training",
     "plot_runs",
     "prune",
+    "read_metrics",
     "run_summary",
     "train",
     "with_sae_options",

@@ -21,9 +21,9 @@ from lmsaes.atomic import replace_file, replacing, temporary_name
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, Metrics, SAEConfig
 from lmsaes.training.divergence import Divergence
+from lmsaes.training.metrics_file import METRICS
 
 DIVERGED = "diverged"
-METRICS = "metrics.jsonl"
 _RECORD, _STATE = "diverged.json", "state.safetensors"
 _SAE = ("config.json", "weights.safetensors")
 

@@ -11,13 +11,12 @@ RUN/
   diverged/         SAEs that diverged, if any (members.py)
 """
 
-import json
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lmsaes.atomic import replace_file, temporary_name
+from lmsaes.atomic import temporary_name
 from lmsaes.errors import ConfigError
 from lmsaes.parallel import try_lock
 from lmsaes.training.members import diverged_names
@@ -76,21 +75,3 @@ def _refuse_other_content(run: Path) -> None:
     ours = {LOCK_FILE, temporary_name(RUN_FILE)}
     if not run.is_dir() or any(file.name not in ours for file in run.iterdir()):
         raise ConfigError(f"{run} is not empty and not a run", "train into another folder")
-
-
-def forget_later_metrics(file: Path, step: int) -> None:
-    """Drops what was measured after the checkpoint that the run continues from.
-
-    A line that isn't whole, which a crash may leave at the end, is dropped too. The file is made
-    where there is none, and otherwise replaced in one step.
-    """
-    lines = file.read_bytes().splitlines() if file.is_file() else []
-    kept = [line for line in lines if (measured := _step_of(line)) is not None and measured <= step]
-    replace_file(file, b"".join(line + b"\n" for line in kept))
-
-
-def _step_of(line: bytes) -> int | None:
-    try:
-        return json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError):
-        return None

@@ -1,17 +1,21 @@
 """What runs on the disk hold, without their weights: `lmsaes runs`."""
 
-import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.sae import SAEConfig, saved_settings
-from lmsaes.training.members import METRICS, diverged
+from lmsaes.training.members import DIVERGED, diverged
+from lmsaes.training.metrics_file import read_metrics
 from lmsaes.training.settings import RUN_FILE, RunSettings
 
-State = Literal["finished", "unfinished", "diverged"]
+State = Literal["finished", "unfinished", "diverged", "damaged"]
+_WORST_FIRST: tuple[State, ...] = ("damaged", "unfinished", "diverged")
+
+_log = logging.getLogger("lmsaes")
 
 
 @dataclass(frozen=True)
@@ -65,36 +69,29 @@ def run_summary(run: Path) -> RunSummary:
     settings = RunSettings.read(run)
     saes = [_member(run, config) for config in settings.saes]
     states = {sae.state for sae in saes}
-    state: State = "finished" if states <= {"finished"} else "diverged"
-    if "unfinished" in states:
-        state = "unfinished"
+    found = [each for each in _WORST_FIRST if each in states]
+    state = found[0] if found else "finished"
     return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
-
-
-def metrics_of(folder: Path) -> list[dict[str, Any]]:
-    """The lines of an SAE's metrics.jsonl, but for one that a crash has cut off."""
-    file = folder / METRICS
-    found: list[dict[str, Any]] = []
-    for line in file.read_text().splitlines() if file.is_file() else ():
-        try:
-            found.append(json.loads(line))
-        except ValueError:
-            continue
-    return found
 
 
 def _member(run: Path, config: SAEConfig) -> MemberSummary:
     folder = run / config.name
-    try:
-        saved = saved_settings(folder)
-    except SAEError:  # it has none yet
+    if not (folder / "config.json").is_file():
         lost = diverged(run, config.name)
-        last = (metrics_of(folder if lost is None else run / "diverged" / config.name) or [{}])[-1]
+        last = (read_metrics(folder if lost is None else run / DIVERGED / config.name) or [{}])[-1]
         return MemberSummary(
             config.name, str(folder), "unfinished" if lost is None else "diverged",
             config.architecture, config.features, config.seed,
             last.get("step") if lost is None else lost.step, last.get("tokens"), last.get("fvu"),
             last.get("l0"), last.get("dead_fraction"), None,
+        )  # fmt: skip
+    try:
+        saved = saved_settings(folder)
+    except SAEError as error:
+        _log.warning("%s; %s", error, error.hint)
+        return MemberSummary(
+            config.name, str(folder), "damaged", config.architecture, config.features, config.seed,
+            None, None, None, None, None, None,
         )  # fmt: skip
     trained, evaluation = saved.provenance, saved.evaluation or {}
     metrics = None if trained is None else trained.metrics

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from lmsaes.atomic import replace_file
 from lmsaes.evaluation import pareto_front
-from lmsaes.training.runs import RunSummary, metrics_of
+from lmsaes.training.metrics_file import read_metrics
+from lmsaes.training.runs import RunSummary
 
 
 def plot_runs(runs: Sequence[RunSummary], file: Path) -> None:
@@ -19,14 +20,15 @@ def plot_runs(runs: Sequence[RunSummary], file: Path) -> None:
     for run in runs:
         for sae in run.saes:
             name = f"{Path(run.path).name}:{sae.name}"
-            lines = metrics_of(Path(sae.path))
-            curves.plot([x["tokens"] for x in lines], [x["fvu"] for x in lines], label=name)
+            lines = read_metrics(Path(sae.path), sae.step if sae.state == "finished" else None)
+            measured = [(x.get("tokens"), x.get("fvu")) for x in lines]
+            if whole := [point for point in measured if None not in point]:
+                curves.plot(*zip(*whole, strict=True), label=name)
             if sae.fvu is not None and sae.l0 is not None:
                 points.append((sae.l0, sae.fvu))
                 front.plot(sae.l0, sae.fvu, "o", markersize=4)
                 front.annotate(name, points[-1], xytext=(4, 4), textcoords="offset points")
-            if lines and "density_histogram" in lines[-1]:
-                counts = lines[-1]["density_histogram"]
+            if lines and isinstance(counts := lines[-1].get("density_histogram"), list):
                 densities.stairs(counts, [i / 4 - 8 for i in range(len(counts) + 1)], label=name)
     if points:
         front.plot(*zip(*pareto_front(points, True), strict=True), color="0.7", zorder=0)

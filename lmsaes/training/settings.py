@@ -47,7 +47,7 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
         """
         file = run / RUN_FILE
         try:
-            return RunSettings.model_validate_json(file.read_text())
+            return RunSettings.model_validate_json(file.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
             raise ConfigError(

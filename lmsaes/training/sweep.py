@@ -27,11 +27,11 @@ from lmsaes.training.divergence import Divergence
 from lmsaes.training.exchange import Exchange
 from lmsaes.training.initialization import new_trainers
 from lmsaes.training.kept import forget_later_kept, kept_folder, kept_steps
-from lmsaes.training.members import DIVERGED, METRICS, TrainedSAE, set_aside
+from lmsaes.training.members import DIVERGED, TrainedSAE, set_aside
 from lmsaes.training.memory_plan import MemoryPlan
+from lmsaes.training.metrics_file import METRICS, forget_later_metrics
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
-from lmsaes.training.run_folder import forget_later_metrics
 from lmsaes.training.settings import RunSettings
 from lmsaes.training.split import Split
 from lmsaes.training.trainer import SAETrainer
@@ -172,7 +172,7 @@ class Sweep:
                 **trainer.figures.read(),
             }
             if self.split.lead:
-                with self._metrics_file(trainer).open("a") as file:
+                with (self._own_folder(trainer) / METRICS).open("a") as file:
                     file.write(json.dumps(record, allow_nan=False) + "\n")
             if self.wandb is not None:
                 self.wandb.write(trainer.sae.config.name, record)
@@ -182,10 +182,10 @@ class Sweep:
             )
         return " · ".join(notes) if len(notes) <= 2 else f"{notes[0]} · and {len(notes) - 1} more"
 
-    def _metrics_file(self, trainer: SAETrainer) -> Path:
+    def _own_folder(self, trainer: SAETrainer) -> Path:
         folder = self.folder / trainer.sae.config.name
         folder.mkdir(parents=True, exist_ok=True)
-        return folder / METRICS
+        return folder
 
     # ── SAEs that diverge ────────────────────────────────────────────────────────────────────
 
@@ -241,7 +241,7 @@ class Sweep:
             for trainer in self.trainers:
                 trainer.load_state(checkpoint.of(trainer.sae.config.name), self.done)
         for trainer in self.trainers if self.split.lead else ():
-            forget_later_metrics(self._metrics_file(trainer), self.done)
+            forget_later_metrics(self._own_folder(trainer), self.done)
             forget_later_kept(self.folder, trainer.sae.config.name, self.done)
 
     def _finish(self) -> list[TrainedSAE]:

@@ -22,7 +22,9 @@ def templates() -> list[str]:
 def _template(node: ast.expr) -> str:
     if isinstance(node, ast.JoinedStr):
         return "".join(map(_template, node.values))
-    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else "…"
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return re.sub(r"%[sd]", "…", node.value)  # of a log line
+    return "…"
 
 
 def messages() -> list[str]:

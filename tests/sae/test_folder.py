@@ -146,7 +146,7 @@ def test_the_loader_says_what_is_wrong_with_a_folder(tmp_path: Path):
         SAE.load(tmp_path / "empty")
     folder = tmp_path / "sae"
     trained(CONFIGS[0]).float().save(folder)
-    good = json.loads((folder / "config.json").read_text())
+    good = json.loads((folder / "config.json").read_text()) | {"config_sha256": None}
 
     def with_config(change: dict[str, object]) -> None:
         (folder / "config.json").write_text(json.dumps(good | change))
@@ -216,10 +216,13 @@ def test_weights_that_are_cut_off_are_found(tmp_path: Path, part: float):
         SAE.load(tmp_path)
 
 
+DIGESTS = ("weights_sha256", "config_sha256")
+
+
 def without_digest(folder: Path, weights: dict[str, torch.Tensor]) -> None:
     """As somebody else's program may write it."""
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"weights_sha256": None}))
+    (folder / "config.json").write_text(json.dumps(config | dict.fromkeys(DIGESTS)))
     save_file(weights, folder / "weights.safetensors")
 
 
@@ -330,7 +333,7 @@ def test_weights_that_are_not_finite_are_neither_saved_nor_loaded(tmp_path: Path
     weights = load_file(tmp_path / "sae/weights.safetensors")
     save_file(weights | {"W_dec": sae.W_dec.detach()}, tmp_path / "sae/weights.safetensors")
     config = json.loads((tmp_path / "sae/config.json").read_text())
-    config["weights_sha256"] = weights_digest(tmp_path / "sae")
+    config |= {"weights_sha256": weights_digest(tmp_path / "sae"), "config_sha256": None}
     (tmp_path / "sae/config.json").write_text(json.dumps(config))
     with pytest.raises(SAEError, match="W_dec holds values that are not finite") as error:
         SAE.load(tmp_path / "sae")

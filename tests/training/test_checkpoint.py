@@ -10,7 +10,7 @@ import torch
 
 from lmsaes.errors import LmsaesError
 from lmsaes.training.checkpoint import load_checkpoint, save_checkpoint
-from lmsaes.training.run_folder import forget_later_metrics
+from lmsaes.training.metrics_file import forget_later_metrics
 from tests.support.cut_off import run_alone
 
 TENSORS = {"topk/weights.W_enc": torch.arange(60.0).view(6, 10), "topk/done": torch.tensor(3)}
@@ -133,11 +133,13 @@ def lines(*steps: int) -> str:
     return "".join(json.dumps({"step": step, "fvu": 0.5}) + "\n" for step in steps)
 
 
-@pytest.mark.parametrize("torn", ["", '{"step": 2', '{"step": 20, "fvu"', '{"st', "\0\0\0", "3"])
+@pytest.mark.parametrize(
+    "torn", ["", '{"step": 2', '{"step": 20, "fvu"', '{"st', "\0\0\0", "3", '{"step": "2"}']
+)
 def test_later_metrics_and_a_torn_last_line_are_dropped(tmp_path: Path, torn: str):
     file = tmp_path / "metrics.jsonl"
     file.write_text(lines(5, 10, 15) + torn)
-    forget_later_metrics(file, 10)
+    forget_later_metrics(tmp_path, 10)
     assert file.read_text() == lines(5, 10)
     with file.open("a") as more:
         more.write(lines(15))
@@ -153,6 +155,6 @@ def test_metrics_are_replaced_in_one_step(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(os, "fsync", full_disk)
     with pytest.raises(OSError, match="No space"):
-        forget_later_metrics(file, 10)
+        forget_later_metrics(tmp_path, 10)
     assert file.read_text() == lines(5, 10, 15)
     assert [path.name for path in tmp_path.iterdir()] == ["metrics.jsonl"]
