@@ -72,8 +72,9 @@ def every_page(
         "search": f"/search?q=king&sae={sae}",
         "lists": "/lists",
         "graphs": "/graphs",
-        **{"graph": f"/graphs/{name}" for name in graphs[:1]},
     }
+    if graphs:
+        pages["graph"] = f"/graphs/{graphs[0]}"
     for name, path in pages.items():
         for theme in ("light", "dark"):
             for size, pixels in SIZES.items():

@@ -1,4 +1,4 @@
-"""Attribution graphs as a person reads them: a prompt that is traced, its nodes, edges and proof."""
+"""Attribution graphs as a person reads them: what is traced, its nodes, its edges, its proof."""
 
 import re
 from collections.abc import Iterator

@@ -2,117 +2,21 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { events } from "../pages/steer/events";
 import { backend, ServerError } from "./client";
+import type { components } from "./schema";
 import { jsonOf, retry, sent } from "./queries";
 
-export interface GraphSummary {
-  name: string;
-  graph: string;
-  prompt: string;
-  model: string;
-  created: string;
-  tokens: number;
-  features: number;
-  edges: number;
-  targets: string[];
-  replacement_score: number | null;
-  completeness_score: number | null;
-  r_per_source: number | null;
-}
-
-/** Predicted against real changes; null where there is nothing to compare. */
-export interface Agreement {
-  r_per_source: number | null;
-  r_pooled: number | null;
-  slope: number | null;
-  missed: number | null;
-}
-
-export interface Verification {
-  ablations: number;
-  direct: Agreement;
-  total: Agreement;
-  on_targets: Agreement;
-  frozen_error: number | null;
-  let_go: Record<string, Agreement>;
-}
-
-export interface Proof {
-  completeness_error: number | null;
-  replacement_score: number | null;
-  completeness_score: number | null;
-  features_active: number;
-  features_followed: number;
-  edges_left: number | null;
-  verification: Verification | null;
-}
-
-export interface NamedGroup {
-  name: string;
-  /** Ids of its nodes. */
-  nodes: string[];
-}
-
-export interface GraphFacts {
-  name: string;
-  /** Another one each time that a graph of this name is made. */
-  graph: string;
-  prompt: string;
-  model: string;
-  created: string;
-  tokens: string[];
-  special: boolean[];
-  layers: number;
-  transcoders: { layer: number; sae: string | null; analyzed: boolean }[];
-  node_threshold: number;
-  edge_threshold: number;
-  nodes: number;
-  edges: number;
-  proof: Proof;
-  version: number;
-  groups: NamedGroup[];
-}
-
-export type NodeKind = "feature" | "error" | "token" | "logit" | "target";
-
-export interface GraphNode {
-  id: string;
-  kind: NodeKind;
-  /** Its block; −1 for a token, the number of layers for a logit. */
-  layer: number;
-  position: number;
-  /** Of a feature: its transcoder and number. */
-  sae: string | null;
-  index: number | null;
-  /** What the feature was said to be, or the text of a token or logit. */
-  label: string | null;
-  explained: boolean;
-  /** Tokens that carry a feature's activation, where nobody said what it is. */
-  label_tokens: string[];
-  activation: number | null;
-  /** Of the feature, on the analyzed tokens. */
-  maximum: number | null;
-  density: number | null;
-  /** What the model has here: an activation, or a logit less the mean of all. */
-  value: number | null;
-  probability: number | null;
-  influence: number | null;
-  /** Share of all influence on the targets that this node and stronger ones hold; null of targets. */
-  cumulative: number | null;
-}
-
-/** Edges as they travel: a column for each field, the strongest first. */
-export interface EdgeColumns {
-  total: number;
-  source: number[];
-  target: number[];
-  weight: number[];
-}
-
-/** An edge at each block between its ends: what each head carries, and the stream past them. */
-export interface EdgeSplit {
-  weight: number;
-  blocks: { layer: number; heads: number[]; stream: number }[];
-}
+type Schemas = components["schemas"];
+export type GraphSummary = Schemas["GraphSummary"];
+/** A graph without its nodes and edges. */
+export type GraphFacts = Schemas["Graph"];
+export type GraphNode = Schemas["GraphNode"];
+export type EdgeColumns = Schemas["GraphEdges"];
+export type EdgeSplit = Schemas["EdgeSplit"];
+export type NamedGroup = Schemas["GraphGroup"];
+export type Agreement = Schemas["Agreement"];
+export type Verification = Schemas["GraphVerification"];
+export type TranscoderSet = Schemas["TranscoderSet"];
+export type FeatureInGraphs = Schemas["FeatureInGraphs"];
 
 export interface Change {
   node: string;
@@ -130,20 +34,6 @@ export interface Intervention {
 }
 
 export type GraphEdit = ({ node: string } | { group: string }) & { factor: number };
-
-export interface TranscoderSet {
-  run: string;
-  model: string;
-  saes: string[];
-  layers: number[];
-}
-
-export interface FeatureInGraph {
-  name: string;
-  graph: string;
-  prompt: string;
-  nodes: { id: string; position: number; token: string; activation: number | null; influence: number | null }[];
-}
 
 const NEVER_CHANGES = { staleTime: Infinity, gcTime: 10 * 60_000, retry };
 const MOST_EDGES = 200_000;
@@ -164,7 +54,7 @@ export const useGraph = (name: string) =>
 export const useGraphNodes = (name: string, graph: string | undefined) =>
   useQuery({
     queryKey: ["graph", name, "nodes", graph],
-    queryFn: async ({ signal }) => (await jsonOf<{ nodes: GraphNode[] }>(`${pathOf(name)}/nodes?graph=${graph}`, signal)).nodes,
+    queryFn: async ({ signal }) => (await jsonOf<Schemas["GraphNodes"]>(`${pathOf(name)}/nodes?graph=${graph}`, signal)).nodes,
     enabled: graph !== undefined,
     retry,
   });
@@ -216,7 +106,7 @@ export function useRemoveGraph() {
 export const useGraphsOfFeature = (sae: string, index: number) =>
   useQuery({
     queryKey: ["graphs", sae, index],
-    queryFn: ({ signal }) => jsonOf<FeatureInGraph[]>(`/api/saes/${sae}/features/${index}/graphs`, signal),
+    queryFn: ({ signal }) => jsonOf<FeatureInGraphs[]>(`/api/saes/${sae}/features/${index}/graphs`, signal),
     retry,
   });
 

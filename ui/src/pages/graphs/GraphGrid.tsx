@@ -9,6 +9,7 @@ import { drawnEdges, type Shown, type ShownEdge } from "./view";
 
 const ARROWS: Record<string, Direction> = { ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down" };
 const NAME = 64; // px of the rows' names
+const AROUND_TOKEN = 16;
 
 interface GraphGridProps {
   graph: Graph;
@@ -22,12 +23,13 @@ interface GraphGridProps {
 
 /** Tokens across, layers up. Lines are the strongest edges of the selected node. One stop of the Tab key. */
 export function GraphGrid({ graph, view, selected, pinned, onSelect, onOpen }: GraphGridProps) {
+  const scroller = useRef<HTMLDivElement>(null);
   const frame = useRef<HTMLDivElement>(null);
-  const { width } = useSize(frame);
+  const { width } = useSize(scroller);
   const rows = useMemo(() => rowsOf(graph, view), [graph, view]);
   const names = useMemo(() => view.nodes.map((each) => namesOf(graph, each)), [graph, view]);
   const columns = useMemo(() => {
-    const tokens = graph.tokens.map((token) => 8 + 7.3 * [...tokenName(token)].length);
+    const tokens = graph.tokens.map((token) => AROUND_TOKEN + 7.3 * [...tokenName(token.trim() || token)].length);
     const widthOf = (node: number) => (names[node] ? chipWidth(names[node]) : 0);
     return columnWidths(rows, widthOf, tokens, width - NAME);
   }, [graph, names, rows, width]);
@@ -61,7 +63,7 @@ export function GraphGrid({ graph, view, selected, pinned, onSelect, onOpen }: G
   }
 
   return (
-    <div className="graph-scroll">
+    <div ref={scroller} className="graph-scroll">
       {/* Arrow keys go from node to node; each is a button by itself. */}
       {/* oxlint-disable-next-line jsx-a11y/no-static-element-interactions */}
       <div ref={frame} className="graph-rows" style={{ "--columns": columns.map((each) => `${Math.round(each)}px`).join(" ") } as CSSProperties} onKeyDown={press}>
@@ -93,7 +95,7 @@ export function GraphGrid({ graph, view, selected, pinned, onSelect, onOpen }: G
                             onDoubleClick={() => onOpen(number)}
                             data-feature={node.sae === null || shown.group ? undefined : node.id}
                           >
-                            <span className="node-name">{named.name}</span>
+                            <span className="node-name">{node.kind === "token" && !shown.group ? tokenName(graph.tokens[node.position]?.trim() || " ") : named.name}</span>
                             {named.number && <small>{named.number}</small>}
                             <span className="heard">
                               , {named.says}

@@ -24,7 +24,7 @@ export interface SplitRow {
 const HEADS = 4;
 
 /** An edge's parts at each block: heads of at least a hundredth of the largest part, four at most. */
-export function splitRows({ blocks }: EdgeSplit): SplitRow[] {
+export function splitRows({ blocks }: Pick<EdgeSplit, "blocks">): SplitRow[] {
   const most = Math.max(...blocks.flatMap(({ heads, stream }) => [...heads, stream].map(Math.abs)), 0);
   return blocks.map(({ layer, heads, stream }) => {
     const ranked = heads.map((part, head) => ({ head, part })).toSorted((a, b) => Math.abs(b.part) - Math.abs(a.part));

@@ -23,7 +23,7 @@ export interface Graph {
 export function graphOf(
   { tokens, layers }: Pick<GraphFacts, "tokens" | "layers">,
   nodes: readonly GraphNode[],
-  columns: EdgeColumns,
+  columns: Pick<EdgeColumns, "source" | "target" | "weight">,
 ): Graph {
   const edges = columns.source.map((source, i) => ({
     source,

@@ -43,7 +43,6 @@ export const made = (): Graph =>
       node({ id: "3_88_2", kind: "logit", layer: 2, position: 2, label: " Israel", probability: 0.19 }),
     ],
     {
-      total: 7,
       source: [5, 6, 6, 0, 1, 2, 3],
       target: [0, 1, 2, 2, 2, 7, 7],
       weight: [2, 1, 0.6, 0.3, -0.1, 0.8, -0.2],

@@ -53,11 +53,11 @@ test("changes have a sign and line up", () => {
 
 test("heads without a line are added up, so that a block's parts still sum to the edge", () => {
   const heads = [0.3, 0.0001, -0.2, 0.05, 0.04, 0.03];
-  const [row] = splitRows({ weight: 1, blocks: [{ layer: 2, heads, stream: 0.5 }] });
+  const [row] = splitRows({ blocks: [{ layer: 2, heads, stream: 0.5 }] });
   expect(row?.heads.map(({ head }) => head)).toEqual([0, 2, 3, 4]);
   const sum = (row?.heads.reduce((total, { part }) => total + part, 0) ?? 0) + (row?.rest ?? 0);
   expect(sum).toBeCloseTo(heads.reduce((total, part) => total + part, 0));
-  expect(splitRows({ weight: 0, blocks: [] })).toEqual([]);
+  expect(splitRows({ blocks: [] })).toEqual([]);
 });
 
 test("a node is in one group at most, and an empty group is gone", () => {
