@@ -11,7 +11,8 @@ then everything between one MLP's output and a later MLP's input is affine in th
 constants (`linear`, `tangent`), and their transposes (`back`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -131,6 +132,8 @@ class FrozenModel:
     logits: Tensor  # [positions, vocabulary]
     W_U: Tensor  # [d_model, vocabulary]
     b_U: Tensor  # [vocabulary]
+    tuple_of: int | None
+    """How many values the model's blocks give back in a tuple; None where it is a tensor alone."""
 
     @property
     def positions(self) -> int:
@@ -149,7 +152,7 @@ def freeze(lm: LanguageModel, token_ids: Sequence[int]) -> FrozenModel:
     """
     bridge = lm.bridge
     tokens = torch.tensor([list(token_ids)], device=lm.device)
-    with torch.no_grad():
+    with torch.no_grad(), _noting_form(bridge.blocks[0]) as form:
         logits, cache = bridge.run_with_cache(tokens, return_cache_object=False)
         try:
             blocks = [_block(bridge, cache, layer) for layer in range(len(bridge.blocks))]
@@ -167,10 +170,27 @@ def freeze(lm: LanguageModel, token_ids: Sequence[int]) -> FrozenModel:
             logits=logits[0].float(),
             W_U=bridge.W_U.detach().float(),
             b_U=bridge.b_U.detach().float(),
+            tuple_of=form[0],
         )
         if not _holds(frozen):
             raise _refused(lm, "its logits are not what these parts give")
     return frozen
+
+
+@contextmanager
+def _noting_form(block: Any) -> Generator[list[int | None]]:
+    """How many values a block gives back in a tuple; None of a tensor. Known after a pass."""
+    form: list[int | None] = []
+
+    def note(module: Any, arguments: Any, output: Any) -> None:
+        form[:] = [len(output) if isinstance(output, tuple) else None]
+
+    module: Any = unwrapped(block)
+    handle = module.register_forward_hook(note)
+    try:
+        yield form
+    finally:
+        handle.remove()
 
 
 def _holds(model: FrozenModel) -> bool:

@@ -13,7 +13,7 @@ from lmsaes.circuits.prune import Pruned, Scores, prune, scores
 from lmsaes.circuits.replacement import Replacement, replace_mlps
 from lmsaes.circuits.targets import Target, choose_targets
 from lmsaes.circuits.transcoders import Transcoder, load_transcoders
-from lmsaes.circuits.verify import LET_GO, TOGETHER, Verification, verify
+from lmsaes.circuits.verify import FROZEN, LET_GO, Verification, verify
 from lmsaes.errors import ConfigError
 from lmsaes.model import LanguageModel
 from lmsaes.progress import progress
@@ -112,7 +112,7 @@ def trace_prepared(prepared: Prepared, config: TraceConfig, tell: Tell | None = 
     found: Verification | None = None
     if config.verify:
         count = min(config.verify, graph.features)
-        runs = count * len(LET_GO) + min(count, TOGETHER)
+        runs = count * len(LET_GO) + min(count, FROZEN)
         with _telling("ablating", runs, "ablations", tell) as advance:
             found = verify(prepared.lm, graph, readers, count, config.seed, advance)
     return Traced(

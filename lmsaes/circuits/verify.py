@@ -6,31 +6,21 @@ or through the features between as well (total). Then one thing that the graph h
 time: attention patterns, the norms' denominators, the other MLPs' answers.
 """
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from lmsaes.circuits.edges import Targets, feature_targets
-from lmsaes.circuits.frozen import Norm
 from lmsaes.circuits.graph import Graph
+from lmsaes.circuits.passes import Freed, entering, read, run_from
 from lmsaes.circuits.prune import node_influence
 from lmsaes.circuits.replacement import Replacement
 from lmsaes.model import LanguageModel
 
 TOGETHER = 16  # ablations that run as one batch of contexts
-
-
-@dataclass(frozen=True)
-class Freed:
-    """Which of the things that a graph holds the model may change."""
-
-    patterns: bool = False
-    norms: bool = False
-    mlps: bool = False
+FROZEN = 20  # of them that are run with everything held, too
 
 
 LET_GO = {
@@ -89,12 +79,13 @@ def verify(
     )
     real: dict[str, Tensor] = {}
     for name, freed in {"nothing": Freed(), **LET_GO}.items():
-        parts: list[Tensor] = []
         # that the hooks hold what they are to hold shows in a few
-        for some in here.split(TOGETHER)[: 1 if name == "nothing" else None]:
-            parts.append(_changes(lm, replacement, some.tolist(), readers, targets, freed))
-            advance(len(some))
-        real[name] = torch.cat(parts)
+        some = here[:FROZEN] if name == "nothing" else here
+        real[name] = direct.new_zeros(len(some), direct.shape[1])
+        for batch in _of_one_layer(replacement.layer[some]):
+            sources = some[batch].tolist()
+            real[name][batch] = _changes(lm, replacement, sources, readers, targets, freed)
+            advance(len(batch))
     everything = real["everything"]
     on_targets = reached.clone()
     on_targets[:, rows] = False
@@ -103,12 +94,21 @@ def verify(
     held = (real["nothing"] - direct[few])[reached[few]].abs()
     return Verification(
         sources=here.tolist(),
-        direct=_agreement(direct, everything, reached),
-        total=_agreement(total, everything, reached),
-        on_targets=_agreement(total, everything, on_targets),
+        direct=agreement(direct, everything, reached),
+        total=agreement(total, everything, reached),
+        on_targets=agreement(total, everything, on_targets),
         frozen_error=float(held.max() / size) if len(held) else 0.0,
-        let_go={name: _agreement(direct, real[name], reached) for name in LET_GO},
+        let_go={name: agreement(direct, real[name], reached) for name in LET_GO},
     )
+
+
+def _of_one_layer(layers: Tensor) -> list[Tensor]:
+    """Batches of sources that write to one layer, by their places."""
+    return [
+        batch
+        for layer in layers.unique().tolist()
+        for batch in torch.nonzero(layers == layer)[:, 0].split(TOGETHER)
+    ]
 
 
 def _sources(graph: Graph, count: int, seed: int) -> Tensor:
@@ -145,102 +145,19 @@ def _changes(
     targets: Targets,
     freed: Freed,
 ) -> Tensor:
-    """How the real model's values at features and targets change, [sources, features + targets].
-
-    A feature's value is read as the affine function that it is on the prompt, whether or not it
-    would still fire.
-    """
-    model = replacement.model
+    """How the real model's values at features and targets change without sources of one layer,
+    each taken out alone, [sources, features + targets]."""
     written = [replacement.written(source) for source in sources]
-    tokens = torch.tensor([model.token_ids] * len(sources), device=lm.device)
-    states: dict[int, Tensor] = {}
-    edits: list[tuple[str, Callable[..., Any]]] = []
-
-    def held_norm(norm: Norm) -> tuple[Callable[..., None], Callable[..., Tensor]]:
-        entering: list[Tensor] = []
-
-        def note(value: Tensor, hook: Any) -> None:
-            entering[:] = [value]
-
-        def hold(value: Tensor, hook: Any) -> Tensor:
-            return norm(entering[0].float()).to(value.dtype)
-
-        return note, hold
-
-    def pattern(held: Tensor) -> Callable[..., Tensor]:
-        return lambda value, hook: held.to(value.dtype).expand_as(value)
-
-    def see(layer: int) -> Callable[..., None]:
-        def keep(value: Tensor, hook: Any) -> None:
-            states[layer] = value.float()
-
-        return keep
-
-    def written_by_mlp(layer: int) -> Callable[..., Tensor]:
-        def edit(value: Tensor, hook: Any) -> Tensor:
-            found = value.float()
-            if not freed.mlps:
-                found = model.blocks[layer].mlp_out.expand_as(found)
-                skip = replacement.skips.get(layer)
-                if skip is not None:
-                    found = found + skip.linear(states[layer] - model.blocks[layer].mid)
-            found = found.clone()
-            for row, (at, position, vector) in enumerate(written):
-                if at == layer:
-                    found[row, position] -= vector
-            return found.to(value.dtype)
-
-        return edit
-
-    for layer, block in enumerate(model.blocks):
-        name = f"blocks.{layer}"
-        if not freed.norms:
-            for part, norm in (("ln1", block.norm_1), ("ln2", block.norm_2)):
-                note, hold = held_norm(norm)
-                edits += [(f"{name}.{part}.hook_in", note), (f"{name}.{part}.hook_out", hold)]
-        if not freed.patterns:
-            edits.append((f"{name}.attn.hook_pattern", pattern(block.attention.pattern)))
-        edits.append((f"{name}.ln2.hook_in", see(layer)))
-        edits.append((f"{name}.hook_mlp_out", written_by_mlp(layer)))
-
-    def end(value: Tensor, hook: Any) -> None:
-        states[len(model.blocks)] = value.float()
-        raise _AllSeen
-
-    edits.append(("ln_final.hook_in", end))
-    with torch.no_grad(), contextlib.suppress(_AllSeen):
-        lm.bridge.run_with_hooks(tokens, return_type=None, fwd_hooks=edits)
-    read = (_read(replacement, states, each, freed) for each in (readers, targets))
-    return torch.cat([*read], 1)
+    above = written[0][0] + 1
+    stream = entering(replacement, above).repeat(len(sources), 1, 1)
+    for row, (_, position, vector) in enumerate(written):
+        stream[row, position] -= vector
+    states = run_from(lm, replacement, above, stream, freed)
+    return torch.cat([read(replacement, states, each, freed) for each in (readers, targets)], 1)
 
 
-class _AllSeen(Exception):
-    """Ends a forward pass before its logits, which are read off what enters the final norm."""
-
-
-def _read(
-    replacement: Replacement, states: dict[int, Tensor], readers: Targets, freed: Freed
-) -> Tensor:
-    """How far readers' values are from the model's own, [sources, readers]."""
-    model = replacement.model
-    found = readers.value.new_empty(len(states[0]), len(readers))
-    for layer in readers.layer.unique().tolist():
-        here = readers.layer == layer
-        if layer == len(model.blocks):
-            norm, before = model.norm, model.last
-        else:
-            norm = replacement.transcoders[layer].norm(model.blocks[layer])
-            before = model.blocks[layer].mid
-        after = states[layer]
-        if norm is not None:
-            before, after = norm(before), norm.let_go(after) if freed.norms else norm(after)
-        change = (after - before)[:, readers.position[here]]
-        found[:, here] = (change * readers.direction[here]).sum(-1)
-    return found
-
-
-def _agreement(predicted: Tensor, real: Tensor, where: Tensor) -> Agreement:
-    """Compares [sources, reached] where `where` holds."""
+def agreement(predicted: Tensor, real: Tensor, where: Tensor) -> Agreement:
+    """Compares changes [sources, reached] where `where` holds."""
     each = [_pearson(p[w], r[w]) for p, r, w in zip(predicted, real, where, strict=True)]
     known = torch.tensor([r for r in each if r is not None], dtype=torch.float64)
     p, r = predicted[where].double(), real[where].double()
