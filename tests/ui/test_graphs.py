@@ -59,7 +59,8 @@ def a_feature(graphs: Database) -> str:
     """The id of the most influential feature."""
     record = graphs.graphs.get("piano")
     assert record is not None
-    shown = graphs.graphs.shown(record)
+    shown = graphs.graphs.contents(record)
+    assert shown is not None
     kinds, influence = shown.nodes["kind"], shown.nodes["influence"]
     return shown.ids[max(range(len(kinds)), key=lambda n: (kinds[n] == 0) * influence[n])]
 
@@ -101,12 +102,12 @@ def test_thresholds_say_how_many_they_hide(page: Page) -> None:
     nodes = page.locator("[data-node]")
     all_nodes = nodes.count()
     slider = page.get_by_role("slider", name="nodes that hold")
-    slider.fill("0.4")
+    slider.fill("40")
     said = page.locator(".threshold").filter(has_text="nodes that hold")
     expect(said).not_to_contain_text(" 0 hidden")
     hidden = int(re.findall(r"(\d+) hidden", said.inner_text())[0])
     assert nodes.count() == all_nodes - hidden < all_nodes
-    page.get_by_role("slider", name="edges of").fill("0.05")
+    page.get_by_role("slider", name="edges of").fill("50")
     edges = page.locator(".threshold").filter(has_text="edges of")
     expect(edges).not_to_contain_text(" 0 hidden")
     expect(page).to_have_url(re.compile("keep=0.4&least=0.05"))

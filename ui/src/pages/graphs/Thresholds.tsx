@@ -16,25 +16,24 @@ const MOST_OF_TARGET = 0.2;
 /** What is left out, each with how many it hides. */
 export function Thresholds({ state, kept, hidden, onChange }: ThresholdsProps) {
   const keep = Math.min(state.keep ?? kept, kept);
+  const most = Math.ceil(100 * kept);
   return (
     <div className="thresholds" role="group" aria-label="What is shown">
       <Slider
         label="nodes that hold"
         value={percent(keep)}
         after={`of the influence · ${count(hidden.influence)} hidden`}
-        number={keep}
-        max={kept}
-        step={0.01}
-        onChange={(next) => onChange({ keep: next >= kept - 0.005 ? null : next })}
+        number={Math.round(100 * keep)}
+        max={most}
+        onChange={(next) => onChange({ keep: next === most ? null : next / 100 })}
       />
       <Slider
         label="edges of"
         value={state.least === 0 ? "any size" : `${percent(state.least)} and more`}
         after={`of what drives their target · ${count(hidden.edges)} hidden`}
-        number={state.least}
-        max={MOST_OF_TARGET}
-        step={0.005}
-        onChange={(least) => onChange({ least })}
+        number={Math.round(1000 * state.least)}
+        max={1000 * MOST_OF_TARGET}
+        onChange={(next) => onChange({ least: next / 1000 })}
       />
       <button type="button" className="chip" aria-pressed={!state.errors} data-says="what transcoders miss" onClick={() => onChange({ errors: !state.errors })}>
         {state.errors ? (
@@ -59,12 +58,12 @@ interface SliderProps {
   value: string;
   after: string;
   number: number;
+  /** Steps are whole numbers: a browser rounds others otherwise than the address does. */
   max: number;
-  step: number;
   onChange: (value: number) => void;
 }
 
-function Slider({ label, value, after, number, max, step, onChange }: SliderProps) {
+function Slider({ label, value, after, number, max, onChange }: SliderProps) {
   const id = useId();
   return (
     <span className="threshold">
@@ -76,7 +75,6 @@ function Slider({ label, value, after, number, max, step, onChange }: SliderProp
         type="range"
         min={0}
         max={max}
-        step={step}
         value={number}
         aria-valuetext={`${value} ${after}`}
         onChange={(event) => onChange(Number(event.currentTarget.value))}
