@@ -3,7 +3,15 @@
 import shlex
 from pathlib import Path
 
-from lmsaes.cache import LOCK, Location, inside, lock_cache, read_manifest, remove_cache
+from lmsaes.cache import (
+    LOCK,
+    Location,
+    inside,
+    lock_cache,
+    read_manifest,
+    remove_cache,
+    without_readers,
+)
 from lmsaes.errors import CacheError
 
 
@@ -11,13 +19,14 @@ def remove(folder: Location) -> list[str]:
     """Deletes the cache in `folder`, and the folder too when nothing else is in it.
 
     Returns the names of what stays. Raises CacheError when the folder holds no cache, is a link to
-    one, or a writer is at work there.
+    one, or another process writes to it or reads it.
     """
     check_no_link(folder)
     read_manifest(folder)
     lock = lock_cache(folder)
     try:
-        remove_cache(folder)
+        with without_readers(folder):
+            remove_cache(folder)
     finally:
         lock.release()
     (folder / LOCK).unlink(missing_ok=True)

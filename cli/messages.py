@@ -3,6 +3,7 @@
 Exit codes: 0 done, 1 a failure told in one line, 2 bad usage, 130 interrupted.
 """
 
+import errno
 import functools
 import inspect
 import os
@@ -47,12 +48,11 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if debug or isinstance(error, typer.Exit | typer.Abort | typer.BadParameter):
                 raise
-            known = _ordinary(error)
-            _tell(
-                known
-                or f"something unforeseen happened: {type(error).__name__}: {first_line(error)}",
-                None if known else "run it again with --debug and report the traceback",
+            unforeseen = (
+                f"something unforeseen happened: {type(error).__name__}: {first_line(error)}",
+                "run it again with --debug and report the traceback",
             )
+            _tell(*(_ordinary(error) or unforeseen))
             raise typer.Exit(1) from None
 
     signature = inspect.signature(function)
@@ -65,20 +65,36 @@ def in_one_line(function: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _ordinary(error: Exception) -> str | None:
-    """What the system says of a file, of memory or of a name, in words; None for what is a fault of
-    ours. Where a file's part in the work is known, a room has told more before it comes to this.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_HINTS = {
+    **dict.fromkeys(_NO_ROOM, "make room and run the same command again"),
+    errno.EFBIG: "its disk, or a limit of this shell (ulimit -f), takes no file as large",
+    errno.EROFS: "choose a place on another disk",
+    errno.EACCES: "check who may read and write it",
+    errno.EPERM: "check who may read and write it",
+    errno.ENOTDIR: "a file is where a folder should be: choose another place",
+    errno.EISDIR: "give a file, not a folder",
+}
+
+
+def _ordinary(error: Exception) -> tuple[str, str | None] | None:
+    """What the system says of a file, of memory or of a name, in words, and what to do; None for
+    what is a fault of ours. Where a file's part in the work is known, a room has told more before
+    it comes to this.
     """
     if isinstance(error, OSError) and error.strerror:
         files = [os.fsdecode(name) for name in (error.filename, error.filename2) if name]
-        return f"{' and '.join(files) or 'a file or address'}: {error.strerror.lower()}"
+        where = " and ".join(files) or "a file or address"
+        if error.errno in _NO_ROOM:
+            return f"no space left on the disk of {where}", _HINTS[error.errno]
+        return f"{where}: {error.strerror.lower()}", _HINTS.get(error.errno or 0)
     said = first_line(error)
     if isinstance(error, RuntimeError) and "Symlink loop" in said:  # Python before 3.13
-        return f"{said.rpartition('from ')[2]} is a link that leads to itself"
+        return f"{said.rpartition('from ')[2]} is a link that leads to itself", None
     if is_out_of_memory(error):
-        return f"there is not enough memory: {said}"
+        return f"there is not enough memory: {said}", None
     if "surrogates not allowed" in said:
-        return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2]
+        return "a name or text is not UTF-8: " + said.rpartition("UnicodeEncodeError: ")[2], None
     return None
 
 

@@ -6,15 +6,21 @@ import signal
 import socket
 import webbrowser
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from lmsaes.cli.options import only_given, options_of, with_options
 from lmsaes.errors import ConfigError, first_line
+from lmsaes.explain.config import ExplainConfig
 
 _EVERYWHERE = ("0.0.0.0", "::")
 
 
+_EXPLAIN = [name for name in ExplainConfig.model_fields if name not in ("sae", "features", "score")]
+
+
+@with_options(options_of(ExplainConfig, _EXPLAIN))
 def serve(
     db: Annotated[
         str | None,
@@ -54,13 +60,24 @@ def serve(
     open_browser: Annotated[
         bool, typer.Option("--open", help="Open the viewer in a browser.")
     ] = False,
+    **given: Any,
 ) -> None:
-    """Show the SAEs in the database in a browser, until Ctrl-C."""
+    """Show the SAEs in the database in a browser, until Ctrl-C.
+
+    With --endpoint and --explainer, labels by a language model can be asked for there.
+    """
     import uvicorn
 
+    from lmsaes.addresses import shown_address
     from lmsaes.database import Database
+    from lmsaes.explain.endpoint import check_client
     from lmsaes.server.app import create_app
+    from lmsaes.server.settings import explainer_of
     from lmsaes.server.viewer import BUILT
+
+    explain = explainer_of(only_given(given))
+    if explain is not None:
+        check_client()
 
     names = [_host_name(name) for name in allow_host or ()]
     # An orderly end, with the embedded database stopped, for `kill` as well as for Ctrl-C.
@@ -71,7 +88,11 @@ def serve(
         Database(db) as database,
     ):
         app = create_app(
-            database=database, hosts=[*_names(host), *names], model=model, device=device
+            database=database,
+            hosts=[*_names(host), *names],
+            model=model,
+            device=device,
+            explain=explain,
         )
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         typer.echo(f"database  {database.address}, {len(database.saes())} SAEs")
@@ -86,6 +107,11 @@ def serve(
         if not (BUILT / "index.html").is_file():
             typer.echo(
                 "          not built: `make ui` in the repository builds it; the API is there"
+            )
+        if explain is not None:
+            typer.echo(
+                f"labels    by {explain.explainer} at {shown_address(str(explain.endpoint))}, when "
+                f"asked: at most {explain.max_requests} requests each time"
             )
         if open_browser:
             webbrowser.open(address)

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from lmsaes.database import SAERecord
+
 _GROUPS = "top, interval-0 to interval-4, random, silent or same-token"
+_EFFECTS = 6  # tokens whose change is printed under a context
 
 
 def show(
@@ -23,6 +26,25 @@ def show(
     count: Annotated[
         int, typer.Option("--contexts", min=0, help="How many contexts are shown.")
     ] = 10,
+    loss_effect: Annotated[
+        bool,
+        typer.Option(
+            "--loss-effect",
+            help="Run the contexts shown through the model, with the feature and without it: how "
+            "the next tokens' log-probabilities change.",
+        ),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="The model for --loss-effect, a name or a folder. [default: the one in the SAE's "
+            "records]",
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="TEXT", help="Where it runs: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
     db: Db = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print all that is known as one JSON object.")
@@ -39,12 +61,31 @@ def show(
         if group not in record.groups:
             raise ConfigError(f"'{group}' is no group of contexts", f"choose {_GROUPS}")
         page = feature_page(database, record, feature)
+    if loss_effect:
+        _add_loss_effects(page, record, page["groups"][group]["contexts"][:count], model, device)
     if as_json:
         typer.echo(json.dumps(page))
         return
     from rich.console import Console
 
     _print(page, group, count, Console())
+
+
+def _add_loss_effects(
+    page: dict[str, Any],
+    record: "SAERecord",
+    shown: list[dict[str, Any]],
+    model: str | None,
+    device: str,
+) -> None:
+    """Puts `loss_effect` into the contexts: for each token, of the token after it."""
+    from lmsaes.steering import find_model, find_sae, loss_effects
+
+    sae = find_sae(record)
+    lm = find_model(sae, model, device)
+    effects = loss_effects(lm, sae, page["feature"], (each["token_ids"] for each in shown))
+    for context, changes in zip(shown, effects, strict=True):
+        context["loss_effect"] = changes
 
 
 def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> None:
@@ -80,6 +121,19 @@ def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> 
         line = Text(f"{context['maximum']:8.4g}  ", "dim")
         line.append_text(_snippet(context, page["maximum"], console.width - 12))
         console.print(line, no_wrap=True, overflow="crop")
+        if "loss_effect" in context:
+            console.print(_effects(context), no_wrap=True, overflow="crop")
+
+
+def _effects(context: dict[str, Any]) -> "Text":
+    """The tokens whose log-probability changes most when the feature is taken out."""
+    from rich.text import Text
+
+    after = zip(context["tokens"][1:], context["loss_effect"], strict=False)  # the last has none
+    known = [(token, change) for token, change in after if change is not None]
+    most = sorted(known, key=lambda each: -abs(each[1]))[:_EFFECTS]
+    told = "  ".join(f"'{token}' {change:+.2f}" for token, change in most)
+    return Text(f"{'':8}  without it: {told}".replace("\n", "⏎"), "dim")
 
 
 def _snippet(context: dict[str, Any], maximum: float, width: int) -> "Text":

@@ -37,12 +37,15 @@ def trace(
         settings_from(TraceConfig, config, {"transcoders": transcoders, **given})
     )
 
+    from lmsaes.atomic import check_writable
     from lmsaes.circuits import graph_json, keep_graph, shown_graph, write_graph
     from lmsaes.circuits import trace as run
     from lmsaes.database import Database
 
     if settings.name is None and settings.db is not None:
         raise ConfigError("--db is given and no --name", "name the graph that is to be kept there")
+    if settings.out is not None:
+        check_writable(Path(settings.out))
     where: str | None = None
     with Database(settings.db) if settings.name else nullcontext() as database:
         found = run(settings)  # with the database open: what is wrong with it shows at once

@@ -5,6 +5,7 @@ uvicorn lmsaes.server.app:app              installed
 lmsaes serve                               the same, with the viewer's address printed
 """
 
+import contextlib
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,11 +24,13 @@ from starlette.types import Scope
 
 from lmsaes.database import SCHEMA_VERSION, Database, default_folder
 from lmsaes.errors import ConfigError, LmsaesError
+from lmsaes.explain.config import ExplainConfig
 
 from . import (
     columns,
     comparison,
     compat,
+    compat_2024,
     contexts,
     embed,
     explanations,
@@ -35,6 +38,7 @@ from . import (
     features,
     graphs,
     health,
+    jobs,
     lists,
     model_routes,
     saes,
@@ -56,10 +60,11 @@ def create_app(
     hosts: Iterable[str] = (),
     model: str | None = None,
     device: str | None = None,
+    explain: ExplainConfig | None = None,
 ) -> FastAPI:
     """The application. A `database` that is given stays the caller's to close.
 
-    model, device: in place of those in the settings.
+    model, device, explain: in place of those in the settings.
 
     hosts: names that it answers to beside the machine's own address and those in the settings.
     """
@@ -68,13 +73,12 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        if database is not None:
-            app.state.store = Store(database)
+        with contextlib.ExitStack() as stack:
+            opened = database or stack.enter_context(Database(settings.db, settings.db_folder))
+            app.state.store = Store(opened)
+            app.state.jobs = jobs.Jobs(explain or settings.explain())
+            stack.callback(app.state.jobs.close)
             yield
-        else:
-            with Database(settings.db, settings.db_folder) as opened:
-                app.state.store = Store(opened)
-                yield
 
     app = FastAPI(
         title="lmsaes",
@@ -110,6 +114,7 @@ def create_app(
     api.include_router(features.router)
     api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(jobs.router)
     api.include_router(lists.router)
     api.include_router(export.router)
     api.include_router(comparison.router)
@@ -119,6 +124,7 @@ def create_app(
     api.include_router(trace_routes.router)
     app.include_router(api)
     app.include_router(compat.router)
+    app.include_router(compat_2024.router)
     app.include_router(embed.router)
     app.get("/dictionaries{rest:path}", include_in_schema=False)(former_address)
     _answer_errors(app)
@@ -162,8 +168,8 @@ def former_address(rest: str, request: Request) -> RedirectResponse:
     return RedirectResponse(str(request.url.replace(path=f"/api/saes{rest}")), 308)
 
 
-def about(store: CurrentStore, live: model_routes.CurrentLive) -> About:
-    """Version of lmsaes, which database is served, and whether there is a model to ask."""
+def about(store: CurrentStore, live: model_routes.CurrentLive, running: jobs.CurrentJobs) -> About:
+    """Version of lmsaes, which database is served, and whether there are models to ask."""
     database = store.database
     folder = database.folder
     return About(
@@ -174,6 +180,7 @@ def about(store: CurrentStore, live: model_routes.CurrentLive) -> About:
         database_folder=None if folder in (None, default_folder()) else str(folder),
         asks_model=live.mode != "none",
         model=live.loaded,
+        explainer=running.explainer,
     )
 
 

@@ -9,16 +9,16 @@ from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lmsaes.database import GraphRecord
-from lmsaes.errors import ConfigError, SAEError
+from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:  # a server without a model loads no torch
     from lmsaes.circuits import Replacement
     from lmsaes.model import LanguageModel
     from lmsaes.sae import SAE
+    from lmsaes.steering import KnownSAE
 
 WAITING = 8
 """Requests that may wait for their turn."""
@@ -42,17 +42,6 @@ class Limits:
     seconds: float = 120.0
     trace_seconds: float = 600.0
     bytes: int = 2**31
-
-
-class KnownSAE(Protocol):
-    """What is known of an SAE whose folder is asked for: an SAE's record has it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def sae_path(self) -> str: ...
-    @property
-    def sae_hash(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -110,29 +99,22 @@ class Live:
         finally:
             self._free.release()
 
-    def sae(self, record: KnownSAE) -> "SAE":
+    def sae(self, record: "KnownSAE") -> "SAE":
         """The SAE of a record, from its folder. Only within one's turn.
 
         Raises SAEError where it is gone or another one.
         """
-        from lmsaes.sae import SAE, sae_hash
+        from lmsaes.steering import find_sae
 
         key = record.sae_path, record.sae_hash
         if key not in self._saes:
-            folder = Path(record.sae_path)
-            sae = SAE.load(folder)
-            if sae_hash(folder, sae) != record.sae_hash:
-                raise SAEError(
-                    f"{folder} holds another SAE than '{record.name}' was when it was analyzed",
-                    "analyze it again",
-                )
-            self._saes[key] = sae
+            self._saes[key] = find_sae(record)
             while len(self._saes) > _SAES_KEPT:
                 self._saes.popitem(last=False)
         self._saes.move_to_end(key)
         return self._saes[key]
 
-    def model(self, record: KnownSAE) -> "LanguageModel":
+    def model(self, record: "KnownSAE") -> "LanguageModel":
         """The language model of an SAE, loaded where it isn't yet. Only within one's turn.
 
         Raises ModelError where it can't be loaded, or isn't the one the SAE was trained on.
@@ -145,11 +127,8 @@ class Live:
             if self._model is not None and self._same_model(sae):
                 self._fits.add(key)
                 return self._model
-            self._model, self._fits, self._replaced = (
-                None,
-                set(),
-                None,
-            )  # the former one's memory is needed
+            self._replaced = None  # the former one's memory is needed
+            self._model, self._fits = None, set()
             self._model = find_model(sae, None if self.mode == "auto" else self.mode, self.device)
             self._fits.add(key)
         return self._model
@@ -176,6 +155,13 @@ class Live:
             self._replaced = None  # the former one's memory is needed
             self._replaced = record.graph, replacement_of(lm, record)
         return lm, self._replaced[1]
+
+    def check_time(self, deadline: float) -> None:
+        """Raises ConfigError after the time at which a request has to be done."""
+        if time.monotonic() > deadline:
+            raise ConfigError(
+                f"it took longer than {self.limits.seconds:.0f} seconds", "ask for less"
+            )
 
     def check_memory(self, what: str, size: int) -> None:
         """Raises ConfigError for a request that would need more bytes than one may have."""

@@ -208,6 +208,38 @@ class ErrorEvent(BaseModel):
     detail: str
 
 
+class LossEffectRequest(Asked):
+    contexts: Annotated[
+        list[Annotated[int, Field(ge=0, lt=2**53)]],
+        Field(min_length=1, max_length=20, description="Contexts by number, such as those shown"),
+    ]
+    analysis: Annotated[
+        str | None,
+        Field(description="The analysis that is meant; 410 where it is no longer the SAE's"),
+    ] = None
+
+
+class ContextLossEffect(BaseModel):
+    context: int
+    changes: Annotated[
+        list[Measurement],
+        Field(
+            description="At each token of the context, the change of the log-probability of the "
+            "token after it when the feature is ablated, in nats: below 0 where the feature "
+            "helped; null at the last token"
+        ),
+    ]
+
+
+class LossEffect(BaseModel):
+    """What taking a feature out does to the model's next tokens."""
+
+    sae: str
+    analysis: str
+    feature: int
+    contexts: Annotated[list[ContextLossEffect], Field(description="In the order asked")]
+
+
 class NewExplanation(Asked):
     text: Annotated[
         str, Field(max_length=2000, description="An empty one takes back what was said")
@@ -227,6 +259,46 @@ class FeatureExplanations(BaseModel):
 
     current: str | None
     versions: list[ExplanationVersion]
+
+
+class ExplainRequest(Asked):
+    start: Annotated[Index, Field(description="The first feature")]
+    stop: Annotated[int, Field(ge=1, le=2**31, description="The one after the last feature")]
+    score: Annotated[bool, Field(description="Score the labels too")] = False
+    max_requests: Annotated[
+        int | None,
+        Field(ge=1, le=2**53, description="Null: as many as the server was started with"),
+    ] = None
+
+
+JobState = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+
+class Job(BaseModel):
+    """Labels that a language model writes while nobody waits for them."""
+
+    id: str
+    sae: str
+    explainer: Annotated[str, Field(description="The model that writes the labels")]
+    start: int
+    stop: int
+    score: bool
+    max_requests: int
+    state: JobState = "waiting"
+    what: Annotated[
+        Literal["labels", "scores"] | None, Field(description="What it is doing now")
+    ] = None
+    done: Annotated[int, Field(description="Features, of `total`, that `what` is done for")] = 0
+    total: int = 0
+    written: Annotated[int, Field(description="Labels and scores; 0 until it has ended")] = 0
+    failed: Annotated[int, Field(description="Features that no label could be made for")] = 0
+    unfinished: Annotated[
+        int, Field(description="Features left, as the budget was spent or the job cancelled")
+    ] = 0
+    requests: Annotated[int, Field(description="That were sent; 0 until it has ended")] = 0
+    detail: Annotated[str | None, Field(description="Why it failed, in one line")] = None
+    created: datetime
+    ended: datetime | None = None
 
 
 class SaidOfFeature(BaseModel):

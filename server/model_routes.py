@@ -1,4 +1,4 @@
-"""Routes that ask the language model: own text through SAEs, and steering.
+"""Routes that ask the language model: own text through SAEs, loss effects, and steering.
 
 What they do stands in `model_work.py`, which needs torch and is loaded by the first request.
 """
@@ -17,6 +17,9 @@ from .live_schemas import (
     ActivationsRequest,
     CompareRequest,
     Comparison,
+    Index,
+    LossEffect,
+    LossEffectRequest,
     SteerRequest,
     TokenizeRequest,
     Tokens,
@@ -55,6 +58,18 @@ def compare_activations(
 ) -> Comparison:
     """One or two texts through some SAEs of one model."""
     return work(live).comparison_of(asked, store, live)
+
+
+@router.post("/saes/{name}/features/{index}/loss-effect")
+def loss_effect(
+    asked: LossEffectRequest,
+    index: Index,
+    record: CurrentSAE,
+    store: CurrentStore,
+    live: CurrentLive,
+) -> LossEffect:
+    """What taking a feature out of contexts does to each next token's log-probability."""
+    return work(live).loss_effect_of(asked, index, record, store, live)
 
 
 @router.post(

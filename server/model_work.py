@@ -3,8 +3,7 @@
 records ──► live (model and SAEs, in one's turn) ──► lmsaes.steering ──► schemas
 """
 
-import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -26,6 +25,7 @@ from lmsaes.steering import (
     When,
     check_length,
     encode_text,
+    loss_effects,
     rank_features,
     stream,
     surprise,
@@ -42,10 +42,13 @@ from .live_schemas import (
     CompareRequest,
     Comparison,
     CompletionEvent,
+    ContextLossEffect,
     ErrorEvent,
     FeatureAtToken,
     Hidden,
     LikelyToken,
+    LossEffect,
+    LossEffectRequest,
     SteerRequest,
     TextFeature,
     TextToken,
@@ -54,7 +57,7 @@ from .live_schemas import (
     Tokens,
 )
 from .middleware import with_hint
-from .store import Store
+from .store import GoneError, NotFoundError, Store
 
 _EVENT: TypeAdapter[TokenEvent | CompletionEvent | ErrorEvent] = TypeAdapter(
     Annotated[TokenEvent | CompletionEvent | ErrorEvent, Field(discriminator="event")]
@@ -82,7 +85,7 @@ def comparison_of(asked: CompareRequest, store: Store, live: Live) -> Comparison
     """One or two texts through some SAEs of one model."""
     records = [store.sae(name) for name in asked.saes]
     if len({record.model for record in records}) > 1:
-        raise ConfigError("the SAEs are of different models", "compare those of one model")
+        raise ConfigError("the SAEs are of different models", "name those of one model")
     how = asked.model_dump(exclude={"saes", "texts"})
     requests = [ActivationsRequest(text=text, per_token=0, **how) for text in asked.texts]
     with live.turn():
@@ -95,31 +98,47 @@ def comparison_of(asked: CompareRequest, store: Store, live: Live) -> Comparison
     )
 
 
+def loss_effect_of(
+    asked: LossEffectRequest, index: int, record: SAERecord, store: Store, live: Live
+) -> LossEffect:
+    """What taking a feature out of stored contexts does to the next tokens."""
+    if asked.analysis not in (None, record.analysis):
+        raise GoneError(record.name, asked.analysis)
+    store.features(record).check(index)
+    known = store.database.context_records(record.cache, list(dict.fromkeys(asked.contexts)))
+    if missing := [context for context in asked.contexts if context not in known]:
+        raise NotFoundError(f"the database has no context {missing[0]} of '{record.name}'")
+    found: list[ContextLossEffect] = []
+    with live.turn() as deadline:
+        lm = live.model(record)
+        live.check_memory("a context", 12 * record.context_size * lm.vocabulary)
+        tokens = (known[context].tokens.tolist() for context in asked.contexts)
+        effects = loss_effects(lm, live.sae(record), index, tokens)
+        for context, changes in zip(asked.contexts, effects, strict=True):
+            found.append(ContextLossEffect(context=context, changes=changes))
+            live.check_time(deadline)
+    return LossEffect(sae=record.name, analysis=record.analysis, feature=index, contexts=found)
+
+
 def steered(asked: SteerRequest, store: Store, live: Live) -> Generator[str]:
     """Events of completions, as server-sent events."""
     names = {edit.sae for own in asked.edits for edit in own}
     names |= {edit.when.sae for own in asked.edits for edit in own if edit.when}
     records = {name: store.sae(name) for name in sorted(names)}
     with live.turn() as deadline:
-        models = {id(model): model for model in map(live.model, records.values())}
-        if len(models) > 1:
-            raise ConfigError("the SAEs are of different models", "steer with those of one model")
-        (lm,) = models.values()
+        lm = only_model(live, records.values())
         size = 4 * lm.vocabulary * asked.tokens * (len(asked.edits) + 1)
         live.check_memory("these completions", 4 * size)
         text = tokenize(lm, asked.prompt, asked.bos)
         check_tokens(live, len(text))
         check_length(lm, len(text) + asked.tokens)
-        edits = [[_edit(live, records, edit) for edit in own] for own in asked.edits]
+        edits = [[edit_of(live, records, edit) for edit in own] for own in asked.edits]
         sampling = Sampling(asked.temperature, asked.top_p, asked.seed)
         events = stream(lm, text, edits, asked.tokens, sampling)
         yield ": \n\n"  # all that is asked for can be done
         try:
             for event in events:
-                if time.monotonic() > deadline:
-                    limit = f"{live.limits.seconds:.0f} seconds"
-                    yield _line(ErrorEvent(detail=f"it took longer than {limit}: ask for less"))
-                    return
+                live.check_time(deadline)
                 if isinstance(event, NewToken):
                     yield _line(_token_event(lm, event, asked))
                 else:
@@ -213,7 +232,8 @@ def _completion_event(event: Finished) -> CompletionEvent:
     )
 
 
-def _edit(live: Live, records: dict[str, SAERecord], asked: AskedEdit) -> Edit:
+def edit_of(live: Live, records: dict[str, SAERecord], asked: AskedEdit) -> Edit:
+    """An edit with the SAEs that it names. Only within one's turn."""
     when = asked.when
     condition = when and When(live.sae(records[when.sae]), when.feature, when.above)
     how = {"ablate": True} if asked.method == "ablate" else {asked.method: asked.value}
@@ -236,7 +256,7 @@ def _tokenized(live: Live, lm: LanguageModel, asked: AskedText) -> TokenizedText
 
 
 def check_tokens(live: Live, count: int) -> None:
-    """Raises ConfigError for more tokens than a request may have."""
+    """Raises ConfigError for a text of more tokens than a request may have."""
     if count > live.limits.tokens:
         raise ConfigError(
             f"{count} tokens are more than the {live.limits.tokens} of a request",
@@ -244,12 +264,18 @@ def check_tokens(live: Live, count: int) -> None:
         )
 
 
-def encoded_text(live: Live, records: Sequence[SAERecord], asked: AskedText) -> EncodedText:
-    """A text through some SAEs of one model. Only within one's turn."""
+def only_model(live: Live, records: Iterable[SAERecord]) -> LanguageModel:
+    """The one model of some SAEs. Only within one's turn. Raises ConfigError for several."""
     models = {id(model): model for model in map(live.model, records)}
     if len(models) > 1:
-        raise ConfigError("the SAEs are of different models", "compare those of one model")
+        raise ConfigError("the SAEs are of different models", "name those of one model")
     (lm,) = models.values()
+    return lm
+
+
+def encoded_text(live: Live, records: Sequence[SAERecord], asked: AskedText) -> EncodedText:
+    """A text through some SAEs of one model. Only within one's turn."""
+    lm = only_model(live, records)
     text = _tokenized(live, lm, asked)
     widest = max(record.features for record in records)
     live.check_memory("this text", 8 * len(text) * (widest + lm.vocabulary))

@@ -46,6 +46,9 @@ class About(BaseModel):
     model: Annotated[
         str | None, Field(description="The language model in memory; null until it is needed")
     ]
+    explainer: Annotated[
+        str | None, Field(description="The model that labels can be asked of; null for none")
+    ]
 
 
 class Health(BaseModel):

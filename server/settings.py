@@ -1,8 +1,12 @@
 """Settings of the server, from the environment or from `.env` beside this file."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lmsaes.errors import ConfigError
+from lmsaes.explain.config import ExplainConfig
 
 
 class Settings(BaseSettings):
@@ -33,3 +37,34 @@ class Settings(BaseSettings):
 
     device: str = "auto"
     """Where it runs."""
+
+    endpoint: str | None = None
+    """A server of OpenAI's protocol that may be asked for explanations; without it nobody is."""
+
+    explainer: str | None = None
+    """Its model that writes them."""
+
+    max_requests: str | None = None
+    """What one job may ask it at most; by default as `lmsaes explain` does."""
+
+    def explain(self) -> ExplainConfig | None:
+        """Whom to ask for explanations. Raises ConfigError for what can't be asked."""
+        names = "endpoint", "explainer", "max_requests"
+        given = {name: value for name in names if (value := getattr(self, name)) is not None}
+        return explainer_of(given)
+
+
+def explainer_of(given: dict[str, Any]) -> ExplainConfig | None:
+    """Whom the server may ask for explanations, and how, of what was given; None for nobody.
+
+    Raises ConfigError for what can't be asked.
+    """
+    if not given:
+        return None
+    config = ExplainConfig.of({"sae": "", **given})
+    if config.endpoint is None:
+        raise ConfigError(
+            f"--{next(iter(given)).replace('_', '-')} is for labels by a language model",
+            "give --endpoint and --explainer",
+        )
+    return config

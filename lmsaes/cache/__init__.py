@@ -5,6 +5,7 @@ writer.py ──► arrays.py (two formats, int8.py) ──► shards ──► 
 reader.py ◄── blocks.py (checked byte ranges) ◄──────────────────────────────────┘
 
 location.py, object_store.py: a folder or a URL     extend.py: what a command adds to a cache
+readers.py: nobody deletes what another reads
 gpu_copy.py: to the host while the next batch is computed
 """
 

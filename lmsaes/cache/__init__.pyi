@@ -44,6 +44,7 @@ from .manifest import (
     write_manifest,
 )
 from .reader import ActivationCache, check_files, valid_positions
+from .readers import hold_for_reading, without_readers
 from .shards import (
     SHARD_LIST,
     FileRecord,
@@ -89,6 +90,7 @@ __all__ = [
     "file_sizes",
     "finite_rows",
     "free_space",
+    "hold_for_reading",
     "hook_specs",
     "inside",
     "is_resident",
@@ -110,6 +112,7 @@ __all__ = [
     "shard_record_file",
     "valid_positions",
     "within_float32",
+    "without_readers",
     "write_channels",
     "write_manifest",
 ]

@@ -19,6 +19,7 @@ from lmsaes.cache.commits import pooled_statistics, shard_moments
 from lmsaes.cache.int8 import read_channels
 from lmsaes.cache.location import Location, file_sizes, locate
 from lmsaes.cache.manifest import HookRecord, Manifest, read_manifest
+from lmsaes.cache.readers import hold_for_reading
 from lmsaes.cache.shards import ShardRecord
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.units import format_bytes
@@ -53,10 +54,11 @@ class ActivationCache:
     def __init__(self, path: "str | Location") -> None:
         """Opens the cache in a folder or at a URL such as s3://bucket/cache, finished or not.
 
-        What is committed can be read. Raises CacheError when it is none, or a file is missing,
-        foreign or of the wrong size.
+        What is committed can be read; nobody deletes the cache while this object lives. Raises
+        CacheError when it is none, or a file is missing, foreign or of the wrong size.
         """
         self.path = locate(path)
+        self._hold = hold_for_reading(self.path)
         self.manifest = read_manifest(self.path)
         specs, size_of = array_specs(self.manifest), file_sizes(self.path)
         for shard in self.manifest.shards:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from lmsaes.atomic import check_writable
 from lmsaes.cache import (
     CAPTURE_CONFIG,
     ActivationCache,
@@ -27,6 +28,7 @@ from lmsaes.cache import (
     read_manifest,
     remove_cache,
     valid_positions,
+    without_readers,
     write_manifest,
 )
 from lmsaes.capture.config import CaptureConfig
@@ -87,6 +89,8 @@ def cache_activations(
     except OSError as error:
         raise CacheError(f"can't read {folder}: {error.strerror}") from None
     found = read_manifest(folder) if there and not overwrite else None
+    if found is None and isinstance(folder, Path):
+        check_writable(folder)  # before a model is loaded
     lm = LanguageModel.load(
         config.model, own_device(config.device), config.model_dtype, config.revision, config.weights
     )
@@ -148,7 +152,8 @@ def _begin(
         if found is not None and read_manifest(folder) != found:
             raise CacheError(f"another process has just changed {folder}", "run it again")
         if found is None:
-            remove_cache(folder)  # with --overwrite there may be one
+            with without_readers(folder):
+                remove_cache(folder)  # with --overwrite there may be one
         write_manifest(folder, target)
         write_config(folder / CAPTURE_CONFIG, kept)
         ranks.wait()

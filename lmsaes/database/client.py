@@ -16,6 +16,7 @@ Writing a document that exists leaves it as it is: the same id is the same conte
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -318,6 +319,13 @@ class Database:
         return Graphs(self._connection, self._leases)
 
     # Upkeep
+
+    def holding(self, name: str) -> AbstractContextManager[None]:
+        """Keeps other processes from what also holds `name` while a `with` block runs.
+
+        Entering raises DatabaseError that says who holds it; a dead process' hold is taken over.
+        """
+        return self._leases.holding(name)
 
     def rename(self, old: str, new: str) -> None:
         """Gives an SAE another name; readers find it under one of the two at any moment.

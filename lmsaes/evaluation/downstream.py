@@ -45,10 +45,9 @@ class Batch:
 
 @dataclass(frozen=True)
 class _Start:
-    """How the model is entered for a hook, and its predictions as it is, log-probabilities
-    [valid positions, vocabulary]."""
+    """How the model is entered for a hook, and its predictions as it is."""
 
-    clean: Tensor
+    clean: "_Predictions"
     block: int | None  # that the hook's own rows enter; None: they are put in as an edit
     stream: Entry | None = None  # what enters below the edit; None: the tokens
 
@@ -93,11 +92,11 @@ class Downstream:
         def scores(name: str, values: Tensor, everywhere: bool = False) -> dict[str, Tensor]:
             where = torch.ones_like(batch.valid) if everywhere else batch.valid
             logits = self._replaced(batch, start, hook, values, where)
-            return targets.scores(name, _log_probabilities(logits, batch.valid), start.clean)
+            return targets.scores(name, _log_probabilities(logits), start.clean)
 
         rows = batch.rows[hook]
         common = {
-            **targets.scores("clean", start.clean, None),
+            **targets.clean_scores(start.clean),
             **scores("zero", torch.zeros_like(rows), everywhere=True),
             **scores("mean", self._means[hook].expand_as(rows)),
         }
@@ -122,7 +121,7 @@ class Downstream:
         block = self.forward.boundary(hook)
         assert block is not None
         logits = self.forward.logits(batch.tokens, entry=Entry(block, batch.rows[hook]))
-        return _Start(_log_probabilities(logits, batch.valid), block)
+        return _Start(_Predictions.of(logits), block)
 
     def _inside(self, batch: Batch, hooks: Sequence[str]) -> dict[str, _Start]:
         """Hooks for which the cache lacks the stream around them: the model runs once from its
@@ -132,7 +131,7 @@ class Downstream:
         blocks = {hook: self.forward.block_of(hook) for hook in hooks}
         names = {block: self.forward.input_of(block) for block in blocks.values() if block}
         logits, streams = self.forward.read(batch.tokens, list(names.values()))
-        clean = _log_probabilities(logits, batch.valid)
+        clean = _Predictions.of(logits)
         return {
             hook: _Start(clean, None, Entry(block, streams[names[block]]) if block else None)
             for hook, block in blocks.items()
@@ -146,33 +145,61 @@ class Downstream:
         if self._padding_id is not None:
             padded = (tokens == self._padding_id).long().flip(1).cumprod(1).flip(1).bool()
             known[:, :-1] &= ~padded[:, 1:]
-        return _Targets(following[batch.valid], known[batch.valid], batch.context, batch.contexts)
+        return _Targets(following, known, batch.valid, batch.context, batch.contexts)
+
+
+@dataclass(frozen=True)
+class _Predictions:
+    """The next token's distribution at every position, [contexts, positions, vocabulary]."""
+
+    log_probabilities: Tensor
+    probabilities: Tensor
+
+    @classmethod
+    def of(cls, logits: Tensor) -> "_Predictions":
+        found = _log_probabilities(logits)
+        return cls(found, found.exp())
 
 
 @dataclass(frozen=True)
 class _Targets:
-    """The token that follows each valid position, where one does, and the position's context."""
+    """The token that follows each position, where one does, and which positions count.
 
-    token: Tensor  # int64 [valid positions]
-    known: Tensor  # bool [valid positions]
+    Logits are wide: each of them is passed as seldom as can be, and all positions' at once, since
+    to take out the valid ones would be one more pass.
+    """
+
+    token: Tensor  # int64 [contexts, positions]
+    known: Tensor  # bool [contexts, positions]
+    valid: Tensor  # bool [contexts, positions]
     context: Tensor  # int64 [valid positions]
     contexts: int
 
-    def scores(self, name: str, found: Tensor, clean: Tensor | None) -> dict[str, Tensor]:
+    def clean_scores(self, clean: _Predictions) -> dict[str, Tensor]:
+        """Sums by context of the cross-entropy, and what all are counted over."""
+        ones = torch.ones_like(self.token, dtype=torch.float32)
+        return {
+            **self._cross_entropy("clean", clean.log_probabilities),
+            "targets": self._sum(ones * self.known),
+            "predictions": self._sum(ones),
+        }
+
+    def scores(self, name: str, found: Tensor, clean: _Predictions) -> dict[str, Tensor]:
         """Sums by context of the cross-entropy of log-probabilities `found`, and of their KL
-        divergence from the `clean` ones; without these, what both are counted over."""
-        loss = -found.gather(1, self.token[:, None])[:, 0]
-        sums = {f"ce_{name}": self._sum(torch.where(self.known, loss, 0))}
-        if clean is None:
-            ones = torch.ones_like(loss)
-            return sums | {"targets": self._sum(ones * self.known), "predictions": self._sum(ones)}
-        kl = (clean.exp() * (clean - found)).sum(1)
-        return sums | {f"kl_{name}": self._sum(kl)}
+        divergence from the clean ones. `found` is written over."""
+        loss = self._cross_entropy(name, found)
+        difference = torch.sub(clean.log_probabilities, found, out=found)
+        kl = torch.linalg.vecdot(clean.probabilities, difference)
+        return loss | {f"kl_{name}": self._sum(kl)}
+
+    def _cross_entropy(self, name: str, found: Tensor) -> dict[str, Tensor]:
+        loss = -found.gather(2, self.token[..., None])[..., 0]
+        return {f"ce_{name}": self._sum(torch.where(self.known, loss, 0))}
 
     def _sum(self, values: Tensor) -> Tensor:
-        return by_context(values, self.context, self.contexts)
+        return by_context(values[self.valid], self.context, self.contexts)
 
 
-def _log_probabilities(logits: Tensor, valid: Tensor) -> Tensor:
-    """Of the next token at valid positions, float32 [valid positions, vocabulary]."""
-    return logits[valid].float().log_softmax(-1)
+def _log_probabilities(logits: Tensor) -> Tensor:
+    """Of the next token, float32."""
+    return logits.float().log_softmax(-1)

@@ -11,6 +11,7 @@ import hashlib
 import json
 import threading
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from lmsaes.addresses import shown_address, shown_text
@@ -51,8 +52,10 @@ class Endpoint:
         max_requests: int,
         timeout: float = 60.0,
         key: str | None = None,
+        stopped: threading.Event | None = None,
     ) -> None:
-        """key: what the server asks for; None for one that asks for none.
+        """key: what the server asks for; None for one that asks for none. stopped: what `stop`
+        sets, and others may.
 
         Raises ConfigError where the client library is missing.
         """
@@ -60,7 +63,7 @@ class Endpoint:
         self._key, self._answers = key, answers
         self._client = _client(address, key, timeout)
         self._lock = threading.Lock()
-        self._stopped = threading.Event()
+        self._stopped = stopped or threading.Event()
         self._failures_in_a_row = 0
         self._answered = False
 
@@ -155,14 +158,19 @@ class Endpoint:
         return (said.replace(self._key, "…") if self._key else said)[:300]
 
 
-def _client(address: str, key: str | None, timeout: float) -> OpenAI:
-    try:
-        from openai import OpenAI
-    except ImportError:
+def check_client() -> None:
+    """Raises ConfigError where the client library is missing."""
+    if find_spec("openai") is None:
         raise ConfigError(
             "the client for language models is not installed",
             "install it with: pip install 'lmsaes[explain]'",
-        ) from None
+        )
+
+
+def _client(address: str, key: str | None, timeout: float) -> OpenAI:
+    check_client()
+    from openai import OpenAI
+
     # every request counts against the budget, so repeating them is left to `_ask`
     return OpenAI(base_url=address, api_key=key or "none", timeout=timeout, max_retries=0)
 

@@ -11,6 +11,7 @@ answers are kept, so that a run that was stopped asks for the rest alone.
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
@@ -44,28 +45,37 @@ class Explained:
     failed: dict[int, str] = field(default_factory=dict[int, str])  # without a label, and why
     by_hand: list[int] = field(default_factory=list[int])  # left alone: a person has explained them
     silent: list[int] = field(default_factory=list[int])  # too few contexts to make a label from
-    unfinished: int = 0  # because the budget was spent
+    unfinished: int = 0  # because the budget was spent, or the run stopped
     requests: int = 0
 
 
 def explain_features(
-    database: Database, record: SAERecord, config: ExplainConfig, watch: Watch | None = None
+    database: Database,
+    record: SAERecord,
+    config: ExplainConfig,
+    watch: Watch | None = None,
+    stop: threading.Event | None = None,
 ) -> Explained:
     """Has the model at `config.endpoint` label features, and score the labels where asked.
 
     What is done already stays; what a person has said of a feature is left alone. The server's key
-    is read from the environment. watch: told of each step, instead of a progress bar.
+    is read from the environment. watch: told of each step, instead of a progress bar. stop: when
+    it is set, nothing more is asked, as if the budget were spent; it is set when the run ends.
 
     Raises ConfigError for what can't be asked for, EndpointError where the server refuses or
-    answers nothing.
+    answers nothing, DatabaseError while another process explains features of this SAE.
     """
     if config.endpoint is None or config.explainer is None:
         raise ConfigError("there is no one to ask", "give --endpoint and --explainer")
     key = os.environ.get(KEY_VARIABLE) or None
-    endpoint = Endpoint(config.endpoint, database.answers, config.max_requests, config.timeout, key)
+    endpoint = Endpoint(
+        config.endpoint, database.answers, config.max_requests, config.timeout, key, stop
+    )
     pool = ThreadPoolExecutor(config.parallel, "explain")
     try:
-        return _Run(database, record, config, endpoint, pool, watch).run()
+        # two at once would ask, and pay for, the same twice
+        with database.holding(f"explanations of {record.name}"):
+            return _Run(database, record, config, endpoint, pool, watch).run()
     finally:
         # what was asked within the budget is answered and kept
         endpoint.stop()

@@ -21,7 +21,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 
-from lmsaes.atomic import replace_file, replacing
+from lmsaes.atomic import naming, replace_file, replacing
 from lmsaes.cache import ActivationCache
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.interop.saelens_export import public_name
@@ -80,6 +80,7 @@ class _Spool:
 
     def __init__(self, name: Path, stack: ExitStack) -> None:
         self.count = 0
+        self.name = name
         self.files: list[IO[bytes]] = []
         for kind in ("locations", "activations"):
             path = name.with_name(f"{name.name}.{kind}.tmp")
@@ -87,8 +88,9 @@ class _Spool:
             self.files.append(stack.enter_context(path.open("w+b")))
 
     def add(self, locations: np.ndarray, activations: np.ndarray) -> None:
-        self.files[0].write(locations.tobytes())
-        self.files[1].write(activations.tobytes())
+        with naming(self.name):
+            self.files[0].write(locations.tobytes())
+            self.files[1].write(activations.tobytes())
         self.count += len(activations)
 
 

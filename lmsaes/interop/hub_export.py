@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from lmsaes.atomic import replace_file
 from lmsaes.errors import ConfigError, SAEError, first_line
 from lmsaes.interop import saelens_export
 from lmsaes.interop.config import ExportConfig
@@ -53,7 +54,7 @@ def stage(folders: list[Path], out: Path, repo: str, license: str | None) -> Non
             _log.warning("export: %s opens here, but not in SAELens: %s", folder.name, error)
         else:
             saelens_export.write(sae, out / folder.name, weights_digest(folder))
-    (out / "README.md").write_text(model_card(repo, saes, out, license))
+    replace_file(out / "README.md", model_card(repo, saes, out, license).encode())
 
 
 def model_card(repo: str, saes: dict[str, SAE], staged: Path, license: str | None) -> str:

@@ -4,7 +4,9 @@
       release.jsonl  model.jsonl  sourceset.jsonl  source.jsonl      one line each
       features/batch-0.jsonl.gz …     activations/batch-0.jsonl.gz … of 1024 features each
 
-Fields that lmsaes doesn't measure (correlated neurons, logit histograms) are left out.
+Fields that lmsaes doesn't measure (correlated neurons, logit histograms) are left out. What its
+tables can't do without is there; the first line of a file has all that the others have, since
+Neuronpedia takes the file's columns from it.
 """
 
 import gzip
@@ -23,7 +25,9 @@ from lmsaes.interop.hooks import layer_of_hook
 from lmsaes.interop.saelens_export import public_name
 
 _BATCH = 1024
-_CREATOR = "lmsaes"
+_CREATOR = "clkht01d40000jv08hvalcvly"
+"""The user that every Neuronpedia has, in whose name things are imported and shown."""
+_CREATOR_NAME = "lmsaes"
 _DIGITS = 5  # as SAEDashboard rounds activations
 
 
@@ -141,13 +145,33 @@ def _tables(
     record: SAERecord, model: str, source: str, set_name: str, layer: int
 ) -> dict[str, dict[str, Any]]:
     return {
-        "release": {"name": set_name, "description": f"{record.name}, by lmsaes"},
-        "model": {"id": model, "displayName": model, "instruct": False},
+        "release": {
+            "name": set_name,
+            "description": f"{record.name}, by lmsaes",
+            "creatorId": _CREATOR,
+            "creatorName": _CREATOR_NAME,
+            "urls": [],
+            "visibility": "PUBLIC",
+        },
+        "model": {
+            "id": model,
+            "displayName": model,
+            "displayNameShort": model,
+            "creatorId": _CREATOR,
+            "owner": "",
+            # of the model itself, which is not known here; Neuronpedia's own tools write 0 too
+            "layers": 0,
+            "neuronsPerLayer": 0,
+            "instruct": False,
+            "visibility": "PUBLIC",
+        },
         "sourceset": {
             "modelId": model,
             "name": set_name,
             "creatorId": _CREATOR,
-            "visibility": "PRIVATE",
+            "creatorName": _CREATOR_NAME,
+            "urls": [],
+            "visibility": "PUBLIC",
             "description": f"{record.architecture}, {record.hook}",
             "releaseName": set_name,
         },
@@ -158,7 +182,7 @@ def _tables(
             "creatorId": _CREATOR,
             "hasDashboards": True,
             "inferenceEnabled": False,
-            "visibility": "PRIVATE",
+            "visibility": "PUBLIC",
             "num_prompts": record.tokens_analyzed // record.context_size,
             "num_tokens_in_prompt": record.context_size,
             "dataset": public_name(record.dataset),

@@ -6,13 +6,14 @@ formulas below are of such rows; imported SAEs take raw ones.
 
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from pydantic import BaseModel, Field
 from torch import Tensor
 
-from lmsaes.errors import ConfigError
+from lmsaes.errors import ConfigError, SAEError
 from lmsaes.interop.config import ImportConfig
 from lmsaes.interop.files import Tensors, damaged, read_json, read_settings, read_tensors
 from lmsaes.interop.published import Published, assemble, facts_of, refusal, topk_rows
@@ -28,18 +29,22 @@ class _LlamaScope(BaseModel):
     d_sae: int = Field(gt=0)
     act_fn: str = "jumprelu"
     jump_relu_threshold: float = Field(default=0.0, ge=0)
-    dataset_average_activation_norm: dict[str, float]
+    norm_activation: str = "dataset-wise"
+    dataset_average_activation_norm: dict[str, float] | None = None
+    sparsity_include_decoder_norm: bool = True
     hook_point_in: str
     hook_point_out: str | None = None
-    apply_decoder_bias_to_pre_encoder: bool = False
+    use_decoder_bias: bool = True
+    apply_decoder_bias_to_pre_encoder: bool = True
     use_glu_encoder: bool = False
 
 
 def read_llama_scope(source: Source, config: ImportConfig) -> Iterator[Published]:
     """Llama Scope of 2024: hyperparams.json and checkpoints/final.safetensors.
 
-    OpenMOSS' code first folds the data set's norms, s = √d / norm, then makes decoder rows unit,
-    and compares with the one threshold only then (post_processing.py).
+    OpenMOSS' code first folds the data set's norms, s = √d / norm, then makes decoder rows unit
+    where the sparsity loss had their norms in it, and compares with the one threshold only then
+    (SparseAutoEncoder.from_config of lm_saes).
     """
     path = source.path("hyperparams.json")
     cfg = read_settings(_LlamaScope, read_json(path), path)
@@ -47,17 +52,16 @@ def read_llama_scope(source: Source, config: ImportConfig) -> Iterator[Published
         raise refusal(source, "it has a gated linear unit", "no SAE here has one")
     if cfg.act_fn.lower() != "jumprelu":
         raise refusal(source, f"its activation is {cfg.act_fn}", "Llama Scope's is jumprelu")
-    norms = cfg.dataset_average_activation_norm
-    if not all(math.isfinite(norm) and norm > 0 for norm in norms.values()) or "in" not in norms:
-        raise damaged(path, "dataset_average_activation_norm has no positive 'in' and 'out'")
+    s, s_out = _scales_of_2024(source, path, cfg)
     tensors = read_tensors(source.path("checkpoints/final.safetensors"))
-    t = take(tensors, "llama-scope")
+    t = take(tensors, "llama-scope", cfg.use_decoder_bias)
     tensors.finish()
-    s, s_out = (math.sqrt(cfg.d_model) / norms.get(k, norms["in"]) for k in ("in", "out"))
     b_enc, b_dec, W_dec = t.b_enc / s, t.b_dec / s_out, t.W_dec * (s / s_out)
-    length = row_norms(W_dec).clamp(min=1e-8)
+    length = torch.ones(len(b_enc))
+    if cfg.sparsity_include_decoder_norm:
+        length = row_norms(W_dec).clamp(min=1e-8)
     threshold = torch.full((len(b_enc),), cfg.jump_relu_threshold)
-    bias = t.b_dec / s if cfg.apply_decoder_bias_to_pre_encoder else None
+    bias = b_dec if cfg.apply_decoder_bias_to_pre_encoder and cfg.use_decoder_bias else None
     other = cfg.hook_point_out not in (None, cfg.hook_point_in)
     facts = facts_of(
         source,
@@ -82,12 +86,33 @@ def read_llama_scope(source: Source, config: ImportConfig) -> Iterator[Published
 
     def formula(x: Tensor) -> tuple[Tensor, Tensor]:
         u = x if bias is None else x - bias
-        pre = (u @ t.W_enc.T + b_enc) * W_dec.norm(dim=1)
-        f = pre.relu() * (pre > cfg.jump_relu_threshold)
-        unit = W_dec / W_dec.norm(dim=1, keepdim=True).clamp(min=1e-8)
-        return f, f @ unit + b_dec
+        norms = W_dec.norm(dim=1) if cfg.sparsity_include_decoder_norm else length
+        pre = (u @ t.W_enc.T + b_enc) * norms
+        f = pre * (pre > cfg.jump_relu_threshold)
+        return f, f @ (W_dec / norms.clamp(min=1e-8)[:, None]) + b_dec
 
     yield Published(assemble("jumprelu", facts, parts), formula)
+
+
+def _scales_of_2024(source: Source, path: Path, cfg: _LlamaScope) -> tuple[float, float]:
+    """What inputs and targets were multiplied by."""
+    if cfg.norm_activation in ("none", "inference"):
+        return 1.0, 1.0
+    if cfg.norm_activation != "dataset-wise":
+        raise _normalized_by_row(source, cfg.norm_activation)
+    norms = cfg.dataset_average_activation_norm or {}
+    if not all(math.isfinite(norm) and norm > 0 for norm in norms.values()) or "in" not in norms:
+        raise damaged(path, "dataset_average_activation_norm has no positive 'in' and 'out'")
+    s, s_out = (math.sqrt(cfg.d_model) / norms.get(k, norms["in"]) for k in ("in", "out"))
+    return s, s_out
+
+
+def _normalized_by_row(source: Source, how: str) -> SAEError:
+    return refusal(
+        source,
+        f"its activations are normalized {how}",
+        "each row or batch then has a scale of its own",
+    )
 
 
 class _Llamascopium(BaseModel):
@@ -175,11 +200,7 @@ def _refuse_what_cannot_be_held(source: Source, cfg: _Llamascopium) -> None:
     if cfg.use_glu_encoder:
         raise refusal(source, "it has a gated linear unit", "no SAE here has one")
     if cfg.norm_activation not in ("dataset-wise", "inference"):
-        raise refusal(
-            source,
-            f"its activations are normalized {cfg.norm_activation}",
-            "each row or batch then has a scale of its own",
-        )
+        raise _normalized_by_row(source, cfg.norm_activation)
     if cfg.act_fn.lower() == "batchtopk":
         raise refusal(
             source, "its activation is batchtopk", "its features depend on the rows beside them"

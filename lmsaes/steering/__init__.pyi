@@ -4,8 +4,8 @@ from .analyzed import DatabaseFeatures
 from .config import RankBy, SteerConfig
 from .edited_forward import FeatureEdits, GrowingText
 from .edits import Edit, HooksOf, When, check_fits, hooks_of
-from .effects import OutputScore, loss_effect, output_scores
-from .find_model import find_model
+from .effects import OutputScore, loss_effect, loss_effects, output_scores
+from .find_model import KnownSAE, find_model, find_sae
 from .generate import Completion, Finished, NewToken, Sampling, Steered, steer, stream
 from .own_text import EncodedText, encode_text
 from .ranking import AnalyzedFeatures, RankedFeature, Ranking, rank_features, surprise
@@ -21,6 +21,7 @@ __all__ = [
     "Finished",
     "GrowingText",
     "HooksOf",
+    "KnownSAE",
     "NewToken",
     "OutputScore",
     "RankBy",
@@ -35,8 +36,10 @@ __all__ = [
     "check_length",
     "encode_text",
     "find_model",
+    "find_sae",
     "hooks_of",
     "loss_effect",
+    "loss_effects",
     "output_scores",
     "rank_features",
     "steer",

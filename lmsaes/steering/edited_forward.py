@@ -191,10 +191,11 @@ class GrowingText:
         reads: Sequence[str] = (),
     ) -> None:
         """prompt: how many of its tokens are the prompt's. hooks: those of other texts too, so
-        that all run in one and the same way. reads: hooks for `last_read`."""
+        that all run in one and the same way. reads: hooks of which `last_read` has what the
+        last pass had there, edited."""
         self.lm, self.prompt, self.reads = lm, prompt, list(reads)
         self.edits = FeatureEdits(lm, edits)
-        hooks = [*self.edits.hooks, *hooks]
+        hooks = [*self.edits.hooks, *hooks, *reads]
         self.forward: PatchedForward = patched_forward(lm, hooks)
         self.caches = cache and self.forward.caches
         self.tokens = torch.zeros((1, 0), dtype=torch.int64, device=lm.device)
@@ -223,16 +224,17 @@ class GrowingText:
         return logits[0, count - start :]
 
     def _edits(self, passed: Tensor, start: int) -> dict[str, HookEdit]:
-        if not self.edits.edits:
-            return {hook: self._reader(hook) for hook in self.reads}
-        positions = torch.arange(start, start + passed.shape[1], device=passed.device)
-        reference = {} if self._reference is None else self._reference.last_read
-        special = torch.isin(passed, self.special)
-        return self.edits.at_hooks(positions, self.prompt, special, reference)
+        edits: dict[str, HookEdit] = {}
+        if self.edits.edits:
+            positions = torch.arange(start, start + passed.shape[1], device=passed.device)
+            reference = {} if self._reference is None else self._reference.last_read
+            special = torch.isin(passed, self.special)
+            edits = self.edits.at_hooks(positions, self.prompt, special, reference)
+        return {**edits, **{hook: self._reader(hook, edits.get(hook)) for hook in self.reads}}
 
-    def _reader(self, hook: str) -> HookEdit:
+    def _reader(self, hook: str, edit: HookEdit | None) -> HookEdit:
         def keep(value: Tensor) -> Tensor:
-            self.last_read[hook] = value
-            return value
+            self.last_read[hook] = value if edit is None else edit(value)
+            return self.last_read[hook]
 
         return keep

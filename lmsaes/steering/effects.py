@@ -10,7 +10,8 @@ Features chosen by what they do to the output steer better than those chosen by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -54,6 +55,15 @@ def loss_effect(lm: LanguageModel, sae: SAE, feature: int, tokens: Tensor) -> Te
         effects.append((without - plain).cpu())
     unknown = torch.full((len(tokens), 1), torch.nan)
     return torch.cat([torch.stack(effects), unknown], 1)
+
+
+def loss_effects(
+    lm: LanguageModel, sae: SAE, feature: int, contexts: Iterable[Sequence[int]]
+) -> Iterator[list[float | None]]:
+    """`loss_effect` of contexts of any lengths, one after the other, None where it has no value."""
+    for tokens in contexts:
+        changes = loss_effect(lm, sae, feature, torch.tensor([list(tokens)]))[0]
+        yield [change if math.isfinite(change) else None for change in changes.tolist()]
 
 
 def output_scores(

@@ -1,14 +1,39 @@
-"""The language model that an SAE was trained on, found from the SAE's own records."""
+"""The SAE that was analyzed, and the language model it was trained on, found from their records."""
 
 import logging
+from pathlib import Path
+from typing import Protocol
 
 from lmsaes.cache import ActivationCache
-from lmsaes.errors import ConfigError, LmsaesError
+from lmsaes.errors import ConfigError, LmsaesError, SAEError
 from lmsaes.evaluation import load_cache_model
 from lmsaes.model import LanguageModel
-from lmsaes.sae import SAE
+from lmsaes.sae import SAE, sae_hash
 
 _log = logging.getLogger("lmsaes")
+
+
+class KnownSAE(Protocol):
+    """What is known of an SAE whose folder is asked for: its record in the database has it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sae_path(self) -> str: ...
+    @property
+    def sae_hash(self) -> str: ...
+
+
+def find_sae(record: KnownSAE) -> SAE:
+    """The SAE of an analysis, from its folder. Raises SAEError where it is gone or another one."""
+    folder = Path(record.sae_path)
+    sae = SAE.load(folder)
+    if sae_hash(folder, sae) != record.sae_hash:
+        raise SAEError(
+            f"{folder} holds another SAE than '{record.name}' was when it was analyzed",
+            "analyze it again",
+        )
+    return sae
 
 
 def find_model(sae: SAE, name: str | None = None, device: str = "auto") -> LanguageModel:

@@ -16,7 +16,9 @@ from lmsaes.text.datasets import TextSource
 from lmsaes.text.long_text import WINDOW, tokenize_long
 from lmsaes.text.rows import TextFile
 
-_BATCH_CHARACTERS = 1 << 20
+# Batches grow from the first, so that a short run, or the first context of a long one, waits for
+# little text to be tokenized.
+_FIRST_BATCH_CHARACTERS, _BATCH_CHARACTERS = 1 << 14, 1 << 20
 
 TokenIds = list[Any] | np.ndarray
 
@@ -68,7 +70,7 @@ class Encoder:
         Raises DataError for what can't be read, ModelError for text without a tokenizer.
         """
         batch: list[str | TokenIds] = []
-        size = 0
+        size, enough = 0, _FIRST_BATCH_CHARACTERS
         for number, document in enumerate(source.documents(start), start):
             if isinstance(document, TextFile) or (
                 isinstance(document, str) and len(document) > WINDOW
@@ -79,9 +81,9 @@ class Encoder:
                 continue
             batch.append(document)
             size += len(document)
-            if size >= _BATCH_CHARACTERS:
+            if size >= enough:
                 yield from self._encode_batch(batch)
-                batch, size = [], 0
+                batch, size, enough = [], 0, min(2 * enough, _BATCH_CHARACTERS)
         yield from self._encode_batch(batch)
 
     def _encode_batch(self, batch: list[str | TokenIds]) -> Iterator[tuple[TokenIds, bool]]:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmsaes.atomic import replace_file
+from lmsaes.atomic import check_writable, replace_file
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.errors import ConfigError
@@ -78,6 +78,7 @@ def prune(
         raise ConfigError(f"{folder} would replace itself", "give another --out")
     if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not overwrite)):
         raise ConfigError(f"{target} is there already", "give another --out, or --overwrite")
+    check_writable(target)
     whole = SAE.load(folder, resolve_device(config.device))
     firings, largest, rows = _measured(folder, whole, cache, config)
     removed = _removed(whole, firings.double() / rows, largest, config)

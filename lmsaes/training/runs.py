@@ -13,7 +13,6 @@ from lmsaes.training.metrics_file import read_metrics
 from lmsaes.training.settings import RUN_FILE, RunSettings
 
 State = Literal["finished", "unfinished", "diverged", "damaged"]
-_WORST_FIRST: tuple[State, ...] = ("damaged", "unfinished", "diverged")
 
 _log = logging.getLogger("lmsaes")
 
@@ -69,8 +68,11 @@ def run_summary(run: Path) -> RunSummary:
     settings = RunSettings.read(run)
     saes = [_member(run, config) for config in settings.saes]
     states = {sae.state for sae in saes}
-    found = [each for each in _WORST_FIRST if each in states]
-    state = found[0] if found else "finished"
+    state: State = "finished" if states <= {"finished"} else "diverged"
+    if "unfinished" in states:
+        state = "unfinished"
+    if "damaged" in states:
+        state = "damaged"
     return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from lmsaes.atomic import naming
 from lmsaes.cache import ActivationCache
 from lmsaes.loader import ShuffledLoader
 from lmsaes.parallel import interruptible
@@ -172,7 +173,8 @@ class Sweep:
                 **trainer.figures.read(),
             }
             if self.split.lead:
-                with (self._own_folder(trainer) / METRICS).open("a") as file:
+                path = self._own_folder(trainer) / METRICS
+                with naming(path), path.open("a") as file:
                     file.write(json.dumps(record, allow_nan=False) + "\n")
             if self.wandb is not None:
                 self.wandb.write(trainer.sae.config.name, record)

@@ -283,7 +283,7 @@ def analyze_as_rank(sae: Path, cache: Path, folder: Path, settings: dict) -> Non
     assert record.name == settings["name"]  # every process gets what the first one stored
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.stress), 3])
 def test_processes_that_share_the_cache_store_the_same_documents(
     work, cache, trained, database, records, size
 ):

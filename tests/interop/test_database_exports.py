@@ -23,6 +23,7 @@ from lmsaes.interop import neuronpedia
 from tests.support import made_up_analysis as made_up
 
 NAME = "demo:topk"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,44 @@ def test_neuronpedia_gets_features_and_their_activations(uri: str, tmp_path: Pat
     assert first["values"][first["maxValueTokenIndex"]] == first["maxValue"]
     assert first["maxValue"] == pytest.approx(float(sample.activations[0].max()), abs=1e-5)
     assert len({each["id"] for each in shown}) == len(shown)
+
+
+PYTHON_OF = {"String": str, "Int": int, "Float": (int, float), "Boolean": bool, "Visibility": str}
+
+
+def test_neuronpedias_tables_take_every_line(uri: str, with_intervals: str, tmp_path: Path):
+    """Against the columns of its own schema (golden/make_neuronpedia.py)."""
+    known = json.loads((GOLDEN / "neuronpedia/columns.json").read_text())
+    (folder,) = export_sae(with_intervals, "neuronpedia", tmp_path, db=uri)
+    files = {
+        "SourceRelease": "release.jsonl",
+        "Model": "model.jsonl",
+        "SourceSet": "sourceset.jsonl",
+        "Source": "source.jsonl",
+        "Neuron": "features/batch-0.jsonl.gz",
+        "Activation": "activations/batch-0.jsonl.gz",
+    }
+    rows = {table: lines(folder / file) for table, file in files.items()}
+    for table, columns in known.items():
+        assert rows[table]
+        required = {name for name, column in columns.items() if column["required"]}
+        for line in rows[table]:
+            assert line.keys() == rows[table][0].keys()  # the first line's are the file's columns
+            assert required <= line.keys() <= columns.keys()
+            for name, value in line.items():
+                kind, many = PYTHON_OF[columns[name]["type"]], columns[name]["list"]
+                for one in value if many else [] if value is None else [value]:
+                    assert isinstance(one, kind), (table, name, one)
+                assert value is not None or name not in required
+    (release,), (model,), (sources,), (source,) = (rows[table] for table in [*known][:4])
+    assert sources["releaseName"] == release["name"]
+    assert {sources["modelId"], source["modelId"]} == {model["id"]}
+    assert source["setName"] == sources["name"]
+    neurons = {(row["modelId"], row["layer"], row["index"]) for row in rows["Neuron"]}
+    assert {(m, layer) for m, layer, _ in neurons} == {(model["id"], source["id"])}
+    shown = {(row["modelId"], row["layer"], row["index"]) for row in rows["Activation"]}
+    assert shown <= neurons
+    assert "\\u0000" not in json.dumps(rows)
 
 
 def test_circuit_tracers_files_are_read_by_ranges(uri: str, tmp_path: Path):

@@ -64,6 +64,18 @@ PLACES: dict[str, tuple[str, str, dict[str, Any]]] = {
     "hub/fnlp/Llama-Scope-R1-Distill/400M-Slimpajama-400M-OpenR1-Math-220k/L1R": (
         "llamascopium", "jumprelu", {"scale": 1.7},
     ),
+    **{
+        f"llama_scope/{name}": ("llama-scope", "jumprelu", {})
+        for name in ("Llama3_1-8B-Base-L1R-8x", "subtracting", "free-norms", "transcoder")
+    },
+    "llamascopium/relu": ("llamascopium", "relu", {}),
+    "llamascopium/topk": ("llamascopium", "topk", {}),
+    "llamascopium/topk-free": ("llamascopium", "topk", {}),
+    "llamascopium/jumprelu": ("llamascopium", "jumprelu", {}),
+    "llamascopium/jumprelu-free": ("llamascopium", "jumprelu", {}),
+    "llamascopium/no-decoder-bias": ("llamascopium", "relu", {}),
+    "llamascopium/transcoder": ("llamascopium", "jumprelu", {}),
+    "llamascopium/folded": ("llamascopium", "topk", {}),
     "openai/gpt2-small/resid_post_mlp_v5_32k/autoencoders/1.pt": ("openai", "topk", {}),
     "openai/gpt2-small/mlp_post_act/autoencoders/1.pt": ("openai", "relu", {}),
 }  # fmt: skip
@@ -192,6 +204,12 @@ def test_hooks_of_the_places_are_transformerlens_names(tmp_path: Path):
         ),
         "openai/gpt2-small/mlp_post_act/autoencoders/1.pt": (
             "gpt2", "blocks.1.mlp.hook_post", None,
+        ),
+        "llama_scope/Llama3_1-8B-Base-L1R-8x": (
+            "meta-llama/Llama-3.1-8B", "blocks.1.hook_resid_post", None,
+        ),
+        "llamascopium/transcoder": (
+            None, "blocks.1.ln2.hook_normalized", "blocks.1.hook_mlp_out",
         ),
         "hub/Qwen/SAE-Res-Qwen3-1.7B-Base-W32K-L0_5/layer1.sae.pt": (
             "Qwen/Qwen3-1.7B-Base", "blocks.1.hook_resid_post", None,

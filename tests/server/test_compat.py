@@ -83,6 +83,11 @@ def test_neuronpedias_activation_of_a_text(client, encoded, index):
     assert found["maxValueTokenIndex"] == found["activations"]["maxValueIndex"] == own.argmax()
     without = {"feature": feature, "customText": TEXT, "ignoreBos": True}
     assert ask(client, "api/activation/new", without)["tokens"] == encoded.tokens[1:]
+    # under the names that its code takes too
+    other = {"modelId": "model", "layer": SOURCE, "index": index}
+    several = ask(client, "api/activation/new", {"neuron": other, "customText": [TEXT, "the sea"]})
+    assert [each["tokens"] == encoded.tokens for each in several] == [True, False]
+    assert several[0]["values"] == found["values"]
 
 
 def test_neuronpedias_search_of_all_features(client, encoded):
@@ -96,6 +101,13 @@ def test_neuronpedias_search_of_all_features(client, encoded):
     chosen = ask(client, "api/search-all", {**body, "sortIndexes": [3]})["result"]
     assert chosen[0]["index"] == str(own[3].argmax())
     ask(client, "api/search-all", {**body, "sourceSet": "none"}, 404)
+    first = found["result"][0]
+    index = int(first["index"])
+    assert first["neuron"]["maxActApprox"] == pytest.approx(made_up.feature(index).maximum)
+    assert first["neuron"]["explanations"] == []
+    both = ask(client, "api/search-all", {**body, "text": [TEXT, "the sea"]})["results"]
+    assert both[0] == found
+    assert both[1]["tokens"] != found["tokens"]
 
 
 def test_neuronpedias_steering(client, sae, language_model):
@@ -109,39 +121,86 @@ def test_neuronpedias_steering(client, sae, language_model):
     assert found["STEERED"] == "In the" + expected.edited.text
     assert len(found["steeredLogProbs"]) == 6
     assert len(found["steeredLogProbs"][0]["topLogprobs"]) == 5
+    assert "stream" in ask(client, "api/steer", {**body, "stream": True}, 422)["detail"]
 
 
 def test_the_dictionaries_of_2024(client, encoded):
     assert ask(client, "dictionaries") == ["run:sae"]
     alive = made_up.FEATURES - len(made_up.DEAD)
-    assert ask(client, "dictionaries/run:sae")["alive_feature_count"] == alive
+    found = ask(client, "dictionaries/run:sae")
+    assert found["alive_feature_count"] == alive
+    [trace] = found["feature_activation_times_histogram"]
+    assert sum(trace["y"]) == alive
     found = ask(client, "dictionaries/run:sae/features/11")
-    assert (found["feature_index"], found["act_times"]) == (11, made_up.feature(11).firings)
+    expected = made_up.feature(11)
+    assert (found["feature_index"], found["act_times"]) == (11, expected.firings)
+    [trace] = found["feature_activation_histogram"]
+    assert trace["y"] == expected.histogram.tolist()
+    assert trace["x"][-1] < found["max_feature_act"] == expected.maximum
+    logits = [each["logit"] for each in found["logits"]["top_positive"]]
+    assert logits == [weight for _, weight in expected.promotes]
     (group,) = found["sample_groups"]
     assert group["analysis_name"] == "top"
-    assert len(group["samples"][0]["context"]) == len(group["samples"][0]["feature_acts"])
+    sample = group["samples"][0]
+    spans = [sample["text"][slice(*each["range"])] for each in sample["origins"]]
+    assert spans == sample["context"]
+    assert len(spans) == len(sample["feature_acts"])
+    dead = ask(client, f"dictionaries/run:sae/features/{made_up.DEAD[0]}")
+    assert (dead["act_times"], dead["interpretation"]) == (0, None)
     assert ask(client, "dictionaries/run:sae/features/random")["dictionary_name"] == "run:sae"
     ask(client, "dictionaries/run:sae/features/$where", status=404)
     custom = ask(client, "dictionaries/run:sae/features/0/custom", {}, input_text=TEXT)
     own = encoded.features[0].dense()[:, 0].tolist()
     assert custom["feature_acts"] == pytest.approx(own, abs=1e-3)
-    every = ask(client, "dictionaries/run:sae/custom", {}, input_text=TEXT)
-    assert every["features"][0]["feature_acts"]
     said = {"type": "custom", "custom_interpretation": "ships"}
-    ask(client, "dictionaries/run:sae/features/2/interpret", {}, **said)
-    assert ask(client, "dictionaries/run:sae/features/2")["interpretation"]["text"] == "ships"
+    told = ask(client, "dictionaries/run:sae/features/2/interpret", {}, **said)
+    assert (told["text"], told["validation"]) == ("ships", [{"method": "manual", "passed": True}])
+    assert ask(client, "dictionaries/run:sae/features/2")["interpretation"] == told
     ask(client, "dictionaries/run:sae/features/2/interpret", {}, 422, type="auto")
+
+
+def test_all_features_of_a_text_of_2024(client, encoded):
+    every = ask(client, "dictionaries/run:sae/custom", {}, input_text=TEXT)
+    dense = encoded.features[0].dense().numpy()
+    assert every["context"] == encoded.tokens
+    assert every["feature_acts_indices"] == [np.flatnonzero(row).tolist() for row in dense]
+    for row, indices, values, maxima in zip(
+        dense,
+        every["feature_acts_indices"],
+        every["feature_acts"],
+        every["max_feature_acts"],
+        strict=True,
+    ):
+        assert values == pytest.approx(row[indices].tolist(), rel=1e-3)
+        assert maxima == pytest.approx([made_up.feature(i).maximum for i in indices])
 
 
 def test_generation_of_2024(client, sae, language_model):
     how = {"sae": "run:sae", "feature_index": 3, "steering_type": "set", "steering_value": 9}
     body = {"input_text": "In the", "max_new_tokens": 5, "temperature": 0, "steerings": [how]}
-    found = ask(client, "model/generate", body)
+    found = ask(client, "model/generate", {**body, "saes": ["run:sae"]})
     edit = Edit(SAE.load(sae), 3, set=9.0)
     expected = steer(language_model, "In the", [edit], tokens=5, temperature=0)
     assert found["text"] == "In the" + expected.edited.text
     assert "".join(found["context"][-5:]) == expected.edited.text
-    ask(client, "model/generate", {**body, "steerings": []}, 422)
+    ids = [*expected.prompt.token_ids, *expected.edited.token_ids]
+    assert (found["token_ids"], found["input_mask"]) == (ids, [1] * len(ids))
+    # the likeliest token after each is the one that was written, and its logit the same
+    logits, likeliest = found["logits"]["logits"], found["logits"]["token_ids"]
+    assert [own[0] for own in likeliest[-6:-1]] == expected.edited.token_ids
+    best = expected.edited.logits.max(1).values.tolist()
+    assert [own[0] for own in logits[-6:-1]] == pytest.approx(best, abs=1e-2)
+    assert {len(own) for own in logits} == {5}
+    # it fires, as strong as it was set, wherever it was set: not on the first token
+    (info,) = found["sae_info"]
+    fires = [3 in own for own in info["feature_acts_indices"]]
+    assert fires[1:] == [True] * (len(ids) - 1)
+    plain = ask(client, "model/generate", {**body, "steerings": []})
+    assert plain["text"] == "In the" + expected.default.text
+    whole = ask(client, "model/generate", {**body, "input_text": ids, "max_new_tokens": 0})
+    assert whole["token_ids"] == ids
+    missing = {**how, "steering_value": None}
+    ask(client, "model/generate", {**body, "steerings": [missing]}, 422)
 
 
 def test_without_a_model_it_says_so(client):

@@ -7,13 +7,16 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+import torch
 from fastapi.testclient import TestClient
+from typer.testing import CliRunner
 
 from lmsaes import SAE, Database, TopKConfig, analyze, cache_activations, encode_text, steer, train
+from lmsaes.cli.app import app as cli
 from lmsaes.database import EmbeddedServer
 from lmsaes.server import live as live_module
 from lmsaes.server.app import create_app
-from lmsaes.steering import DatabaseFeatures, Edit, rank_features
+from lmsaes.steering import DatabaseFeatures, Edit, loss_effect, rank_features
 from tests.support.small_capture import SMALL
 from tests.support.tiny_models import tiny_llama
 
@@ -159,6 +162,51 @@ def test_steering_streams_what_the_library_writes(client, saes, language_model):
     for event, row in zip(tokens, known, strict=True):
         assert event["log_probability"] == pytest.approx(float(row[event["id"]]), abs=1e-2)
         assert event["likeliest"][0]["id"] == int(row.argmax())
+
+
+@pytest.mark.parametrize("name", ["topk", "transcoder"])
+def test_loss_effects_are_those_of_the_library(client, database, saes, language_model, name):
+    record = database.sae(f"run:{name}")
+    feature = int(database.columns(record.analysis)["firings"].argmax())
+    group = database.samples(record.analysis, [feature], "top")[feature]
+    contexts = [*group.contexts[:2].tolist(), int(group.contexts[0])]
+    path = f"saes/run:{name}/features/{feature}/loss-effect"
+    found = post(client, path, {"contexts": contexts})
+    assert (found["analysis"], found["feature"]) == (record.analysis, feature)
+    assert [each["context"] for each in found["contexts"]] == contexts
+    assert found["contexts"][0] == found["contexts"][2]
+    for each in found["contexts"]:
+        tokens = torch.tensor(database.contexts(record.cache, contexts)[each["context"]])
+        [wanted] = loss_effect(language_model, saes[name], feature, tokens[None].long()).tolist()
+        assert each["changes"][-1] is None
+        assert each["changes"][:-1] == pytest.approx(wanted[:-1], rel=1e-2, abs=1e-3)
+    assert post(client, path, {"contexts": [10**9]}, 404)["detail"].startswith("the database has")
+    assert "today's" in post(client, path, {"contexts": [0], "analysis": "x"}, 410)["detail"]
+    assert (
+        "no feature"
+        in post(client, path.replace(f"/{feature}/", "/999/"), {"contexts": [0]}, 404)["detail"]
+    )
+
+
+def test_show_prints_loss_effects(database):
+    def show(*words):
+        how = [*words, "--loss-effect", "--device", "cpu", "--contexts", "2", "--db", database.uri]
+        done = CliRunner().invoke(cli, ["show", "run:topk", *how], env={"COLUMNS": "200"})
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    record = database.sae("run:topk")
+    feature = str(database.columns(record.analysis)["firings"].argmax())
+    page = json.loads(show(feature, "--json"))
+    first, second, *others = page["groups"]["top"]["contexts"]
+    for context in (first, second):
+        changes = context["loss_effect"]
+        assert (len(changes), changes[-1]) == (len(context["tokens"]), None)
+    assert others
+    assert all("loss_effect" not in context for context in others)
+    place = max(range(len(first["tokens"]) - 1), key=lambda i: abs(first["loss_effect"][i]))
+    token = first["tokens"][place + 1].replace("\n", "⏎")
+    assert f"without it: '{token}' {first['loss_effect'][place]:+.2f}" in show(feature)
 
 
 @pytest.mark.parametrize(

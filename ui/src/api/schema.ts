@@ -10,7 +10,7 @@ export interface paths {
         };
         /**
          * About
-         * @description Version of lmsaes, which database is served, and whether there is a model to ask.
+         * @description Version of lmsaes, which database is served, and whether there are models to ask.
          */
         get: operations["about"];
         put?: never;
@@ -310,6 +310,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/explain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Explain Features
+         * @description Has the server's explainer label features in the background.
+         */
+        post: operations["explain_features"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Jobs
+         * @description The jobs that were given to this server since it started, the newest first.
+         */
+        get: operations["jobs"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Job
+         * @description One job.
+         */
+        get: operations["job"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/jobs/{id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Job
+         * @description Stops a job; one that has ended stays as it is.
+         */
+        post: operations["cancel_job"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/lists": {
         parameters: {
             query?: never;
@@ -479,6 +559,26 @@ export interface paths {
          * @description One or two texts through some SAEs of one model.
          */
         post: operations["compare_activations"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/loss-effect": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Loss Effect
+         * @description What taking a feature out of contexts does to each next token's log-probability.
+         */
+        post: operations["loss_effect"];
         delete?: never;
         options?: never;
         head?: never;
@@ -750,7 +850,7 @@ export interface paths {
         put?: never;
         /**
          * Neuronpedia Activation
-         * @description What a feature does on a text.
+         * @description What a feature does on a text, or on each of several.
          */
         post: operations["neuronpedia_activation"];
         delete?: never;
@@ -770,7 +870,7 @@ export interface paths {
         put?: never;
         /**
          * Neuronpedia Search
-         * @description The strongest features of a text, of several SAEs together.
+         * @description The strongest features of a text, of several SAEs together; or of each of several texts.
          */
         post: operations["neuronpedia_search"];
         delete?: never;
@@ -829,7 +929,7 @@ export interface paths {
         };
         /**
          * Dictionary
-         * @description An SAE, and how many of its features fire.
+         * @description An SAE, and how many of its features fire how often.
          */
         get: operations["dictionary"];
         put?: never;
@@ -891,7 +991,7 @@ export interface paths {
         put?: never;
         /**
          * Dictionary Custom
-         * @description What an SAE's features do on a text, the strongest first.
+         * @description The features that fire on each token of a text, by index.
          */
         post: operations["dictionary_custom"];
         delete?: never;
@@ -931,7 +1031,7 @@ export interface paths {
         put?: never;
         /**
          * Model Generate
-         * @description A completion with features steered.
+         * @description A completion with features steered; its likeliest next tokens and active features.
          */
         post: operations["model_generate"];
         delete?: never;
@@ -981,6 +1081,11 @@ export interface components {
              * @description The language model in memory; null until it is needed
              */
             model: string | null;
+            /**
+             * Explainer
+             * @description The model that labels can be asked of; null for none
+             */
+            explainer: string | null;
         };
         /**
          * ActivationNew
@@ -989,7 +1094,7 @@ export interface components {
         ActivationNew: {
             feature: components["schemas"]["NeuronpediaFeature"];
             /** Customtext */
-            customText: string;
+            customText: string | string[];
             /**
              * Ignorebos
              * @default false
@@ -1232,6 +1337,16 @@ export interface components {
              */
             results: components["schemas"]["Activations"][][];
         };
+        /** ContextLossEffect */
+        ContextLossEffect: {
+            /** Context */
+            context: number;
+            /**
+             * Changes
+             * @description At each token of the context, the change of the log-probability of the token after it when the feature is ablated, in nats: below 0 where the feature helped; null at the last token
+             */
+            changes: (number | null)[];
+        };
         /**
          * DensityClassCounts
          * @description How many features are of each density class.
@@ -1277,6 +1392,30 @@ export interface components {
             weight: number;
             /** Blocks */
             blocks: components["schemas"]["BlockSplit"][];
+        };
+        /** ExplainRequest */
+        ExplainRequest: {
+            /**
+             * Start
+             * @description The first feature
+             */
+            start: number;
+            /**
+             * Stop
+             * @description The one after the last feature
+             */
+            stop: number;
+            /**
+             * Score
+             * @description Score the labels too
+             * @default false
+             */
+            score: boolean;
+            /**
+             * Max Requests
+             * @description Null: as many as the server was started with
+             */
+            max_requests?: number | null;
         };
         /** ExplanationVersion */
         ExplanationVersion: {
@@ -1540,11 +1679,11 @@ export interface components {
         };
         /**
          * Generate
-         * @description `POST /model/generate`
+         * @description `POST /model/generate`. top_k has no effect here; temperature and seed had none there.
          */
         Generate: {
             /** Input Text */
-            input_text: string;
+            input_text: string | number[];
             /**
              * Max New Tokens
              * @default 128
@@ -1556,6 +1695,11 @@ export interface components {
              */
             top_p: number;
             /**
+             * Return Logits Top K
+             * @default 5
+             */
+            return_logits_top_k: number;
+            /**
              * Temperature
              * @default 1
              */
@@ -1565,6 +1709,11 @@ export interface components {
              * @default 0
              */
             seed: number;
+            /**
+             * Saes
+             * @default []
+             */
+            saes: string[];
             /**
              * Steerings
              * @default []
@@ -1876,6 +2025,87 @@ export interface components {
             suppresses: components["schemas"]["TokenWeight"][];
         };
         /**
+         * Job
+         * @description Labels that a language model writes while nobody waits for them.
+         */
+        Job: {
+            /** Id */
+            id: string;
+            /** Sae */
+            sae: string;
+            /**
+             * Explainer
+             * @description The model that writes the labels
+             */
+            explainer: string;
+            /** Start */
+            start: number;
+            /** Stop */
+            stop: number;
+            /** Score */
+            score: boolean;
+            /** Max Requests */
+            max_requests: number;
+            /**
+             * State
+             * @default waiting
+             * @enum {string}
+             */
+            state: "waiting" | "running" | "done" | "failed" | "cancelled";
+            /**
+             * What
+             * @description What it is doing now
+             */
+            what?: ("labels" | "scores") | null;
+            /**
+             * Done
+             * @description Features, of `total`, that `what` is done for
+             * @default 0
+             */
+            done: number;
+            /**
+             * Total
+             * @default 0
+             */
+            total: number;
+            /**
+             * Written
+             * @description Labels and scores; 0 until it has ended
+             * @default 0
+             */
+            written: number;
+            /**
+             * Failed
+             * @description Features that no label could be made for
+             * @default 0
+             */
+            failed: number;
+            /**
+             * Unfinished
+             * @description Features left, as the budget was spent or the job cancelled
+             * @default 0
+             */
+            unfinished: number;
+            /**
+             * Requests
+             * @description That were sent; 0 until it has ended
+             * @default 0
+             */
+            requests: number;
+            /**
+             * Detail
+             * @description Why it failed, in one line
+             */
+            detail?: string | null;
+            /**
+             * Created
+             * Format: date-time
+             */
+            created: string;
+            /** Ended */
+            ended?: string | null;
+        };
+        /**
          * ListContents
          * @description What a person puts into a list, and what its file holds.
          */
@@ -1938,6 +2168,36 @@ export interface components {
             lower: number;
             /** Upper */
             upper: number;
+        };
+        /**
+         * LossEffect
+         * @description What taking a feature out does to the model's next tokens.
+         */
+        LossEffect: {
+            /** Sae */
+            sae: string;
+            /** Analysis */
+            analysis: string;
+            /** Feature */
+            feature: number;
+            /**
+             * Contexts
+             * @description In the order asked
+             */
+            contexts: components["schemas"]["ContextLossEffect"][];
+        };
+        /** LossEffectRequest */
+        LossEffectRequest: {
+            /**
+             * Contexts
+             * @description Contexts by number, such as those shown
+             */
+            contexts: number[];
+            /**
+             * Analysis
+             * @description The analysis that is meant; 410 where it is no longer the SAE's
+             */
+            analysis?: string | null;
         };
         /**
          * MatchedSAEs
@@ -2080,6 +2340,13 @@ export interface components {
              * @default 5
              */
             n_logprobs: number;
+            /**
+             * Stream
+             * @description It is answered when it is done
+             * @default false
+             * @constant
+             */
+            stream: false;
         };
         /** NewExplanation */
         NewExplanation: {
@@ -2408,7 +2675,7 @@ export interface components {
              */
             sourceSet: string;
             /** Text */
-            text: string;
+            text: string | string[];
             /**
              * Selectedlayers
              * @default []
@@ -3836,6 +4103,250 @@ export interface operations {
             };
         };
     };
+    explain_features: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ExplainRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    jobs: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"][];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    cancel_job: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     lists: {
         parameters: {
             query?: never;
@@ -4457,6 +4968,70 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Comparison"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    loss_effect: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LossEffectRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["LossEffect"];
                 };
             };
             /** @description Not Found */
@@ -5384,7 +5959,9 @@ export interface operations {
                 content: {
                     "application/json": {
                         [key: string]: unknown;
-                    };
+                    } | {
+                        [key: string]: unknown;
+                    }[];
                 };
             };
             /** @description Not Found */
