@@ -2,9 +2,9 @@ import { useParams } from "react-router";
 import { exportPath, useGraph, useGraphEdges, useGraphNodes, type EdgeColumns, type GraphFacts, type GraphNode } from "../../api/graphs";
 import { useHash } from "../../components/lab/hash";
 import { Failed, Skeleton } from "../../components/States";
-import { count } from "../../format";
+import { count, shortName } from "../../format";
 import { usePage } from "../../page";
-import { isSpecial } from "../../tokens";
+import { inText, isSpecial } from "../../tokens";
 import { Explorer } from "./Explorer";
 import { Proof } from "./Proof";
 import { readGraphState, writeGraphState } from "./state";
@@ -66,12 +66,19 @@ function Loaded({ facts, nodes, edges }: LoadedProps) {
 /** The likeliest of what is explained, after the prompt. */
 function BestTarget({ nodes }: { nodes: GraphNode[] }) {
   const [best] = nodes.filter(({ kind }) => kind === "logit").toSorted((a, b) => (b.probability ?? 0) - (a.probability ?? 0));
-  return best && <b className="t peak">{best.label}</b>;
+  if (!best) return null;
+  const text = best.label ?? "";
+  return (
+    <>
+      {text.startsWith(" ") && " "}
+      <b className="t peak">{inText(text.trim() || text)}</b>
+    </>
+  );
 }
 
 function madeOf({ transcoders, model }: GraphFacts): string {
   const there = transcoders.filter(({ sae }) => sae !== null).length;
   const missing = transcoders.filter(({ sae }) => sae === null).map(({ layer }) => layer);
   const partial = missing.length > 0 ? `; layers without one are errors: ${missing.join(", ")}` : "";
-  return `${model} · ${count(there)} transcoders${partial}`;
+  return `${shortName(model)} · ${count(there)} transcoders${partial}`;
 }

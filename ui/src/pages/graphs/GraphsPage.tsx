@@ -4,7 +4,7 @@ import { useAbout } from "../../api/queries";
 import { Wide } from "../../components/lab/Wide";
 import { Menu } from "../../components/Menu";
 import { Empty, Failed, Skeleton } from "../../components/States";
-import { DEMO_TRACE, TRACE, withDatabase } from "../../commands";
+import { ANALYZE_TRANSCODERS, CACHE_MLPS, TRACE, TRAIN_TRANSCODERS, withDatabase } from "../../commands";
 import { count, day, share } from "../../format";
 import { usePage } from "../../page";
 import { graphPath } from "./addresses";
@@ -33,11 +33,13 @@ export function GraphsPage() {
         <Empty>
           <p>
             No graph yet. An attribution graph has the features that fired on a prompt, and edges that say how much each
-            added to later ones and to the next token. Two commands make one: the first shows the whole chain on a
-            bundled model, the second traces a prompt with transcoders of your own.
+            added to later ones and to the next token. Commands that make one, from a model on:
           </p>
-          <pre className="command">{DEMO_TRACE}</pre>
-          <pre className="command">{about ? withDatabase(TRACE, about) : TRACE}</pre>
+          {[CACHE_MLPS, TRAIN_TRANSCODERS, ANALYZE_TRANSCODERS, TRACE].map((command) => (
+            <pre key={command} className="command">
+              {about && /analyze|trace /.test(command) ? withDatabase(command, about) : command}
+            </pre>
+          ))}
         </Empty>
       )}
       {graphs.data && graphs.data.length > 0 && <Table graphs={graphs.data} onRemove={(graph) => remove.mutate(graph)} />}
@@ -60,16 +62,16 @@ function Table({ graphs, onRemove }: { graphs: readonly GraphSummary[]; onRemove
             <th scope="col" data-says="median r between predicted and real changes of ablated features">
               r in the model
             </th>
-            <th scope="col" data-says="influence from tokens over that from tokens and errors">
+            <th scope="col" className="wide" data-says="influence from tokens over that from tokens and errors">
               replacement
             </th>
-            <th scope="col" data-says="share of edges that don't come from errors">
+            <th scope="col" className="wide" data-says="share of edges that don't come from errors">
               completeness
             </th>
-            <th scope="col">tokens</th>
-            <th scope="col">features</th>
-            <th scope="col">edges</th>
-            <th scope="col" className="text">
+            <th scope="col" className="wide">tokens</th>
+            <th scope="col" className="wide">features</th>
+            <th scope="col" className="wide">edges</th>
+            <th scope="col" className="text wide">
               made
             </th>
             <th scope="col">
@@ -87,12 +89,12 @@ function Table({ graphs, onRemove }: { graphs: readonly GraphSummary[]; onRemove
                 <code>{graph.targets.slice(0, 3).map(tokenName).join(" ")}</code>
               </td>
               <td>{graph.r_per_source === null ? <span className="soft">not checked</span> : <b>{share(graph.r_per_source)}</b>}</td>
-              <td>{share(graph.replacement_score)}</td>
-              <td>{share(graph.completeness_score)}</td>
-              <td>{count(graph.tokens)}</td>
-              <td>{count(graph.features)}</td>
-              <td>{count(graph.edges)}</td>
-              <td className="text soft">{day(graph.created)}</td>
+              <td className="wide">{share(graph.replacement_score)}</td>
+              <td className="wide">{share(graph.completeness_score)}</td>
+              <td className="wide">{count(graph.tokens)}</td>
+              <td className="wide">{count(graph.features)}</td>
+              <td className="wide">{count(graph.edges)}</td>
+              <td className="text soft wide">{day(graph.created)}</td>
               <td>
                 <Menu label="×" name={`Remove the graph ${graph.name}`} className="icon">
                   {() => (

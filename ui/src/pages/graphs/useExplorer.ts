@@ -59,6 +59,7 @@ export function useExplorer(facts: GraphFacts, nodes: GraphNode[], edges: EdgeCo
     if (!own || selected === null) return;
     const order = readingOrder(rows);
     const next = order[order.indexOf(selected) + 1] ?? order[order.indexOf(selected) - 1];
+    if (area.current?.contains(document.activeElement)) focusNode(area.current, view.nodes[next ?? -1]?.key);
     change({ hidden: [...hidden, own.key], pinned: pinned.filter((id) => id !== own.key), node: view.nodes[next ?? -1]?.key ?? null, edge: null }, "push");
     announce("hidden");
   };
