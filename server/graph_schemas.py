@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from lmsaes.database import GraphGroup
 
@@ -248,3 +248,64 @@ class EdgeSplit(BaseModel):
     target: str
     weight: float
     blocks: list[BlockSplit]
+
+
+class AskedFactor(Asked):
+    """A node, or all nodes of a group, and what their activations are multiplied by."""
+
+    node: Annotated[str | None, Field(max_length=100)] = None
+    group: Annotated[str | None, Field(max_length=200)] = None
+    factor: Annotated[float, Field(ge=-10, le=10, description="0 ablates, 1 changes nothing")]
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> "AskedFactor":
+        if (self.node is None) == (self.group is None):
+            raise ValueError("give either node or group")
+        return self
+
+
+class InterventionRequest(Asked):
+    graph: str
+    edits: Annotated[list[AskedFactor], Field(min_length=1, max_length=1000)]
+    limit: Annotated[int, Field(ge=0, le=1000)] = 50
+
+
+class NodeFactor(BaseModel):
+    node: str
+    factor: float
+
+
+class NodeChange(BaseModel):
+    """What a node had, and its changes: in the real model and as predicted."""
+
+    node: str
+    before: float
+    real: float
+    direct: float
+    total: float
+
+
+class NextToken(BaseModel):
+    id: int
+    token: str
+    before: Annotated[float, Field(description="Probability")]
+    after: float
+
+
+class InterventionAgreement(BaseModel):
+    direct: Agreement
+    total: Agreement
+    on_targets: Agreement
+
+
+class Intervention(BaseModel):
+    """Nodes ablated or scaled in the real model, beside what the graph predicts."""
+
+    graph: str
+    edits: list[NodeFactor]
+    targets: list[NodeChange]
+    features: Annotated[list[NodeChange], Field(description="Reached, largest real change first")]
+    agreement: InterventionAgreement
+    next_tokens: Annotated[
+        list[NextToken], Field(description="The likeliest before or after, the likeliest first")
+    ]

@@ -11,8 +11,14 @@ from fastapi.responses import StreamingResponse
 from lmsaes.circuits.places import layer_written, what_is_read
 from lmsaes.database import SAERecord, check_name
 
-from .dependencies import CurrentStore, FixedGraph
-from .graph_schemas import EdgeSplit, TraceRequest, TranscoderSet
+from .dependencies import CurrentGraph, CurrentStore, FixedGraph, check_graph
+from .graph_schemas import (
+    EdgeSplit,
+    Intervention,
+    InterventionRequest,
+    TraceRequest,
+    TranscoderSet,
+)
 from .graphs import CONFLICT
 from .live import Live
 from .model_routes import CurrentLive
@@ -78,6 +84,15 @@ def split_edge(
 ) -> EdgeSplit:
     """Through which attention heads an edge goes, at each block between its ends."""
     return work(live).split(record, source, target, store, live)
+
+
+@router.post("/graphs/{name}/interventions")
+def intervene_in_graph(
+    record: CurrentGraph, asked: InterventionRequest, store: CurrentStore, live: CurrentLive
+) -> Intervention:
+    """Ablates or scales nodes and groups in the real model, beside what the graph predicts."""
+    check_graph(record, asked.graph)
+    return work(live).intervened(record, asked, store, live)
 
 
 def _traced(asked: TraceRequest, store: Any, live: Live) -> Any:

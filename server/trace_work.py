@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator
+from dataclasses import asdict
 from queue import Queue
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 from lmsaes.circuits import (
     Prepared,
     TraceConfig,
+    intervene,
     keep_graph,
     load_transcoders,
     prepare,
@@ -27,7 +29,20 @@ from lmsaes.errors import ConfigError, LmsaesError, SAEError
 from lmsaes.sae import sae_hash
 from lmsaes.steering import tokenize
 
-from .graph_schemas import BlockSplit, EdgeSplit, TraceDone, TraceProgress, TraceRequest
+from .graph_schemas import (
+    Agreement,
+    BlockSplit,
+    EdgeSplit,
+    Intervention,
+    InterventionAgreement,
+    InterventionRequest,
+    NextToken,
+    NodeChange,
+    NodeFactor,
+    TraceDone,
+    TraceProgress,
+    TraceRequest,
+)
 from .graphs import place_of
 from .live import Live
 from .live_schemas import ErrorEvent
@@ -73,6 +88,46 @@ def split(record: GraphRecord, source: str, target: str, store: Store, live: Liv
         target=target,
         weight=float(shown.edges["weight"][own[0]]),
         blocks=[BlockSplit(layer=n, heads=heads, stream=stream) for n, heads, stream in parts],
+    )
+
+
+def intervened(
+    record: GraphRecord, asked: InterventionRequest, store: Store, live: Live
+) -> Intervention:
+    """Nodes and groups ablated or scaled; a node's own factor goes before its group's."""
+    shown = store.shown_graph(record)
+    groups = {group.name: group.nodes for group in record.groups}
+    factors: dict[str, float] = {}
+    for edit in sorted(asked.edits, key=lambda each: each.node is not None):
+        if edit.group is not None and edit.group not in groups:
+            raise NotFoundError(f"the graph has no group '{edit.group}'")
+        for node in groups[edit.group] if edit.group is not None else [edit.node or ""]:
+            place_of(shown, node)
+            factors[node] = edit.factor
+    with live.turn():
+        lm, replacement = live.graph(record)
+        found = intervene(lm, shown, factors, replacement)
+    columns = (each.tolist() for each in (found.before, found.real, found.direct, found.total))
+    changes = [
+        NodeChange(node=node, before=before, real=real, direct=direct, total=total)
+        for node, before, real, direct, total in zip(found.nodes, *columns, strict=True)
+    ]
+    first_target = len(changes) - found.targets
+    features = sorted(changes[:first_target], key=lambda each: -abs(each.real))
+    return Intervention(
+        graph=record.graph,
+        edits=[NodeFactor(node=node, factor=factor) for node, factor in factors.items()],
+        targets=changes[first_target:],
+        features=features[: asked.limit],
+        agreement=InterventionAgreement(
+            direct=Agreement(**asdict(found.direct_agreement)),
+            total=Agreement(**asdict(found.total_agreement)),
+            on_targets=Agreement(**asdict(found.on_targets)),
+        ),
+        next_tokens=[
+            NextToken(id=id, token=token, before=before, after=after)
+            for id, token, before, after in found.next_tokens
+        ],
     )
 
 

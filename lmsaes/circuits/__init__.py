@@ -9,9 +9,12 @@ trace.py          a prompt to a graph with its proof
   ├─ graph.py          the features that matter most, and all edges among them
   ├─ prune.py          what of it is shown; the field's two scores
   ├─ verify.py         predictions beside ablations in the real model
+  │    └─ passes.py          that model's pass from a changed stream upward
   └─ heads.py          an edge divided up by attention head
 shown.py          what of it is shown, as the database keeps it
-  └─ graph_file.py       the same as circuit-tracer's JSON
+  ├─ graph_file.py       the same as circuit-tracer's JSON
+  └─ retrace.py          its prompt as it was traced, for what is asked later
+       └─ intervene.py         nodes ablated or scaled, beside what is predicted
 """
 
 import lazy_loader

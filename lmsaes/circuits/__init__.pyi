@@ -2,8 +2,9 @@
 
 from .config import TraceConfig
 from .graph import COMPLETENESS_LIMIT
-from .graph_file import graph_json, slug_of, write_graph
+from .graph_file import cantor, graph_json, slug_of, write_graph
 from .heads import HeadSplit, split_by_head
+from .intervene import Intervened, intervene
 from .places import layer_written, what_is_read
 from .replacement import Replacement
 from .retrace import reader_of, replacement_of, source_of
@@ -17,14 +18,17 @@ __all__ = [
     "LET_GO",
     "Agreement",
     "HeadSplit",
+    "Intervened",
     "Prepared",
     "Replacement",
     "TraceConfig",
     "Traced",
     "Transcoder",
     "Verification",
+    "cantor",
     "check_widths",
     "graph_json",
+    "intervene",
     "keep_graph",
     "layer_written",
     "load_transcoders",

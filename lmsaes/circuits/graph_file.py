@@ -66,6 +66,11 @@ def slug_of(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "graph"
 
 
+def cantor(layer: int, index: int) -> int:
+    """The one number that a viewer knows a feature by (Cantor's pairing)."""
+    return (layer + index) * (layer + index + 1) // 2 + index
+
+
 def _metadata(graph: ShownGraph, slug: str, scan: str | None) -> dict[str, Any]:
     facts = graph.facts
     return {
@@ -111,7 +116,7 @@ def _node(graph: ShownGraph, place: int, labels: Labels) -> dict[str, Any]:
     if kind in (FEATURE, TARGET):
         names = {each.layer: each.sae for each in facts.transcoders}
         node |= {
-            "feature": (layer + index) * (layer + index + 1) // 2 + index,  # Cantor's pairing
+            "feature": cantor(layer, index),
             "jsNodeId": f"{layer}_{index}-0",
             "clerp": labels.get((layer, index), ""),
             "activation": row["activation"],

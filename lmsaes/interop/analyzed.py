@@ -1,6 +1,6 @@
 """What the database knows of an SAE's features, a batch at a time, for exports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,16 +50,16 @@ def find_records(database: Database, name: str) -> list[SAERecord]:
 
 
 def features_of(
-    database: Database, record: SAERecord, batch: int = 128, only: range | None = None
+    database: Database, record: SAERecord, batch: int = 128, only: Sequence[int] | None = None
 ) -> Iterator[AnalyzedFeature]:
     """The SAE's analyzed features in order, or `only` some; `batch` are in memory at once.
 
     Raises DatabaseError when one that the record counts is not there.
     """
-    start, stop = record.feature_range if only is None else (only.start, only.stop)
+    chosen = range(*record.feature_range) if only is None else only
     names = [name for name in _GROUPS if name in record.groups]
-    for first in range(start, stop, batch):
-        indices = range(first, min(first + batch, stop))
+    for first in range(0, len(chosen), batch):
+        indices = chosen[first : first + batch]
         features = database.features(record.analysis, indices)
         samples = {name: database.samples(record.analysis, indices, name) for name in names}
         shown = {int(c) for own in samples.values() for s in own.values() for c in s.contexts}

@@ -106,7 +106,8 @@ class ExportConfig(StageConfig, frozen=True):
         Text,
         setting(
             "SAE folder, or a run that holds some; for neuronpedia, circuit-tracer-features and"
-            " parquet the name of an SAE in the database, or of a run.",
+            " parquet the name of an SAE in the database, or of a run; for circuit-tracer also that"
+            " of a graph there.",
             _MAIN,
         ),
     ]

@@ -13,13 +13,14 @@ from typing import Any
 
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
-from lmsaes.database import Database, SAERecord
+from lmsaes.database import Database, SAERecord, analyzed_transcoders
 from lmsaes.errors import ConfigError, SAEError
 from lmsaes.interop import (
     circuit_tracer,
     delphi,
     export_note,
     feature_files,
+    graph_export,
     neuronpedia,
     parquet,
     saelens,
@@ -56,6 +57,8 @@ def export_sae(
     config = ExportConfig.of({"sae": sae, "to": to, "out": out, **settings})
     if config.to in _FROM_DATABASE:
         return _from_database(config, overwrite)
+    if config.to == "circuit-tracer" and not Path(config.sae).exists():
+        return [_graph(config, overwrite)]
     folders = find_saes([config.sae], kept=False)
     if config.to == "delphi":
         return _delphi(folders, config, overwrite)
@@ -210,6 +213,30 @@ def _from_database(config: ExportConfig, overwrite: bool) -> list[Path]:
         if not there:
             export_note.finish(out, facts)
         return places
+
+
+def _graph(config: ExportConfig, overwrite: bool) -> Path:
+    """A graph of the database; `config.sae` is its name there."""
+    out = Path(config.out)
+    with Database(config.db) as database:
+        record = database.graphs.get(config.sae)
+        if record is None:
+            raise ConfigError(
+                f"{config.sae} is no folder of transcoders and no graph in {database.place}",
+                "see: lmsaes db list",
+            )
+        facts = {
+            "to": "circuit-tracer graph",
+            "graph": record.graph,
+            "groups": record.version,
+            "analyses": {
+                each.name: each.analysis for each in analyzed_transcoders(database, record).values()
+            },
+        }
+        if export_note.begin(out, facts, overwrite):
+            graph_export.write(database, record, out)
+            export_note.finish(out, facts)
+    return out
 
 
 def _parquet(database: Database, record: SAERecord, out: Path, overwrite: bool) -> Path:

@@ -10,10 +10,12 @@ import gzip
 import json
 import struct
 import zlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from lmsaes.atomic import replace_file, replacing
+from lmsaes.circuits import cantor
 from lmsaes.database import Database, SAERecord
 from lmsaes.errors import ConfigError
 from lmsaes.interop.analyzed import AnalyzedFeature, ContextGroup, features_of, strings
@@ -41,29 +43,39 @@ def check(records: list[SAERecord]) -> dict[int, SAERecord]:
 
 def write(database: Database, records: list[SAERecord], out: Path) -> None:
     """The features of one SAE for each layer into `out`/features. Raises as `check` does."""
-    layers = check(records)
-    folder = out / "features"
+    write_layers(database, check(records), out / "features")
+
+
+def write_layers(
+    database: Database,
+    layers: Mapping[int, SAERecord],
+    folder: Path,
+    only: Mapping[int, Sequence[int]] | None = None,
+) -> None:
+    """The features of the SAEs of layers into `folder`.
+
+    only: some of each layer's, ascending. The ranges of the others are empty, and each of these has
+    a file of its own as well, under Cantor's number of its layer and index.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     index: dict[str, Any] = {}
     for layer, record in sorted(layers.items()):
-        name = f"layer_{layer}.bin"
-        index[str(layer)] = {
-            "filename": name,
-            "offsets": _write_layer(database, record, folder / name),
-        }
-    content = json.dumps(index).encode()
-    replace_file(folder / "index.json.gz", gzip.compress(content, mtime=0))
-
-
-def _write_layer(database: Database, record: SAERecord, file: Path) -> list[int]:
-    vocabulary, offsets = database.vocabulary(record.vocabulary), [0]
-    with replacing(file) as temporary, temporary.open("wb") as out:
-        for feature in features_of(database, record):
-            content = json.dumps(_feature(feature, record, vocabulary), allow_nan=False)
-            packed = zlib.compress(content.encode())
-            out.write(struct.pack("<I", len(packed)) + packed)
-            offsets.append(out.tell())
-    return offsets
+        name, chosen = f"layer_{layer}.bin", None if only is None else only[layer]
+        vocabulary, offsets = database.vocabulary(record.vocabulary), [0]
+        with replacing(folder / name) as temporary, temporary.open("wb") as out:
+            for feature in features_of(database, record, only=chosen):
+                place = feature.record.index
+                found = _feature(feature, record, vocabulary)
+                content = json.dumps(found, allow_nan=False).encode()
+                packed = zlib.compress(content)
+                offsets += [out.tell()] * (place + 1 - len(offsets))  # of those left out
+                out.write(struct.pack("<I", len(packed)) + packed)
+                offsets.append(out.tell())
+                if chosen is not None:
+                    replace_file(folder / f"{cantor(layer, place)}.json", content)
+            offsets += [out.tell()] * (record.features + 1 - len(offsets))
+        index[str(layer)] = {"filename": name, "offsets": offsets}
+    replace_file(folder / "index.json.gz", gzip.compress(json.dumps(index).encode(), mtime=0))
 
 
 def _feature(feature: AnalyzedFeature, sae: SAERecord, vocabulary: list[str]) -> dict[str, Any]:

@@ -118,6 +118,40 @@ def test_edges_are_split_by_head(client: TestClient, name: str):
     assert "has no edge" in away["detail"]
 
 
+def test_nodes_and_groups_are_ablated_in_the_real_model(client: TestClient, name: str):
+    graph = get(client, f"graphs/{name}")
+    nodes = get(client, f"graphs/{name}/nodes")["nodes"]
+    features = [node for node in nodes if node["kind"] == "feature"]
+    low, other = (node["id"] for node in features[:2])
+    groups = [{"name": "both", "nodes": [low, other]}]
+    body = {"graph": graph["graph"], "version": graph["version"], "groups": groups}
+    assert client.put(f"/api/graphs/{name}/groups", json=body).status_code == 200
+
+    def asked(*edits: dict[str, object], status: int = 200, **more: object) -> dict:
+        body = {"graph": graph["graph"], "edits": edits, **more}
+        answer = client.post(f"/api/graphs/{name}/interventions", json=body)
+        assert answer.status_code == status, answer.text
+        return answer.json()
+
+    one = asked({"node": low, "factor": 0}, limit=3)
+    assert [edit["node"] for edit in one["edits"]] == [low]
+    assert len(one["features"]) == 3
+    out = get(client, f"graphs/{name}/nodes/{low}/edges", limit=10_000)["outgoing"]
+    weights = {edge["node"]: edge["weight"] for edge in out}
+    for change in one["targets"] + one["features"]:
+        if change["node"] in weights:
+            assert change["direct"] == pytest.approx(-weights[change["node"]], rel=1e-2, abs=1e-5)
+    assert sum(token["before"] for token in one["next_tokens"]) <= 1
+    same = asked({"group": "both", "factor": 1})
+    assert {edit["node"] for edit in same["edits"]} == {low, other}
+    assert all(abs(c["real"]) < 1e-3 and c["direct"] == 0 for c in same["targets"])
+    assert "no group 'x'" in asked({"group": "x", "factor": 0}, status=404)["detail"]
+    assert "no node 'x'" in asked({"node": "x", "factor": 0}, status=404)["detail"]
+    assert "either" in asked({"factor": 0}, status=422)["detail"]
+    token = next(node["id"] for node in nodes if node["kind"] == "token")
+    assert "features and errors" in asked({"node": token, "factor": 0}, status=422)["detail"]
+
+
 def test_names_are_made_from_the_prompt_and_never_taken_from_another(client: TestClient, name: str):
     made = [traced(client)[-1]["name"] for _ in range(2)]
     assert made == ["the-piano-was-in-the", "the-piano-was-in-the-2"]
