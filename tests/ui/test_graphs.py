@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -16,7 +17,7 @@ from tests.support import made_up_analysis as made_up
 from tests.support.made_up_transcoders import made_up_transcoders
 
 from .conftest import serving
-from .pages import heading, press
+from .pages import axe, heading, press
 
 pytestmark = pytest.mark.browser
 
@@ -33,10 +34,17 @@ def graphs(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> 
     with Database(f"{server.uri}/graphs") as database:
         for each in sorted(run.iterdir()):
             sae = SAE.load(each)
-            of = {"hook": sae.config.hook, "target": sae.config.target, "model": str(MODEL)}
-            where = {"sae_path": str(each), "sae_hash": sae_hash(each, sae), "run": "run"}
-            made_up.publish(database, f"run:{each.name}", **of, **where)
-        config = TraceConfig(transcoders=[str(run)], prompt=PROMPT, nodes=60, verify=4)
+            made_up.publish(
+                database,
+                f"run:{each.name}",
+                model=str(MODEL),
+                hook=sae.config.hook,
+                target=sae.config.target,
+                sae_path=str(each),
+                sae_hash=sae_hash(each, sae),
+                run="run",
+            )
+        config = TraceConfig(transcoders=(str(run),), prompt=PROMPT, nodes=60, verify=4)
         keep_graph(database, "piano", trace(config, lm))
         yield database
 
@@ -195,6 +203,18 @@ def test_a_prompt_is_traced_from_its_page(page: Page, graphs: Database) -> None:
     expect(page.get_by_role("link", name="It was a river")).to_have_count(0)
     expect(page.get_by_role("link", name=PROMPT)).to_be_visible()
     assert [each.name for each in graphs.graphs.all()] == ["piano"]
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_on_a_graph(
+    page: Page, graphs: Database, theme: Literal["light", "dark"], width: int
+) -> None:
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size({"width": width, "height": 900})
+    opened(page, f"#node={a_feature(graphs)}&proof=&pin=error_0_1")
+    expect(page.locator(".top-context .peak")).to_be_visible()
+    assert axe(page) == []
 
 
 @pytest.mark.parametrize("width", [390, 320])

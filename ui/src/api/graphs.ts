@@ -18,21 +18,9 @@ export type Verification = Schemas["GraphVerification"];
 export type TranscoderSet = Schemas["TranscoderSet"];
 export type FeatureInGraphs = Schemas["FeatureInGraphs"];
 
-export interface Change {
-  node: string;
-  before: number | null;
-  real: number | null;
-  direct: number | null;
-  total: number | null;
-}
-
-export interface Intervention {
-  targets: Change[];
-  features: Change[];
-  agreement: { direct: Agreement; total: Agreement; on_targets: Agreement };
-  next_tokens: { id: number; token: string; before: number; after: number }[];
-}
-
+export type Change = Schemas["NodeChange"];
+export type Intervention = Schemas["Intervention"];
+/** What is done to a node or to a group of them. */
 export type GraphEdit = ({ node: string } | { group: string }) & { factor: number };
 
 const NEVER_CHANGES = { staleTime: Infinity, gcTime: 10 * 60_000, retry };

@@ -819,6 +819,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/graphs/{name}/interventions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Intervene In Graph
+         * @description Ablates or scales nodes and groups in the real model, beside what the graph predicts.
+         */
+        post: operations["intervene_in_graph"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/compat/api/feature/{model}/{source}/{index}": {
         parameters: {
             query?: never;
@@ -1246,6 +1266,21 @@ export interface components {
              */
             special: boolean;
             when?: components["schemas"]["AskedCondition"] | null;
+        };
+        /**
+         * AskedFactor
+         * @description A node, or all nodes of a group, and what their activations are multiplied by.
+         */
+        AskedFactor: {
+            /** Node */
+            node?: string | null;
+            /** Group */
+            group?: string | null;
+            /**
+             * Factor
+             * @description 0 ablates, 1 changes nothing
+             */
+            factor: number;
         };
         /** BlockSplit */
         BlockSplit: {
@@ -2025,6 +2060,47 @@ export interface components {
             suppresses: components["schemas"]["TokenWeight"][];
         };
         /**
+         * Intervention
+         * @description Nodes ablated or scaled in the real model, beside what the graph predicts.
+         */
+        Intervention: {
+            /** Graph */
+            graph: string;
+            /** Edits */
+            edits: components["schemas"]["NodeFactor"][];
+            /** Targets */
+            targets: components["schemas"]["NodeChange"][];
+            /**
+             * Features
+             * @description Reached, largest real change first
+             */
+            features: components["schemas"]["NodeChange"][];
+            agreement: components["schemas"]["InterventionAgreement"];
+            /**
+             * Next Tokens
+             * @description The likeliest before or after, the likeliest first
+             */
+            next_tokens: components["schemas"]["NextToken"][];
+        };
+        /** InterventionAgreement */
+        InterventionAgreement: {
+            direct: components["schemas"]["Agreement"];
+            total: components["schemas"]["Agreement"];
+            on_targets: components["schemas"]["Agreement"];
+        };
+        /** InterventionRequest */
+        InterventionRequest: {
+            /** Graph */
+            graph: string;
+            /** Edits */
+            edits: components["schemas"]["AskedFactor"][];
+            /**
+             * Limit
+             * @default 50
+             */
+            limit: number;
+        };
+        /**
          * Job
          * @description Labels that a language model writes while nobody waits for them.
          */
@@ -2370,6 +2446,36 @@ export interface components {
             /** Groups */
             groups: components["schemas"]["GraphGroup"][];
         };
+        /** NextToken */
+        NextToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Before
+             * @description Probability
+             */
+            before: number;
+            /** After */
+            after: number;
+        };
+        /**
+         * NodeChange
+         * @description What a node had, and its changes: in the real model and as predicted.
+         */
+        NodeChange: {
+            /** Node */
+            node: string;
+            /** Before */
+            before: number;
+            /** Real */
+            real: number;
+            /** Direct */
+            direct: number;
+            /** Total */
+            total: number;
+        };
         /** NodeEdge */
         NodeEdge: {
             /** Node */
@@ -2406,6 +2512,13 @@ export interface components {
             incoming: components["schemas"]["NodeEdge"][];
             /** Outgoing */
             outgoing: components["schemas"]["NodeEdge"][];
+        };
+        /** NodeFactor */
+        NodeFactor: {
+            /** Node */
+            node: string;
+            /** Factor */
+            factor: number;
         };
         /**
          * PrecedingToken
@@ -5836,6 +5949,69 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["EdgeSplit"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    intervene_in_graph: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["InterventionRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Intervention"];
                 };
             };
             /** @description Not Found */
