@@ -4,7 +4,7 @@
     SLUG.json               nodes and links, with labels from the database
     features/               the graph's features, one file each, and index.json.gz with layer_N.bin
 
-`circuit_tracer.frontend.local_server.serve(FOLDER)` shows it: a `scan` that begins with "./" is a place
+circuit-tracer's `local_server.serve(FOLDER)` shows it: a `scan` that begins with "./" is a place
 on the page's own server, which gives the folder's files under data/.
 """
 

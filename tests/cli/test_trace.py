@@ -7,8 +7,8 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from lmsaes.cli import demo
 from lmsaes.cli.app import app
-from lmsaes.demo import MODEL, TEXT
 
 
 def run(*words: str) -> Result:
@@ -16,22 +16,37 @@ def run(*words: str) -> Result:
 
 
 @pytest.fixture(scope="module")
-def transcoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """`lmsaes demo --trace` on little text: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("trace")
-    cached = run(
-        "cache", "--model", str(MODEL), "--dataset", str(TEXT), "--transcoders",
-        "--tokens", "4k", "--out", str(folder / "cache"),
-    )  # fmt: skip
-    assert cached.exit_code == 0, cached.output
-    assert "lmsaes train --cache" in cached.output
-    assert "--transcoders" in cached.output
-    trained = run(
-        "train", "--cache", str(folder / "cache"), "--transcoders", "--features", "64", "--k", "4",
-        "--tokens", "4k", "--batch-size", "512", "--allow-poor-shuffle", "--device", "cpu",
-        "--out", str(folder / "run"),
-    )  # fmt: skip
-    assert trained.exit_code == 0, trained.output
-    return folder / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "_TOKENS", "4k")
+        few = ("--features", "64", "--k", "4", "--tokens", "4k", "--batch-size", "512")
+        patch.setattr(demo, "_TRANSCODERS", (*few, "--allow-poor-shuffle", "--device", "cpu"))
+        patch.setenv("LMSAES_DB_FOLDER", "")  # the demo sets it: what was there comes back
+        done = run("demo", "--trace", "--no-serve", "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    return folder, done.output
+
+
+@pytest.fixture
+def transcoders(chain: tuple[Path, str]) -> Path:
+    return chain[0] / "transcoders"
+
+
+def test_the_demo_shows_the_whole_chain(chain: tuple[Path, str], monkeypatch: pytest.MonkeyPatch):
+    folder, printed = chain
+    for command in ("cache", "train", "analyze", "trace"):
+        assert f"lmsaes {command} " in printed
+    assert "real model" in printed
+    assert "the graph: http://localhost:24577/graphs/beginning" in printed
+    monkeypatch.setenv("LMSAES_DB_FOLDER", str(folder / "db"))
+    monkeypatch.delenv("LMSAES_DB", raising=False)
+    shown = json.loads(run("db", "show", "beginning", "--graph").stdout)
+    assert shown["prompt"].endswith("created the heaven and the")
+    saes = {each["name"] for each in json.loads(run("db", "list", "--json").stdout)["saes"]}
+    assert {each["sae"] for each in shown["transcoders"]} == saes
+    assert len(saes) == 4
 
 
 def test_every_mlp_gets_a_transcoder_with_a_skip(transcoders: Path):
@@ -90,7 +105,7 @@ def test_json_alone_is_printed(transcoders: Path):
         (["trace", "{run}"], "prompt"),
         (["trace", "{run}", "--prompt", "the", "--target", "the piano"], "tokens"),
         (["trace", "{run}/layer-0/nothing", "--prompt", "the"], "nothing"),
-        (["train", "--cache", "{run}/../cache", "--transcoders", "--hook", "x", "--out", "o"],
+        (["train", "--cache", "{run}/../mlps", "--transcoders", "--hook", "x", "--out", "o"],
          "--hook says nothing"),
     ],
 )  # fmt: skip
