@@ -242,7 +242,7 @@ def test_without_a_model_and_without_graphs_the_page_says_what_to_do(
     with Database(f"{server.uri}/no-graphs") as empty, serving(empty) as other:
         page = browser.new_page()
         page.goto(f"{other}/graphs")
-        expect(page.locator("main .command").first).to_contain_text("lmsaes cache ")
+        expect(page.locator("main .command").first).to_contain_text("lmsaes demo --trace")
         expect(page.locator("main .command").last).to_contain_text("lmsaes trace ")
         page.goto(f"{other}/graphs/nothing")
         expect(page.get_by_role("alert")).to_contain_text("nothing")

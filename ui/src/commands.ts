@@ -11,6 +11,8 @@ export const TRAIN = "lmsaes train --cache caches/gpt2-8 --hook blocks.8.hook_re
 export const ANALYZE = "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8";
 /** With a database and port of its own. */
 export const DEMO = "lmsaes demo";
+/** With transcoders and a graph. */
+export const DEMO_TRACE = "lmsaes demo --trace";
 /** From a model to a graph over transcoders of its MLPs. */
 export const CACHE_MLPS =
   "lmsaes cache --model gpt2 --dataset Skylion007/openwebtext --streaming --transcoders --tokens 20M --out caches/mlps";

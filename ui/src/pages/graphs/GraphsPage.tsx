@@ -4,7 +4,7 @@ import { useAbout } from "../../api/queries";
 import { Wide } from "../../components/lab/Wide";
 import { Menu } from "../../components/Menu";
 import { Empty, Failed, Skeleton } from "../../components/States";
-import { ANALYZE_TRANSCODERS, CACHE_MLPS, TRACE, TRAIN_TRANSCODERS, withDatabase } from "../../commands";
+import { ANALYZE_TRANSCODERS, CACHE_MLPS, DEMO_TRACE, TRACE, TRAIN_TRANSCODERS, withDatabase } from "../../commands";
 import { count, day, share } from "../../format";
 import { usePage } from "../../page";
 import { graphPath } from "./addresses";
@@ -33,8 +33,10 @@ export function GraphsPage() {
         <Empty>
           <p>
             No graph yet. An attribution graph has the features that fired on a prompt, and edges that say how much each
-            added to later ones and to the next token. Commands that make one, from a model on:
+            added to later ones and to the next token. The whole chain on a bundled model and text:
           </p>
+          <pre className="command">{DEMO_TRACE}</pre>
+          <p>With a model of your own:</p>
           {[CACHE_MLPS, TRAIN_TRANSCODERS, ANALYZE_TRANSCODERS, TRACE].map((command) => (
             <pre key={command} className="command">
               {about && /analyze|trace /.test(command) ? withDatabase(command, about) : command}
