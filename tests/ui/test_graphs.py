@@ -176,7 +176,8 @@ def test_an_edge_is_split_by_head(page: Page, graphs: Database) -> None:
     opened(page, f"#node={a_feature(graphs)}")
     edge = page.locator(".edges li").filter(has=page.get_by_role("button", name="split by head"))
     edge.first.get_by_role("button", name="split by head").click()
-    expect(page.locator(".split")).to_contain_text(re.compile(r"attention \d.*past it"))
+    split = re.compile(r"attention \d.*past it", re.DOTALL)
+    expect(page.locator(".split")).to_contain_text(split, timeout=60_000)  # the model is loaded
     expect(page).to_have_url(re.compile("edge="))
 
 
@@ -186,7 +187,7 @@ def test_what_the_graph_predicts_stands_beside_what_the_model_does(
     opened(page, f"#node={a_feature(graphs)}")
     page.get_by_role("button", name="ablate").click()
     outputs = page.get_by_role("table", name="Outputs")
-    expect(outputs.locator("tbody tr")).not_to_have_count(0)
+    expect(outputs.locator("tbody tr").first).to_be_visible(timeout=60_000)
     expect(outputs.locator("tbody tr").first).to_contain_text(re.compile(r"[+−]"))
     expect(page.locator(".next-tokens")).to_contain_text("→")
 
@@ -194,7 +195,7 @@ def test_what_the_graph_predicts_stands_beside_what_the_model_does(
 def test_a_prompt_is_traced_from_its_page(page: Page, graphs: Database) -> None:
     page.goto("/prompt#sae=run:layer-0&text=It+was+a+river")
     page.get_by_role("link", name="trace this").click()
-    expect(page).to_have_url(re.compile("/graphs/it-was-a-river"), timeout=30_000)
+    expect(page).to_have_url(re.compile("/graphs/it-was-a-river"), timeout=60_000)
     expect(page.locator("[data-node]").first).to_be_visible()
     expect(page.locator(".graph-prompt")).to_contain_text("It was a river")
     page.goto("/graphs")
