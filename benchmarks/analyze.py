@@ -28,16 +28,18 @@ from lmsaes import SAE, ActivationCache, TopKConfig, train
 from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.findings import Depth, Findings
 from lmsaes.analysis.jobs import Job, new_job
-from lmsaes.analysis.other_saes import rows_records
 from lmsaes.analysis.pages import Pages, features, new_pages, samples, tokens
 from lmsaes.analysis.run import pass_samples
+from lmsaes.analysis.sampled_rows import rows_records
 from lmsaes.analysis.scan import ScannedSAE, scan
 from lmsaes.analysis.store import store, storing_phases
+from lmsaes.analysis.weight_facts import WeightSource
 from lmsaes.database import Database
 from lmsaes.database.details import rows_document, token_document
-from lmsaes.database.records import feature_document, sample_document
+from lmsaes.database.records import feature_document
+from lmsaes.database.sample_documents import sample_documents
+from lmsaes.database.squeezed import squeezed
 from lmsaes.demo import MODEL
-from lmsaes.model import LanguageModel
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
 from lmsaes.units import parse_count
@@ -146,7 +148,8 @@ class Work:
             job = new_job(path, cache, self.config, device)
             job.name = path.name
             self.jobs.append(job)
-        self.lm = LanguageModel.load(str(MODEL), "cpu")
+        with Database(folder=folder / "database") as database:
+            self.source = WeightSource(self.jobs, cache, database, str(MODEL))
 
     def analyze(self, count: int) -> list[Pages]:
         """The pass and what follows it, for the first `count` SAEs."""
@@ -155,7 +158,7 @@ class Work:
         scan(scanned, self.cache, self.device, lambda _: None)
         self.samples.reference.read(self.cache)
         return [
-            new_pages(job, each.findings, self.cache.contexts, self.lm.vocabulary)
+            new_pages(job, each.findings, self.cache.contexts, len(self.source.vocabulary))
             for job, each in zip(self.jobs, scanned, strict=False)
         ]
 
@@ -176,18 +179,20 @@ class Work:
             ):
                 bar.next_phase()
                 reference = self.samples.reference
-                store([pages], {job.name: draft}, reference, self.cache, database, self.lm, bar)
+                drafts = {job.name: draft}
+                store([pages], drafts, reference, self.cache, database, self.source, bar)
             seconds = time.perf_counter() - start
         pages.groups.clear()
-        strings = [""] * self.lm.vocabulary
+        strings = self.source.vocabulary
+        facts = self.source.facts(job, pages.promoting)
         index = self.samples.reference.index()
         documents = [
-            *map(sample_document, samples(pages, index, self.config.samples)),
-            *map(feature_document, features(pages, self.lm.unembedding(), strings)),
+            *sample_documents(samples(pages, index, self.config.samples)),
+            *map(feature_document, features(pages, facts, strings)),
             *map(token_document, tokens(pages, len(strings))),
             *map(rows_document, rows_records(pages.rows)),
         ]
-        size = sum(len(bson.encode(document)) for document in documents)
+        size = sum(len(bson.encode(squeezed(document))) for document in documents)
         return seconds / count, size / count / KIB
 
 

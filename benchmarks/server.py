@@ -5,9 +5,9 @@
 
 An analysis is made up and written as `lmsaes analyze` writes one: features, contexts, columns.
 `lmsaes serve` serves it. Columns are what a browser fetches of an SAE for its list, once as the
-server makes the file and once as it is kept in memory. A feature page is the feature and its
-strongest contexts, of features drawn at random, asked for by several clients at once on the same
-machine; its time is that of both answers.
+server makes the file and once as it is kept in memory. A feature page is the feature with its
+strongest contexts, in one answer, of features drawn at random, asked for by several clients at once
+on the same machine.
 """
 
 import argparse
@@ -227,11 +227,10 @@ def columns(port: int, analysis: str) -> Iterator[dict[str, Any]]:
         yield row(f"columns, {part}: from memory", 1000 * again, "ms")
 
 
-def timed(connection: HTTPConnection, *paths: str) -> float:
-    """Seconds until all answers are there, asked one after the other."""
+def timed(connection: HTTPConnection, path: str) -> float:
+    """Seconds until an answer is there."""
     begun = time.perf_counter()
-    for path in paths:
-        get(connection, path)
+    get(connection, path)
     return time.perf_counter() - begun
 
 
@@ -255,13 +254,13 @@ def pages(port: int, analysis: str, arguments: argparse.Namespace) -> list[dict[
 def client(port: int, analysis: str, features: list[int]) -> list[float]:
     """Seconds of each of some feature pages, by a client that asks without a pause."""
     connection = HTTPConnection("127.0.0.1", port)
-    return [timed(connection, *addresses(analysis, feature)) for feature in features]
+    return [timed(connection, address(analysis, feature)) for feature in features]
 
 
-def addresses(analysis: str, feature: int) -> tuple[str, str]:
+def address(analysis: str, feature: int) -> str:
     """What a feature's page asks for first."""
     path = f"/api/saes/{NAME}/features/{feature}"
-    return f"{path}?analysis={analysis}", f"{path}/contexts?group=top&analysis={analysis}"
+    return f"{path}/contexts?group=top&page=true&analysis={analysis}"
 
 
 if __name__ == "__main__":

@@ -73,9 +73,36 @@ def options_of(
     ]
 
 
+def options_of_table(
+    config: type[BaseModel], table: str, group: str, taken: Iterable[str]
+) -> list[inspect.Parameter]:
+    """An option for each field of a table inside a configuration, under the heading `group`: their
+    parameters begin with the table's name, and so do the flags of names that are `taken`.
+    """
+    found: list[inspect.Parameter] = []
+    taken = set(taken)
+    for name, field in config.model_fields.items():
+        flag = option_name(name, field)
+        flag = f"{table}-{flag}" if name in taken else flag
+        needed = f"with --{table}: " if field.is_required() else ""
+        found.append(_option(f"{table}_{name}", field, group, None, flag, needed))
+    return found
+
+
+def table_from(given: dict[str, Any], table: str, config: type[BaseModel]) -> dict[str, Any]:
+    """What was given of such options, by the fields' names; taken out of `given`."""
+    return only_given({name: given.pop(f"{table}_{name}") for name in config.model_fields})
+
+
 def _option(
-    name: str, field: FieldInfo, group: str | None, default: str | None
+    name: str,
+    field: FieldInfo,
+    group: str | None,
+    default: str | None,
+    flag: str | None = None,
+    needed: str = "",
 ) -> inspect.Parameter:
+    """flag: without its dashes, where the field doesn't say it. needed: when it is required."""
     unit = _unit(field)
     kind = _kind(field.annotation)
     several = get_origin(kind) is tuple
@@ -85,15 +112,16 @@ def _option(
         choices, kind = f"[{'|'.join(get_args(kind))}]", str
     if unit is not None:
         kind = str
-    flag = "--" + option_name(name, field)
+    heading = shown(field, "group") if flag is None else None
+    flag = "--" + (flag or option_name(name, field))
     if kind is bool:
         flag = f"{flag}/--no-{flag[2:]}"
     option = typer.Option(
         flag,
-        help=_help(field, default),
+        help=_help(field, default, needed),
         metavar=shown(field, "metavar") or unit or choices or _METAVARS.get(kind),
         show_default=False,
-        rich_help_panel=shown(field, "group") or group,
+        rich_help_panel=heading or group,
     )
     annotation: Any = Annotated[list[kind] | None if several else kind | None, option]
     return inspect.Parameter(
@@ -122,14 +150,14 @@ def _kind(annotation: Any) -> Any:
     return annotation
 
 
-def _help(field: FieldInfo, default: str | None) -> str:
+def _help(field: FieldInfo, default: str | None, needed: str) -> str:
     text = field.description or ""
     spoken = _SPOKEN_DEFAULT.search(text)
     if spoken:
         text = text[: spoken.start()] + spoken[2]
         default = default or spoken[1]
     if field.is_required():
-        return f"{text} [required]"
+        return f"{text} [{needed}required]"
     return f"{text} [default: {default or _in_words(field)}]"
 
 

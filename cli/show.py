@@ -111,6 +111,14 @@ def _print(page: dict[str, Any], group: str, count: int, console: "Console") -> 
         if tokens:
             told = "  ".join(f"'{token}' {number}" for token, number in tokens[:8])
             console.print(Text(f"{what:<11}{told}"), soft_wrap=True)
+    if output := page["output"]:
+        raised = "  ".join(f"'{e['token']}' +{e['change']:.2g}" for e in output["raises"])
+        console.print(
+            Text(f"{'added':<11}{output['value']:.4g}: KL {output['kl']:.3g} nats  {raised}"),
+            soft_wrap=True,
+        )
+    for what, parts in _wired(page["wiring"]).items():
+        console.print(Text(f"{what:<11}{'  '.join(parts)}"), soft_wrap=True)
     chosen = page["groups"][group]
     between = ""
     if chosen["lower"] is not None:
@@ -134,6 +142,29 @@ def _effects(context: dict[str, Any]) -> "Text":
     most = sorted(known, key=lambda each: -abs(each[1]))[:_EFFECTS]
     told = "  ".join(f"'{token}' {change:+.2f}" for token, change in most)
     return Text(f"{'':8}  without it: {told}".replace("\n", "⏎"), "dim")
+
+
+def _wired(wiring: dict[str, Any] | None) -> dict[str, list[str]]:
+    """The parts that write into a feature and that read it, as L2H5 and L2N310."""
+    told: dict[str, list[str]] = {}
+    for what, side in (("written by", "writers"), ("read by", "readers")):
+        found = (wiring or {}).get(side)
+        if found is None:
+            continue
+        parts: list[str] = []
+        for each in found["heads"][:4]:
+            last = each["head"] + each["heads"] - 1
+            head = f"L{each['layer']}H{each['head']}" + (f"–{last}" if each["heads"] > 1 else "")
+            parts.append(f"{head}{_by(each)} {each['ratio']:.1f}×")
+        for each in found["neurons"][:4]:
+            parts.append(f"L{each['layer']}N{each['neuron']}{_by(each)} {each['ratio']:.1f}×")
+        if parts:
+            told[what] = parts
+    return told
+
+
+def _by(part: dict[str, Any]) -> str:
+    return "" if part["by"] == "output" else f" {part['by']}"
 
 
 def _snippet(context: dict[str, Any], maximum: float, width: int) -> "Text":

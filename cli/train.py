@@ -1,24 +1,28 @@
 """`lmsaes train`: many SAEs from one read of a cache."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lmsaes.capture import LiveConfig
 from lmsaes.cli.messages import NONE, figure, say_next, share
 from lmsaes.cli.options import (
     ConfigFile,
     choice,
     only_given,
     options_of,
+    options_of_table,
     settings_from,
+    table_from,
     with_options,
 )
+from lmsaes.configuration import option_name
 from lmsaes.errors import ConfigError, LmsaesError
 from lmsaes.sae import CONFIGS, JumpReLUConfig, SAEConfig, TopKConfig
-from lmsaes.training import TrainConfig, per_layer_transcoders, with_sae_options
+from lmsaes.training import MLP_HOOKS, TrainConfig, per_layer_transcoders, with_sae_options
 from lmsaes.units import format_bytes, format_count
 
 if TYPE_CHECKING:
@@ -48,11 +52,22 @@ _STATES = {
     "unfinished": "an unfinished run, which would go on",
     "finished": "finished already",
 }
-_RUN = [name for name in TrainConfig.model_fields if name != "sae"]
+_RUN = [name for name in TrainConfig.model_fields if name not in ("sae", "live")]
+_LIVE = options_of_table(
+    LiveConfig, "live", "A running model in place of a cache (--live)", TrainConfig.model_fields
+)
 
 
-@with_options([*options_of(TrainConfig, _RUN), *_COMMON])
+@with_options([*options_of(TrainConfig, _RUN), *_COMMON, *_LIVE])
 def train(
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live",
+            help="Run the model while the SAEs train: nothing of its activations is stored.",
+            rich_help_panel="What to train",
+        ),
+    ] = False,
     sae: Annotated[
         list[str] | None,
         typer.Option(
@@ -89,7 +104,8 @@ def train(
     folder keeps the settings as train.toml, which --config takes.
     """
     common = {option.name: given.pop(option.name) for option in _COMMON}
-    settings = settings_from(TrainConfig, config, given)
+    of_model = table_from(given, "live", LiveConfig)
+    settings = _with_model(settings_from(TrainConfig, config, given), live, of_model)
     settings = with_sae_options(settings, only_given(common) | _parsed(sae or []))
     if transcoders:
         settings = _per_layer(settings)
@@ -111,21 +127,48 @@ def train(
         _print_results(settings, results)
 
 
-def _per_layer(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings with every table once per MLP of the cache."""
-    from lmsaes.cache import ActivationCache
+def _with_model(settings: dict[str, Any], live: bool, given: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what was given of a running model. Raises ConfigError for an option of one
+    where there is none."""
+    table = settings.get("live")
+    if table is None and not live:
+        if not given:
+            return settings
+        name = next(iter(given))
+        flag = f"live-{name}" if name in TrainConfig.model_fields else name
+        raise ConfigError(
+            f"--{flag.replace('_', '-')} is of a model that runs while SAEs train",
+            "add --live, or leave it out",
+        )
+    if table is not None and not isinstance(table, Mapping):
+        raise ConfigError("live is no table", 'write it as [live], then model = "gpt2" and so on')
+    return {**settings, "live": {**(table or {}), **given}}
 
-    if "cache" not in settings:
+
+def _per_layer(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with every table once per MLP of the cache, or of the running model."""
+    if not ("cache" in settings or "live" in settings):
         return settings
     if settings.get("hook"):
         raise ConfigError(
             "--transcoders takes the MLP of every layer, so --hook says nothing",
             "leave out one of them",
         )
-    hooks = ActivationCache.open(settings["cache"]).hooks
+    hooks = _hooks_of(settings)
     default = {"architecture": settings.get("architecture", "batchtopk")}
     tables = [default | table for table in settings["sae"]]
     return {**settings, "sae": per_layer_transcoders(hooks, tables)}
+
+
+def _hooks_of(settings: dict[str, Any]) -> list[str]:
+    """The hooks of the cache, or those of the running model that transcoders need."""
+    if "live" in settings:
+        from lmsaes.capture import open_model
+
+        return list(open_model(LiveConfig.of(settings["live"])).find_hooks(MLP_HOOKS))
+    from lmsaes.cache import ActivationCache
+
+    return list(ActivationCache.open(settings["cache"]).hooks)
 
 
 def _parsed(settings: Sequence[str]) -> dict[str, Any]:
@@ -186,7 +229,11 @@ def _print_results(settings: TrainConfig, results: "list[TrainedSAE]") -> None:
             )
     Console().print(table)
     where = results[0].path if len(results) == 1 else Path(settings.out)
-    say_next(f"{where} is done", "analyze", str(where), "--cache", settings.cache)
+    if settings.live is None:
+        assert settings.cache is not None
+        say_next(f"{where} is done", "analyze", str(where), "--cache", settings.cache)
+    else:
+        say_next(f"{where} is done", "cache", *_cache_of(settings))
     if diverged := [result.diverged for result in results if result.diverged is not None]:
         messages = "; ".join(each.message for each in diverged)
         raise LmsaesError(
@@ -194,3 +241,19 @@ def _print_results(settings: TrainConfig, results: "list[TrainedSAE]") -> None:
             f"{diverged[0].hint}; the same command then trains that SAE alone. What is kept of it:"
             f" {Path(settings.out) / 'diverged' / diverged[0].name}",
         )
+
+
+def _cache_of(settings: TrainConfig) -> list[str]:
+    """The options of `lmsaes cache` for rows that the SAEs of a run without one can be read by."""
+    assert settings.live is not None
+    of_model = settings.live.model_dump(exclude_defaults=True)
+    options: list[str] = []
+    for name, value in of_model.items():
+        flag = "--" + option_name(name, LiveConfig.model_fields[name])
+        if isinstance(value, bool):
+            options.append(flag if value else flag.replace("--", "--no-", 1))
+            continue
+        for each in value if isinstance(value, tuple) else (value,):
+            options += [flag, str(each)]
+    hooks = [part for hook in settings.named_hooks for part in ("--hook", hook)]
+    return [*options, *hooks, "--tokens", "1M", "--out", f"caches/{Path(settings.out).name}"]

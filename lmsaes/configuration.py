@@ -14,7 +14,7 @@ import reprlib
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Self, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Self, TypeVar, cast, get_args
 
 import tomli_w
 from pydantic import (
@@ -143,7 +143,8 @@ def explain(error: ValidationError, config: type[StageConfig]) -> ConfigError:
     if first["type"] == "missing":
         return ConfigError(f"{within}{option} is missing", f"give {option}, or set it in --config")
     if first["type"] == "extra_forbidden":
-        return unknown_setting(config.stage, name, config.known_settings())
+        owner = _table(config, first["loc"])
+        return unknown_setting(owner.stage, name, owner.known_settings())
     cause = first.get("ctx", {}).get("error")
     if cause is not None:
         return ConfigError(f"{within}{name}{': ' if name else ''}{cause}")
@@ -182,12 +183,20 @@ def shown(field: FieldInfo, key: str) -> Any:
 
 
 def _place(where: tuple[int | str, ...]) -> tuple[str, str]:
-    """Of ("sae", 1, "topk", "k"): "sae 2: " and "k"."""
+    """Of ("sae", 1, "topk", "k"): "sae 2: " and "k"; of ("live", "model"): "live: " and "model"."""
     if len(where) < 2:
         return "", str(where[0]) if where else ""
     if not isinstance(where[1], int):
-        return "", ".".join(map(str, where))
+        return f"{where[0]}: ", ".".join(map(str, where[1:]))
     return f"{where[0]} {where[1] + 1}: ", str(where[-1]) if len(where) > 3 else ""
+
+
+def _table(config: type[StageConfig], where: tuple[int | str, ...]) -> type[StageConfig]:
+    """The configuration that a setting belongs to: the whole one, or a table inside it."""
+    field = config.model_fields.get(str(where[0])) if len(where) > 1 else None
+    kinds = get_args(field.annotation) if field is not None else ()
+    tables = [k for k in kinds if inspect.isclass(k) and issubclass(k, StageConfig)]
+    return tables[0] if tables else config
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -5,9 +5,8 @@ uvicorn lmsaes.server.app:app              installed
 lmsaes serve                               the same, with the viewer's address printed
 """
 
-import contextlib
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from importlib.metadata import version
 from typing import Any
@@ -18,6 +17,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse, RedirectResponse
 from pydantic.json_schema import models_json_schema
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Mount
 from starlette.types import Scope
@@ -41,14 +41,18 @@ from . import (
     jobs,
     lists,
     model_routes,
+    notes,
+    places,
     saes,
     trace_routes,
 )
 from .dependencies import CurrentStore
+from .etags import ETags
+from .feature_schemas import ContextsAbout
 from .graph_schemas import TraceDone, TraceProgress
 from .live import BusyError, Live, NoModelError
 from .middleware import KnownHosts, Methods, OneLineStartup, SameOrigin, problem, with_hint
-from .schemas import About, ColumnsAbout, ContextsAbout, Problem
+from .schemas import About, ColumnsAbout, Problem
 from .settings import Settings
 from .store import ConflictError, GoneError, NotFoundError, ReplacedError, Store
 from .viewer import is_api, mount_viewer
@@ -73,7 +77,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
-        with contextlib.ExitStack() as stack:
+        with ExitStack() as stack:
             opened = database or stack.enter_context(Database(settings.db, settings.db_folder))
             app.state.store = Store(opened)
             app.state.jobs = jobs.Jobs(explain or settings.explain())
@@ -94,8 +98,9 @@ def create_app(
     )
     app.state.live = live
     # the last one added is the first to see a request
+    app.add_middleware(ETags)
     app.add_middleware(GZipMiddleware, minimum_size=500, compresslevel=6)
-    app.add_middleware(Methods, allowed=partial(_methods_at, app))
+    app.add_middleware(Methods, has=partial(_has, app))
     app.add_middleware(
         CORSMiddleware,
         allow_origins=[settings.ui_origin],
@@ -108,12 +113,14 @@ def create_app(
     api = APIRouter(prefix="/api")
     api.get("/about", tags=["about"])(about)
     api.include_router(health.router)
+    api.include_router(places.router)
     api.include_router(saes.router)
     api.include_router(saes.unreadable_router)
     api.include_router(columns.router)
     api.include_router(features.router)
     api.include_router(contexts.router)
     api.include_router(explanations.router)
+    api.include_router(notes.router)
     api.include_router(jobs.router)
     api.include_router(lists.router)
     api.include_router(export.router)
@@ -152,15 +159,13 @@ def _describe_files(app: FastAPI) -> None:
     app.openapi = openapi
 
 
-def _methods_at(app: FastAPI, scope: Scope) -> set[str]:
-    """The methods of the routes at an address; the viewer is wherever the API is not."""
-    routes = [route for route in app.routes if not isinstance(route, Mount)]
-    found = {
-        method
-        for method in ("GET", "POST", "PUT", "PATCH", "DELETE")
-        if any(route.matches({**scope, "method": method})[0] is Match.FULL for route in routes)
-    }
-    return found if found or is_api(scope["path"]) else {"GET"}
+def _has(app: FastAPI, scope: Scope, method: str) -> bool:
+    """Whether an address has a method; the viewer is wherever the API is not."""
+    if method == "GET" and not is_api(scope["path"]):
+        return True
+    asked = {**scope, "method": method}
+    routes = (route for route in app.routes if not isinstance(route, Mount))
+    return any(route.matches(asked)[0] is Match.FULL for route in routes)
 
 
 def former_address(rest: str, request: Request) -> RedirectResponse:
@@ -203,7 +208,12 @@ def _answer_errors(app: FastAPI) -> None:
         return problem(404, str(error))
 
     @app.exception_handler(ReplacedError)
-    async def replaced(_: Request, error: ReplacedError) -> JSONResponse:
+    async def replaced(request: Request, error: ReplacedError) -> JSONResponse:
+        asked = request.query_params.get("analysis")
+        name = request.path_params.get("name", "")
+        with suppress(LmsaesError):
+            if asked and await run_in_threadpool(app.state.store.is_gone, name, asked):
+                return problem(410, str(GoneError.of_analysis(name, asked)))
         return problem(
             503, "this analysis is being replaced by a newer one: try again", {"Retry-After": "1"}
         )

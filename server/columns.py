@@ -104,6 +104,9 @@ def _read(
         twins = twins or {name: read_twins(table) for name, table in gathered.twins().items()}
     found = {name: _wire(name, values) for name, values in stored.items()}
     dead = features.columns["firings"] == 0
+    if "output_score" in found:  # −1 stands for none in the database
+        score = found["output_score"]
+        found["output_score"] = np.where(score < 0, np.float32(np.nan), score)
     if "mean" in found:
         found["mean"] = np.where(dead, np.float32(np.nan), found["mean"])
     if "kind" in names:

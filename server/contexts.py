@@ -19,8 +19,9 @@ from lmsaes.database import (
 from lmsaes.errors import DatabaseError
 
 from .binary import ANSWER, IMMUTABLE, Packed, packed
-from .dependencies import AnalyzedSAE, CurrentStore
-from .schemas import ContextsAbout
+from .dependencies import CurrentStore, RecentSAE
+from .feature_answer import feature_answer
+from .feature_schemas import ContextsAbout, Feature
 from .store import NotFoundError, ReplacedError, Store
 
 router = APIRouter(prefix="/saes/{name}/features/{index}/contexts", tags=["contexts"])
@@ -32,13 +33,16 @@ Side = Annotated[int, Query(ge=0, le=1 << 20)]
 def contexts(
     index: int,
     request: Request,
-    record: AnalyzedSAE,
+    record: RecentSAE,
     store: CurrentStore,
     group: str = "top",
     offset: Annotated[int, Query(ge=0, le=2**31)] = 0,
     limit: Annotated[int, Query(ge=1, le=100)] = 100,
     before: Side = 64,
     after: Side = 64,
+    page: Annotated[bool, Query(description="The feature itself too: one answer for its page")] = (
+        False
+    ),
     analysis: str | None = None,
 ) -> Response:
     """A group of a feature's contexts, each the tokens around its strongest activation, as a
@@ -59,7 +63,17 @@ def contexts(
             found.append(Window(context, known[context], position, *bounds, values[row]))
     return _answer(
         request,
-        packed_windows(record, feature, found, scale, group, facts, sample, offset),
+        packed_windows(
+            record,
+            feature,
+            found,
+            scale,
+            group,
+            facts,
+            sample,
+            offset,
+            feature_answer(store, record, feature) if page else None,
+        ),
         analysis,
     )
 
@@ -69,7 +83,7 @@ def whole_context(
     index: int,
     context: int,
     request: Request,
-    record: AnalyzedSAE,
+    record: RecentSAE,
     store: CurrentStore,
     analysis: str | None = None,
 ) -> Response:
@@ -78,7 +92,7 @@ def whole_context(
     Activations that are not known, of the neighbors, are NaN.
     """
     store.features(record).check(index)
-    feature = read_feature(store, record, index)
+    feature = store.feature(record, index, remembered=True)
     samples = store.database.sample_groups(record.analysis, index, record.groups)
     rows = {
         int(each): (sample, row)
@@ -122,14 +136,6 @@ def check_group(record: SAERecord, group: str) -> None:
         )
 
 
-def read_feature(store: Store, record: SAERecord, index: int) -> FeatureRecord:
-    """A feature's document. Raises ReplacedError where it is gone."""
-    found = store.database.features(record.analysis, [index]).get(index)
-    if found is None:
-        raise ReplacedError
-    return found
-
-
 def read_group(
     store: Store, record: SAERecord, index: int, group: str
 ) -> tuple[FeatureRecord, SampleRecord | None]:
@@ -139,7 +145,7 @@ def read_group(
     ReplacedError, and DatabaseError where contexts are missing for good.
     """
     sample = store.database.samples(record.analysis, [index], group).get(index)
-    feature = read_feature(store, record, index)
+    feature = store.feature(record, index, remembered=True)
     if sample is None:
         now = store.database.sae(record.name)
         if now is None or now.analysis != record.analysis:
@@ -167,6 +173,7 @@ def packed_windows(
     facts: GroupFacts,
     sample: SampleRecord | None,
     offset: int,
+    page: Feature | None = None,
 ) -> Packed:
     """The file of some contexts. Tensors: `token_ids`, `activations`, `documents` [tokens] of all
     windows one after the other; `starts` [n + 1] where each begins; `context`, `first` (place of
@@ -202,6 +209,7 @@ def packed_windows(
         scale=scale,
         maximum=feature.maximum,
         vocabulary=record.vocabulary,
+        page=page,
     )
     return packed(tensors, about)
 

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import Depends, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 
 from lmsaes.database import GraphRecord, SAERecord
 
@@ -10,7 +11,7 @@ from .binary import IMMUTABLE
 from .store import GoneError, Store
 
 
-def _store(request: Request) -> Store:
+async def _store(request: Request) -> Store:
     return request.app.state.store
 
 
@@ -24,27 +25,41 @@ def _sae(
 
 
 CurrentSAE = Annotated[SAERecord, Depends(_sae)]
+_Analysis = Annotated[
+    str | None, Query(description="The analysis that is meant; 410 where it is no longer the SAE's")
+]
 
 
 def _analyzed(
     record: CurrentSAE,
     response: Response,
-    analysis: Annotated[
-        str | None,
-        Query(description="The analysis that is meant; 410 where it is no longer the SAE's"),
-    ] = None,
+    analysis: _Analysis = None,
 ) -> SAERecord:
     if analysis is None:
         return record
     if analysis != record.analysis:
-        raise GoneError(f"analysis {analysis} of '{record.name}'", f"/api/saes/{record.name}")
+        raise GoneError.of_analysis(record.name, analysis)
     response.headers["Cache-Control"] = IMMUTABLE
     return record
+
+
+async def _recent(
+    name: Annotated[str, Path(description="Name of the SAE, `run:sae`")],
+    store: CurrentStore,
+    response: Response,
+    analysis: _Analysis = None,
+) -> SAERecord:
+    record = store.recent(name, analysis) or await run_in_threadpool(store.sae, name)
+    return _analyzed(record, response, analysis)
 
 
 AnalyzedSAE = Annotated[SAERecord, Depends(_analyzed)]
 """The SAE for an answer that follows from its analysis alone: under the address that names the
 analysis it never changes, and pages of one analysis are never mixed with another's."""
+
+RecentSAE = Annotated[SAERecord, Depends(_recent)]
+"""The same for answers that are read from the analysis' own collections, which go when it is
+replaced: whether it still is the SAE's is then not asked of the database each time."""
 
 
 def _graph(

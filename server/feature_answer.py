@@ -9,6 +9,7 @@ from lmsaes.database import (
     LogitFacts,
     SAERecord,
     Table,
+    wiring,
 )
 
 from .feature_schemas import (
@@ -21,9 +22,12 @@ from .feature_schemas import (
     Logits,
     NearNeighbor,
     Neighbors,
+    Output,
     PrecedingToken,
+    RaisedToken,
     TokenWeight,
     Twin,
+    Wiring,
 )
 from .store import Store
 
@@ -93,6 +97,13 @@ def _details(store: Store, record: SAERecord, details: FeatureDetails) -> dict[s
             )
             for each in details.hooks
         ],
+        "output": details.output
+        and Output(
+            value=details.output.value,
+            kl=details.output.kl,
+            raises=[RaisedToken(**row) for row in with_tokens(details.output.raises)],
+        ),
+        "wiring": details.wiring and Wiring.model_validate(wiring(details.wiring)),
     }
 
 

@@ -1,6 +1,6 @@
 """What the API answers of features."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
@@ -125,6 +125,60 @@ class HookEffect(BaseModel):
     suppresses: list[TokenWeight]
 
 
+class RaisedToken(BaseModel):
+    id: int
+    token: str
+    change: Annotated[float, Field(description="Of its probability, mean over contexts")]
+
+
+class Output(BaseModel):
+    """What adding a feature, at every token of some contexts, does to the next token."""
+
+    value: Annotated[float, Field(description="What was added, in units of its activation")]
+    kl: Annotated[float, Field(description="KL divergence in nats, mean over contexts")]
+    raises: Annotated[list[RaisedToken], Field(description="Largest change first")]
+
+
+class WiredHead(BaseModel):
+    """An attention head that writes into a feature or reads it."""
+
+    layer: int
+    head: int
+    heads: Annotated[
+        int, Field(description="How many heads, from this one on, share these keys or values")
+    ]
+    by: Literal["output", "query", "key", "value"]
+    weight: Annotated[float, Field(description="Length of the head's matrix times the direction")]
+    ratio: Annotated[float, Field(description="Over its root mean square over all features")]
+
+
+class WiredNeuron(BaseModel):
+    """An MLP neuron that writes into a feature or reads it."""
+
+    layer: int
+    neuron: int
+    by: Literal["output", "in", "gate"]
+    weight: Annotated[float, Field(description="The neuron's weights times the direction")]
+    ratio: Annotated[
+        float, Field(description="Its size over its root mean square over all features")
+    ]
+
+
+class WiringSide(BaseModel):
+    """Parts of the model on one side of a feature, largest ratio first."""
+
+    heads: list[WiredHead]
+    neurons: list[WiredNeuron]
+
+
+class Wiring(BaseModel):
+    """Which heads and neurons write into a feature and which read it, from the weights."""
+
+    writers: WiringSide | None
+    readers: WiringSide | None
+    missing: Annotated[str | None, Field(description="Why one of them is null")]
+
+
 class Group(BaseModel):
     """A group of contexts: of how many it was drawn, and between which maxima, (lower, upper]."""
 
@@ -161,6 +215,12 @@ class Feature(BaseModel):
         Logits | None, Field(description="Null where the hook is not in the residual stream")
     ] = None
     hooks: Annotated[list[HookEffect], Field(description="Of crosscoders")] = []
+    wiring: Annotated[
+        Wiring | None, Field(description="Null in an analysis of a former version")
+    ] = None
+    output: Annotated[
+        Output | None, Field(description="Null where it was not measured (--output-scores)")
+    ] = None
     neighbors: Neighbors = Neighbors()
     twins: list[Twin] = []
     stability: Annotated[
@@ -169,3 +229,25 @@ class Feature(BaseModel):
     groups: Annotated[list[Group], Field(description="Groups of contexts")]
     previous: int | None
     next: int | None
+
+
+class ContextsAbout(BaseModel):
+    """What a file of contexts says of itself."""
+
+    sae: str
+    analysis: str
+    feature: int
+    group: Annotated[str | None, Field(description="Null where one context was asked for")]
+    available: Annotated[
+        int | None, Field(description="Of how many these were drawn; null where it is not known")
+    ]
+    lower: Annotated[Measurement, Field(description="The maxima are above this; null: no bound")]
+    upper: Annotated[Measurement, Field(description="The maxima are up to this; null: no bound")]
+    stored: Annotated[int, Field(description="How many the database has of the group")]
+    offset: Annotated[int, Field(description="How many of these stand before the first here")]
+    scale: Annotated[float, Field(description="Activations are float16 times this")]
+    maximum: Annotated[float, Field(description="The feature's, over all contexts")]
+    vocabulary: Annotated[str, Field(description="Whose token ids these are")]
+    page: Annotated[
+        Feature | None, Field(description="The feature itself, where that was asked for")
+    ] = None

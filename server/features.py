@@ -7,8 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from lmsaes.database import ContextRecord, FeatureRecord, SAERecord, SampleRecord
 
-from .contexts import read_feature
-from .dependencies import AnalyzedSAE, CurrentSAE, CurrentStore
+from .dependencies import AnalyzedSAE, CurrentSAE, CurrentStore, RecentSAE
 from .feature_answer import feature_answer, histogram, weights
 from .feature_schemas import Feature, FeatureRow, FeatureTable, Snippet
 from .schemas import Filter, Order, Sort
@@ -59,7 +58,7 @@ def random_feature(record: CurrentSAE, store: CurrentStore, response: Response) 
 
 
 @router.get("/{index}")
-def feature(index: int, record: AnalyzedSAE, store: CurrentStore) -> Feature:
+def feature(index: int, record: RecentSAE, store: CurrentStore) -> Feature:
     """One feature: all that is known of it but its contexts."""
     return _feature(store, record, index)
 
@@ -67,7 +66,7 @@ def feature(index: int, record: AnalyzedSAE, store: CurrentStore) -> Feature:
 def _feature(store: Store, record: SAERecord, index: int) -> Feature:
     columns = store.features(record)
     columns.check(index)
-    return feature_answer(store, record, read_feature(store, record, index))
+    return feature_answer(store, record, store.feature(record, index))
 
 
 def _row(

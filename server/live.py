@@ -15,6 +15,8 @@ from lmsaes.database import GraphRecord
 from lmsaes.errors import ConfigError
 
 if TYPE_CHECKING:  # a server without a model loads no torch
+    import numpy as np
+
     from lmsaes.circuits import Replacement
     from lmsaes.model import LanguageModel
     from lmsaes.sae import SAE
@@ -83,6 +85,22 @@ class Live:
         Raises NoModelError, or BusyError where too many wait or the wait is too long.
         """
         self.check_there()
+        with self._turn() as deadline:
+            yield deadline
+
+    def directions(self, record: "KnownSAE", feature: int) -> dict[str, "np.ndarray"]:
+        """A feature's rows of its SAE's weights, float32, with a model or without.
+
+        `decoder` [d_out]: what one unit of its activation adds; `encoder` [d_in]: what it reads.
+        Raises SAEError where the SAE is gone or another one, BusyError as `turn` does.
+        """
+        with self._turn():
+            sae = self.sae(record)
+        rows = {"decoder": sae.W_dec[feature], "encoder": sae.W_enc[feature]}
+        return {name: row.detach().float().cpu().numpy() for name, row in rows.items()}
+
+    @contextmanager
+    def _turn(self) -> Generator[float]:
         with self._counter:
             if self._waiting >= WAITING:
                 raise BusyError

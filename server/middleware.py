@@ -15,6 +15,7 @@ from lmsaes.errors import LmsaesError
 
 from .schemas import Problem
 
+_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -83,30 +84,32 @@ def _host_name(header: str) -> str | None:
 class Methods:
     """HEAD wherever there is GET, OPTIONS everywhere, and 405 that says what is allowed.
 
-    allowed: the methods that an address has; none for one that nothing is at.
+    has: whether there is a route at an address for a method.
     """
 
-    def __init__(self, app: ASGIApp, allowed: Callable[[Scope], set[str]]) -> None:
-        self.app, self.allowed = app, allowed
+    def __init__(self, app: ASGIApp, has: Callable[[Scope, str], bool]) -> None:
+        self.app, self.has = app, has
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        methods = self.allowed(scope) if scope["type"] == "http" else set[str]()
+        method = scope["method"] if scope["type"] == "http" else None
+        # which others an address has is asked only where it matters: it takes a while
+        if method is None or (method in _METHODS and self.has(scope, method)):
+            await self.app(scope, receive, send)
+            return
+        methods = {each for each in _METHODS if self.has(scope, each)}
         if not methods:
             await self.app(scope, receive, send)
             return
-        method = scope["method"]
         if "GET" in methods:
-            methods = methods | {"HEAD"}
+            methods.add("HEAD")
         allow = {"Allow": ", ".join(sorted(methods | {"OPTIONS"}))}
         if method == "OPTIONS":
             await Response(status_code=204, headers=allow)(scope, receive, send)
-        elif method not in methods:
+        elif method != "HEAD" or "GET" not in methods:
             detail = f"{method} is not possible here: {allow['Allow']} are"
             await problem(405, detail, allow)(scope, receive, send)
-        elif method == "HEAD":
-            await self.app({**scope, "method": "GET"}, receive, _without_body(send))
         else:
-            await self.app(scope, receive, send)
+            await self.app({**scope, "method": "GET"}, receive, _without_body(send))
 
 
 def _without_body(send: Send) -> Send:

@@ -103,7 +103,7 @@ def loss_effect_of(
 ) -> LossEffect:
     """What taking a feature out of stored contexts does to the next tokens."""
     if asked.analysis not in (None, record.analysis):
-        raise GoneError(record.name, asked.analysis)
+        raise GoneError.of_analysis(record.name, asked.analysis)
     store.features(record).check(index)
     known = store.database.context_records(record.cache, list(dict.fromkeys(asked.contexts)))
     if missing := [context for context in asked.contexts if context not in known]:

@@ -136,22 +136,3 @@ class ColumnsAbout(BaseModel):
     kinds: Annotated[list[DensityClass], Field(description="What the numbers in `kind` stand for")]
     dense_from: Annotated[float, Field(description="The density from which a feature is dense")]
     twin_saes: Annotated[list[str], Field(description="What the numbers in `twin_sae` stand for")]
-
-
-class ContextsAbout(BaseModel):
-    """What a file of contexts says of itself."""
-
-    sae: str
-    analysis: str
-    feature: int
-    group: Annotated[str | None, Field(description="Null where one context was asked for")]
-    available: Annotated[
-        int | None, Field(description="Of how many these were drawn; null where it is not known")
-    ]
-    lower: Annotated[Measurement, Field(description="The maxima are above this; null: no bound")]
-    upper: Annotated[Measurement, Field(description="The maxima are up to this; null: no bound")]
-    stored: Annotated[int, Field(description="How many the database has of the group")]
-    offset: Annotated[int, Field(description="How many of these stand before the first here")]
-    scale: Annotated[float, Field(description="Activations are float16 times this")]
-    maximum: Annotated[float, Field(description="The feature's, over all contexts")]
-    vocabulary: Annotated[str, Field(description="Whose token ids these are")]

@@ -6,12 +6,14 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
+from time import monotonic
 
 import numpy as np
 
 from lmsaes.database import (
     ContextRecord,
     Database,
+    FeatureRecord,
     GraphRecord,
     SAERecord,
     ShownGraph,
@@ -26,7 +28,9 @@ DENSE_FROM = 0.1
 DENSITY_CLASSES: tuple[DensityClass, ...] = ("regular", "dense", "dead")
 _BINS_PER_DECADE = 5
 _CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
+_FEATURES_KEPT = 200
 _FILES_KEPT = 16
+_SECONDS_RECENT = 1.0
 _GRAPHS_KEPT = 32
 
 
@@ -47,6 +51,10 @@ class GoneError(Exception):
 
     def __init__(self, what: str, address: str) -> None:
         super().__init__(f"{what} is no longer there: ask {address} for today's")
+
+    @staticmethod
+    def of_analysis(sae: str, analysis: str) -> "GoneError":
+        return GoneError(f"analysis {analysis} of '{sae}'", f"/api/saes/{sae}")
 
 
 @dataclass(frozen=True)
@@ -137,6 +145,9 @@ class Store:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._records: dict[str, tuple[SAERecord, float]] = {}  # and when they were read
+        self._documents: dict[tuple[str, int], FeatureRecord] = {}  # oldest first
+        self._documents_lock = Lock()
         self._features: dict[str, Features] = {}
         self._vocabularies: dict[str, Vocabulary] = {}
         self._contexts: dict[tuple[str, int], ContextRecord] = {}  # oldest first
@@ -179,7 +190,36 @@ class Store:
             likest = nearest(name, names, 5)
             more = f" and {len(names) - len(likest)} more" if len(names) > len(likest) else ""
             raise NotFoundError(f"no SAE '{name}': there are {', '.join(likest)}{more}")
+        self._records[name] = record, monotonic()
         return record
+
+    def recent(self, name: str, analysis: str | None) -> SAERecord | None:
+        """The record of an analysis that was read a moment ago; None where it must be read."""
+        record, read = self._records.get(name, (None, 0.0))
+        fresh = monotonic() - read < _SECONDS_RECENT
+        return record if record and fresh and record.analysis == analysis else None
+
+    def is_gone(self, name: str, analysis: str) -> bool:
+        """Whether the SAE has another analysis by now, or none."""
+        found = self.database.sae(name)
+        return found is None or found.analysis != analysis
+
+    def feature(self, record: SAERecord, index: int, *, remembered: bool = False) -> FeatureRecord:
+        """A feature's document. Raises ReplacedError where it is gone.
+
+        remembered: as it was read before will do, for who reads more of the analysis.
+        """
+        key = record.analysis, index
+        found = self._documents.get(key) if remembered else None
+        if found is None:
+            found = self.database.features(record.analysis, [index]).get(index)
+            if found is None:
+                raise ReplacedError
+            with self._documents_lock:
+                self._documents[key] = found
+                if len(self._documents) > _FEATURES_KEPT:
+                    del self._documents[next(iter(self._documents))]
+        return found
 
     def features(self, record: SAERecord) -> Features:
         """The columns of the SAE's analysis, read again when another was published."""

@@ -57,6 +57,15 @@ class AnalyzeConfig(StageConfig, frozen=True):
     token_rows: Annotated[
         Count, setting("Tokens over which the tokens of a feature are counted.", _HOW, gt=0)
     ] = 16_000_000
+    output_scores: Annotated[
+        Count,
+        setting(
+            "Features, drawn among those that fire, whose effect on the next token is measured by"
+            " running the model with each of them added.",
+            _HOW,
+            ge=0,
+        ),
+    ] = 0
     seed: Annotated[int, setting("Seed of the samples.", _HOW, ge=0)] = 0
     scratch: Annotated[
         LocalPath | None,

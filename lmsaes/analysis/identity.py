@@ -14,7 +14,7 @@ from lmsaes.cache import ActivationCache, shard_file
 from lmsaes.database import SAERecord, check_name, is_name
 from lmsaes.errors import ConfigError
 
-VERSION = 4
+VERSION = 5
 """Of what an analysis computes: a new one makes old analyses stale."""
 
 _LENGTH = 120

@@ -10,6 +10,7 @@ from lmsaes.analysis.config import AnalyzeConfig
 from lmsaes.analysis.identity import made_from
 from lmsaes.analysis.not_finite import check_encoder
 from lmsaes.cache import ActivationCache
+from lmsaes.database import SAERecord
 from lmsaes.errors import ConfigError
 from lmsaes.evaluation import Origin, check_fit, origin_of
 from lmsaes.sae import SAE, sae_hash
@@ -27,8 +28,9 @@ class Job:
     sae_hash: str
     origin: Origin
     made_from: dict[str, Any]
-    features: slice
+    features: slice  # those that the pass looks at
     name: str = ""
+    earlier: SAERecord | None = None  # an analysis of the features beside them, to be added to
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -41,13 +43,26 @@ class Job:
         return self.origin.target
 
     @property
+    def given(self) -> tuple[str, ...]:
+        """The hooks whose activations it gives."""
+        return (self.target,) if self.target else self.hooks
+
+    @property
     def count(self) -> int:
         """How many of its features are analyzed."""
         return self.features.stop - self.features.start
 
     @property
+    def range(self) -> slice:
+        """The features that the analysis has when it is done."""
+        if self.earlier is None:
+            return self.features
+        start, stop = self.earlier.feature_range
+        return slice(min(start, self.features.start), max(stop, self.features.stop))
+
+    @property
     def whole(self) -> bool:
-        """Whether all of its features are."""
+        """Whether the pass looks at all of its features, so that their reconstruction is known."""
         return self.count == self.sae.features
 
 
@@ -67,6 +82,7 @@ def new_job(
         "seed": config.seed,
         "sample_rows": config.sample_rows,
         "token_rows": config.token_rows,
+        "output_scores": config.output_scores,
         "features": [wanted.start, wanted.stop],
         "logits": LOGITS,
     }

@@ -5,19 +5,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.pages import Pages
-from lmsaes.analysis.sampled_rows import SampledRows
+from lmsaes.analysis.sampled_rows import SampledRows, rows_of
 from lmsaes.analysis.twins import find_twins
-from lmsaes.database import Database, RowsRecord, SAERecord
+from lmsaes.database import Database, SAERecord
 from lmsaes.errors import SAEError
 from lmsaes.sae import SAE, sae_hash
 
 _log = logging.getLogger("lmsaes")
-_FIRINGS_PER_DOCUMENT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +47,8 @@ def add_twins(all_pages: Sequence[Pages], database: Database) -> None:
 
 def _of_run(pages: Pages) -> OtherSAE:
     job = pages.job
-    return OtherSAE(
-        job.name, pages.rows, job.sae.W_dec.detach()[job.features].cpu(), job.features.start
-    )
+    decoder = job.sae.W_dec.detach()[job.range].cpu()
+    return OtherSAE(job.name, pages.rows, decoder, job.range.start)
 
 
 def _of_database(job: Job, database: Database, left_out: set[str]) -> Iterator[OtherSAE]:
@@ -84,35 +81,3 @@ def _decoder(record: SAERecord) -> Tensor | None:
         pass  # it is gone or damaged, which is no reason not to analyze another
     _log.info("analyze: no twins in %s, whose weights are no longer in %s", record.name, folder)
     return None
-
-
-def rows_records(rows: SampledRows) -> Iterator[RowsRecord]:
-    """The sampled rows in parts, as they are stored."""
-    first = 0
-    while first < rows.features:
-        end = rows.bounds[first] + _FIRINGS_PER_DOCUMENT
-        stop = max(int(np.searchsorted(rows.bounds, end, side="right")) - 1, first + 1)
-        at = slice(rows.bounds[first], rows.bounds[stop])
-        yield RowsRecord(
-            first,
-            rows.rows,
-            np.diff(rows.bounds[first : stop + 1]).astype(np.int32),
-            rows.scales[first:stop],
-            rows.places[at],
-            rows.values[at],
-        )
-        first = stop
-
-
-def rows_of(records: Sequence[RowsRecord]) -> SampledRows | None:
-    """The sampled rows of such parts; None where there are none."""
-    if not records:
-        return None
-    counts = np.concatenate([record.counts for record in records])
-    return SampledRows(
-        records[0].rows,
-        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
-        np.concatenate([record.places for record in records]),
-        np.concatenate([record.values for record in records]),
-        np.concatenate([record.scales for record in records]),
-    )

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from lmsaes.analysis.cofiring import LEAST_JOINT, Partners, partners
+from lmsaes.analysis.earlier_range import EarlierRange
 from lmsaes.analysis.feature_statistics import ContextSample
 from lmsaes.analysis.findings import Findings
-from lmsaes.analysis.jobs import LOGITS, Job
+from lmsaes.analysis.jobs import Job
 from lmsaes.analysis.labels import token_label
-from lmsaes.analysis.logits import LogitEffects, logit_effects, writes_to_residual
 from lmsaes.analysis.neighbors import nearest
+from lmsaes.analysis.output_scores import OutputScore
 from lmsaes.analysis.pair_counts import counts_within
 from lmsaes.analysis.reference_contexts import SilentContexts, TokenIndex
 from lmsaes.analysis.sampled_rows import SampledRows
@@ -28,12 +30,12 @@ from lmsaes.analysis.token_statistics import (
     preceded_by,
 )
 from lmsaes.analysis.twins import Twins
+from lmsaes.analysis.weight_facts import WeightFacts
 from lmsaes.database import (
     FeatureDetails,
     FeatureRecord,
     GroupFacts,
-    HookFacts,
-    LogitFacts,
+    OutputFacts,
     SampleRecord,
     Table,
     TokenRecord,
@@ -52,9 +54,10 @@ class Pages:
     job: Job
     findings: Findings
     contexts: int  # in the cache
-    rows: SampledRows
     fires_on: list[FiresOn]
     preceded_by: list[PrecededBy]
+    # Of all features of the job's range, those of an earlier analysis among them:
+    rows: SampledRows
     partners: Mapping[str, list[Partners]]
     neighbors: Mapping[str, tuple[np.ndarray, np.ndarray]]  # ids and cosines, [features, n]
     firing: BestOfTokens  # features of each token, by the sum of their activations on it
@@ -62,25 +65,35 @@ class Pages:
     twins: dict[str, Twins] = field(default_factory=dict)  # by the other SAE's name
     twin_starts: dict[str, int] = field(default_factory=dict)  # the first feature analyzed there
     groups: list[dict[str, GroupFacts]] = field(default_factory=list)  # filled by `samples`
-    logit_std: np.ndarray | None = None  # [features], filled by `features`
+    logit_std: np.ndarray | None = None  # of the pass' features, filled by `features`
+    earlier: EarlierRange | None = None
+    output: dict[int, OutputScore] = field(default_factory=dict)  # of the pass' features
 
-    @property
+    @cached_property
     def stability(self) -> np.ndarray | None:
-        """Mean twin score over the other SAEs, float32 [features]; None without any."""
+        """Mean twin score over the other SAEs, float32 [range]; None without any."""
         if not self.twins:
             return None
         return np.stack([each.scores for each in self.twins.values()]).mean(0)
 
 
-def new_pages(job: Job, findings: Findings, contexts: int, vocabulary: int) -> Pages:
+def new_pages(
+    job: Job,
+    findings: Findings,
+    contexts: int,
+    vocabulary: int,
+    earlier: EarlierRange | None = None,
+) -> Pages:
     """Reads the runs of token counts, and counts what fires together."""
     findings.finish()
     rows = findings.sampler.finish(findings.statistics.maximum)
-    firing = firing_features(vocabulary)
+    if earlier is not None:
+        rows = earlier.with_rows(rows)
+    firing, start = firing_features(vocabulary), job.features.start
     on, before = list[FiresOn](), list[PrecededBy]()
     for pairs in findings.tokens.fires_on.merged():
         on += fires_on(pairs, findings.occurrences)
-        firing.add(pairs.tokens, pairs.features, pairs.summed)
+        firing.add(pairs.tokens, pairs.features + np.int32(start), pairs.summed)
     for pairs in findings.tokens.before.merged():
         before += preceded_by(pairs, findings.occurrences)
     together: dict[str, list[Partners]] = {"jaccard": [], "pmi": []}
@@ -98,11 +111,12 @@ def new_pages(job: Job, findings: Findings, contexts: int, vocabulary: int) -> P
         preceded_by=before,
         partners=together,
         neighbors={
-            "decoder": _nearest(sae.W_dec[job.features]),
-            "encoder": _nearest(sae.W_enc[job.features]),
+            "decoder": _nearest(sae.W_dec[job.range]),
+            "encoder": _nearest(sae.W_enc[job.range]),
         },
         firing=firing,
         promoting=firing_features(vocabulary),
+        earlier=earlier,
     )
 
 
@@ -161,20 +175,20 @@ def _sample_record(
 
 
 def features(
-    pages: Pages, unembedding: Tensor, vocabulary: Sequence[str]
+    pages: Pages, facts: Iterable[WeightFacts], vocabulary: Sequence[str]
 ) -> Iterator[FeatureRecord]:
-    """The records of every feature; fills `pages.promoting` and `pages.logit_std` on the way."""
+    """The records of every feature; fills `pages.logit_std` on the way.
+
+    facts: of each feature in turn, what the weights say.
+    """
     statistics, job = pages.findings.statistics, pages.job
-    means, contexts, stability = statistics.means, statistics.contexts, pages.stability
+    means, contexts = statistics.means, statistics.contexts
     rows = max(pages.findings.rows, 1)
-    deviations = np.zeros(job.count, np.float32)
-    for feature, effects in enumerate(_effects(pages, unembedding)):
+    deviations = np.full(job.count, np.nan, np.float32)
+    for feature, own in enumerate(facts):
         counts, end = statistics.histogram(feature)
-        last = effects[-1] if effects else None
-        promotes, suppresses = last.block.of(last.row) if last else ([], [])
-        logits = last and _logit_facts(last.block, last.row)
-        if logits is not None:
-            deviations[feature] = logits.std
+        if own.logits is not None:
+            deviations[feature] = own.logits.std
         yield FeatureRecord(
             index=job.features.start + feature,
             firings=int(statistics.firings[feature]),
@@ -183,102 +197,50 @@ def features(
             mean=float(means[feature]),
             histogram=counts,
             histogram_max=end,
-            promotes=promotes,
-            suppresses=suppresses,
+            promotes=own.promotes,
+            suppresses=own.suppresses,
             details=FeatureDetails(
                 contexts=int(contexts[feature]),
                 label=token_label(pages.fires_on[feature], vocabulary),
                 groups=pages.groups[feature],
                 fires_on=_fires_on_table(pages.fires_on[feature]),
                 preceded_by=_preceded_by_table(pages.preceded_by[feature]),
-                neighbors=_neighbors(pages, feature),
-                twins=[_twin(pages, name, feature) for name in pages.twins],
-                stability=None if stability is None else float(stability[feature]),
-                logits=logits,
-                hooks=_hook_facts(pages, feature, effects) if len(job.hooks) > 1 else (),
+                **_compared(pages, job.features.start + feature),
+                logits=own.logits,
+                hooks=own.hooks,
+                wiring=own.wiring,
+                output=_output_facts(pages.output.get(feature)),
             ),
         )
-    if len(_residual_hooks(job, unembedding)):
-        pages.logit_std = deviations
+    pages.logit_std = None if np.isnan(deviations).all() else deviations
 
 
-@dataclass(frozen=True, slots=True)
-class _Effect:
-    """What a feature does through one hook: a row of a block."""
-
-    hook: str
-    block: LogitEffects
-    row: int
-
-
-def _effects(pages: Pages, unembedding: Tensor) -> Iterator[list[_Effect]]:
-    """Per feature its effects through each hook that the unembedding reads, in the hooks' order."""
-    job = pages.job
-    hooks = _residual_hooks(job, unembedding)
-    if not hooks:
-        yield from ([] for _ in range(job.count))
-        return
-    first = 0
-    streams = [logit_effects(directions, unembedding, LOGITS) for directions in hooks.values()]
-    for blocks in zip(*streams, strict=True):
-        _add_promoting(pages.promoting, blocks[-1].weights, job.features.start + first)
-        for row in range(len(blocks[0].moments)):
-            yield [_Effect(hook, block, row) for hook, block in zip(hooks, blocks, strict=True)]
-        first += len(blocks[0].moments)
+def earlier_features(pages: Pages, earlier: EarlierRange) -> Iterator[FeatureRecord]:
+    """The records of an earlier analysis of other features, compared with all of them now."""
+    for record in earlier.features():
+        if record.details is not None:
+            details = replace(record.details, **_compared(pages, record.index))
+            yield replace(record, details=details)
 
 
-def _residual_hooks(job: Job, unembedding: Tensor) -> dict[str, Tensor]:
-    """The decoder's rows [features, d_model] at each hook that the unembedding reads."""
-    given = (job.target,) if job.target else job.hooks
-    width = job.sae.d_out // len(given)
-    if width != unembedding.shape[0]:
-        return {}
-    parts = job.sae.W_dec.detach()[job.features].cpu().split(width, 1)
-    return {h: part for h, part in zip(given, parts, strict=True) if writes_to_residual(h)}
-
-
-def _add_promoting(best: BestOfTokens, weights: Tensor, first: int) -> None:
-    """Lets a block of features, [features, vocabulary], in among the best of each token."""
-    if len(best.tokens) == 0:
-        count = min(best.count, len(weights))
-        values, rows = weights.topk(count, dim=0)
-        tokens = torch.arange(weights.shape[1]).expand(count, -1)
-    else:
-        floor = torch.from_numpy(best.worst).to(weights.dtype)
-        rows, tokens = (weights > floor).nonzero(as_tuple=True)
-        values = weights[rows, tokens]
-    best.add(
-        tokens.reshape(-1).numpy(),
-        rows.reshape(-1).numpy() + first,
-        values.reshape(-1).numpy(),
-    )
-
-
-def _logit_facts(block: LogitEffects, row: int) -> LogitFacts:
-    mean, std, *shape = block.moments[row].tolist()
-    skewness, kurtosis = (value if np.isfinite(value) else None for value in shape)
-    lower, upper = float(block.suppressed_weights[row, 0]), float(block.promoted_weights[row, 0])
-    return LogitFacts(mean, std, skewness, kurtosis, block.histogram[row], lower, upper)
-
-
-def _hook_facts(pages: Pages, feature: int, effects: list[_Effect]) -> list[HookFacts]:
-    """What a crosscoder's feature does at each of its hooks."""
-    job = pages.job
-    row = job.sae.W_dec.detach()[job.features.start + feature]
-    norms = row.reshape(len(job.hooks), -1).norm(dim=1).tolist()
-    by_hook = {each.hook: each.block.of(each.row) for each in effects}
-    nothing: tuple[list[tuple[int, float]], list[tuple[int, float]]] = ([], [])
-    return [
-        HookFacts(hook, norm, *map(_weights_table, by_hook.get(hook, nothing)))
-        for hook, norm in zip(job.hooks, norms, strict=True)
-    ]
-
-
-def _weights_table(pairs: list[tuple[int, float]]) -> Table:
+def _compared(pages: Pages, index: int) -> dict[str, Any]:
+    """What depends on the other features that were analyzed."""
+    place, stability = index - pages.job.range.start, pages.stability
     return {
-        "token": np.array([token for token, _ in pairs], np.int32),
-        "weight": np.array([weight for _, weight in pairs], np.float32),
+        "neighbors": _neighbors(pages, place),
+        "twins": [_twin(pages, name, place) for name in pages.twins],
+        "stability": None if stability is None else float(stability[place]),
     }
+
+
+def _output_facts(score: OutputScore | None) -> OutputFacts | None:
+    if score is None:
+        return None
+    raises: Table = {
+        "token": np.array([token for token, _ in score.raises], np.int32),
+        "change": np.array([change for _, change in score.raises], np.float32),
+    }
+    return OutputFacts(score.value, score.kl, raises)
 
 
 def _fires_on_table(found: FiresOn) -> Table:
@@ -301,7 +263,7 @@ def _preceded_by_table(found: PrecededBy) -> Table:
 
 
 def _neighbors(pages: Pages, feature: int) -> dict[str, Table]:
-    start = pages.job.features.start
+    start = pages.job.range.start
     tables: dict[str, Table] = {}
     for by, (ids, cosines) in pages.neighbors.items():
         tables[by] = {
@@ -339,13 +301,12 @@ def _twin(pages: Pages, name: str, feature: int) -> TwinFacts:
 
 def tokens(pages: Pages, vocabulary: int) -> Iterator[TokenRecord]:
     """For every token that has some, the features that fire on it most and that promote it most."""
-    start = np.int32(pages.job.features.start)
     for token in range(vocabulary):
         on, sums = pages.firing.of(token)
         promoting, weights = pages.promoting.of(token)
         if len(on) or len(promoting):
             yield TokenRecord(
                 token,
-                {"feature": on + start, "sum": sums.astype(np.float32)},
+                {"feature": on, "sum": sums.astype(np.float32)},
                 {"feature": promoting, "weight": weights.astype(np.float32)},
             )

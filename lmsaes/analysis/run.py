@@ -1,13 +1,13 @@
 """Stage three: one pass over the cache for many SAEs, then what was found goes into MongoDB.
 
 jobs.py ─► scan.py ─► findings.py of each SAE ─► pages.py ─► store.py ─► database
-               language model ─► unembedding, token strings ──────┘
+    language model, or an analysis of the same weights ─► weight_facts.py ─┘
 """
 
 import logging
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,19 +15,22 @@ from typing import Any
 import torch
 
 from lmsaes.analysis.config import AnalyzeConfig
+from lmsaes.analysis.earlier_range import continue_earlier, earlier_range
 from lmsaes.analysis.findings import Depth, Findings, Samples
 from lmsaes.analysis.identity import name_saes, plain_name
 from lmsaes.analysis.jobs import Job, new_job
-from lmsaes.analysis.pages import new_pages
+from lmsaes.analysis.output_scores import analysis_scores
+from lmsaes.analysis.pages import Pages, new_pages
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.sampling import context_hashes, lowest_contexts
 from lmsaes.analysis.scan import ScannedSAE, scan
 from lmsaes.analysis.store import store, storing_phases
+from lmsaes.analysis.weight_facts import WeightSource
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
 from lmsaes.database import Database, Draft, SAERecord, content_hash, is_made_from
 from lmsaes.errors import ConfigError, LmsaesError
-from lmsaes.evaluation import load_cache_model
+from lmsaes.model import LanguageModel
 from lmsaes.parallel import Ranks, free_memory, join_ranks, own_device, resolve_device
 from lmsaes.progress import progress
 from lmsaes.sae import find_saes
@@ -71,6 +74,9 @@ def analyze(
     device = resolve_device(own_device(config.device))
     jobs = [new_job(folder, cache, config, device) for folder in folders]
     _name(jobs, database, config.name)
+    there = {record.name: record for record in database.saes()}
+    for job in jobs:
+        continue_earlier(job, there.get(job.name))
     with join_ranks() as ranks:
         todo = _not_current(jobs, database)
         ranks.wait()  # nobody publishes before all have looked
@@ -90,7 +96,8 @@ def _analyze(
     ranks: Ranks,
 ) -> None:
     first = ranks.rank == 0
-    lm = load_cache_model(cache, config.model) if first else None
+    runs_on = str(device) if config.output_scores else None
+    source = WeightSource(todo, cache, database, config.model, runs_on) if first else None
     with ExitStack() as stack:
         drafts: dict[str, Draft] = {}
         for job in todo if first else ():
@@ -101,6 +108,8 @@ def _analyze(
         if not todo:
             return
         if first:
+            for job in todo:
+                earlier_range(job, database)  # it may have been replaced before the lease was taken
             database.gc()
             _announce(todo, cache, database, device)
         _check_memory(todo)
@@ -108,21 +117,48 @@ def _analyze(
         scratch = _scratch_folders(todo, database, config)
         scanned = [_scanned(job, cache, config, samples, scratch[job.name], ranks) for job in todo]
         share = -(-cache.rows // ranks.size)
-        phases = storing_phases(todo)
+        phases = storing_phases(todo, config.output_scores)
         with progress("analyzing", share, "tokens", shown=first, then=phases) as bar:
             scan(scanned, cache, device, bar.advance, ranks)
             if ranks.size > 1:
                 _gather(scanned, todo, cache, config, samples, scratch, ranks)
-            if lm is not None:
+            if source is not None:
                 samples.reference.read(cache)
                 bar.next_phase()
                 all_pages = [
-                    new_pages(job, each.findings, cache.contexts, lm.vocabulary)
+                    new_pages(
+                        job,
+                        each.findings,
+                        cache.contexts,
+                        len(source.vocabulary),
+                        earlier_range(job, database),
+                    )
                     for job, each in zip(todo, scanned, strict=True)
                 ]
-                store(all_pages, drafts, samples.reference, cache, database, lm, bar)
+                if source.lm is not None and config.output_scores:
+                    bar.next_phase()
+                    _score(source.lm, all_pages, cache, samples.reference, config, bar.advance)
+                store(all_pages, drafts, samples.reference, cache, database, source, bar)
                 for folder in scratch.values():
                     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _score(
+    lm: LanguageModel,
+    all_pages: list[Pages],
+    cache: ActivationCache,
+    reference: ReferenceContexts,
+    config: AnalyzeConfig,
+    advance: Callable[[int], None],
+) -> None:
+    """Measures what some features of each SAE do to the next token."""
+    for pages in all_pages:
+        statistics, count = pages.findings.statistics, config.output_scores
+        for score in analysis_scores(
+            lm, pages.job, statistics, cache, reference.ids, count, config.seed
+        ):
+            pages.output[score.feature] = score
+            advance(1)
 
 
 def _name(jobs: list[Job], database: Database, name: str | None) -> None:

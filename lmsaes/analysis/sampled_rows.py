@@ -6,6 +6,7 @@ The rows are those of the reference contexts of lowest hash, so SAEs of one cach
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,9 @@ import numpy as np
 from lmsaes.analysis.context_choice import smallest, stable_order
 from lmsaes.analysis.reference_contexts import ReferenceContexts
 from lmsaes.analysis.segments import Segments
+from lmsaes.database import RowsRecord
+
+_FIRINGS_PER_DOCUMENT = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,3 +114,35 @@ class RowSampler:
         bounds = np.searchsorted(features, np.arange(self.features + 1))
         halves = (values / scales[features]).astype(np.float16)
         return SampledRows(int(valid), bounds, places, halves, scales)
+
+
+def rows_records(rows: SampledRows) -> Iterator[RowsRecord]:
+    """The sampled rows in parts, as they are stored."""
+    first = 0
+    while first < rows.features:
+        end = rows.bounds[first] + _FIRINGS_PER_DOCUMENT
+        stop = max(int(np.searchsorted(rows.bounds, end, side="right")) - 1, first + 1)
+        at = slice(rows.bounds[first], rows.bounds[stop])
+        yield RowsRecord(
+            first,
+            rows.rows,
+            np.diff(rows.bounds[first : stop + 1]).astype(np.int32),
+            rows.scales[first:stop],
+            rows.places[at],
+            rows.values[at],
+        )
+        first = stop
+
+
+def rows_of(records: Sequence[RowsRecord]) -> SampledRows | None:
+    """The sampled rows of such parts; None where there are none."""
+    if not records:
+        return None
+    counts = np.concatenate([record.counts for record in records])
+    return SampledRows(
+        records[0].rows,
+        np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]),
+        np.concatenate([record.places for record in records]),
+        np.concatenate([record.values for record in records]),
+        np.concatenate([record.scales for record in records]),
+    )

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, TypeVar
 
 import numpy as np
@@ -11,38 +12,42 @@ import torch
 
 from lmsaes.analysis.findings import Findings
 from lmsaes.analysis.jobs import Job
-from lmsaes.analysis.other_saes import add_twins, rows_records
-from lmsaes.analysis.pages import GROUPS, Pages, features, samples, tokens
+from lmsaes.analysis.other_saes import add_twins
+from lmsaes.analysis.pages import GROUPS, Pages, earlier_features, features, samples, tokens
 from lmsaes.analysis.reference_contexts import ReferenceContexts
+from lmsaes.analysis.sampled_rows import rows_records
+from lmsaes.analysis.stored_tokens import add_stored_tokens
 from lmsaes.analysis.training_curves import training_curves
+from lmsaes.analysis.weight_facts import WeightSource
 from lmsaes.cache import ActivationCache
 from lmsaes.database import Database, Draft, SAERecord, SampleRecord, evaluated
 from lmsaes.evaluation import ReconstructionSums, never_fired_fraction
-from lmsaes.model import LanguageModel
 from lmsaes.progress import Phase, ProgressReporter
 from lmsaes.sae import read_evaluation
-from lmsaes.text import token_strings
 
 _Stored = TypeVar("_Stored")
 
 # What storing takes in the embedded database, until it is measured: the host does it, whatever
 # device the pass over the cache runs on.
 _SECONDS_PER_RECORD = 3.5e-4
+_SECONDS_PER_SCORE = 0.1
 _COLUMNS = {"firings": np.int64, "contexts": np.int64}  # others are float32
 
 
-def storing_phases(jobs: Sequence[Job]) -> list[Phase]:
-    """What follows the pass over the cache."""
+def storing_phases(jobs: Sequence[Job], output_scores: int = 0) -> list[Phase]:
+    """What follows the pass over the cache. output_scores: features of each that are scored."""
     count = sum(_records(job, 0) for job in jobs)
+    scored = sum(min(output_scores, job.count) for job in jobs)
     return [
         Phase("counting", len(jobs), "SAEs", 1.0),
+        *([Phase("scoring outputs", scored, "features", _SECONDS_PER_SCORE)] if scored else []),
         Phase("storing", count, "records", _SECONDS_PER_RECORD),
     ]
 
 
 def _records(job: Job, vocabulary: int) -> int:
     """About how many documents an SAE's analysis has: of features, their groups, and tokens."""
-    return job.count * (len(GROUPS) + 1) + vocabulary
+    return (job.range.stop - job.range.start) * (len(GROUPS) + 1) + vocabulary
 
 
 def store(
@@ -51,12 +56,11 @@ def store(
     reference: ReferenceContexts,
     cache: ActivationCache,
     database: Database,
-    lm: LanguageModel,
+    source: WeightSource,
     bar: ProgressReporter,
 ) -> None:
     """Stores and publishes every SAE of the run."""
-    unembedding = lm.unembedding()
-    strings = token_strings(lm.tokenizer, unembedding.shape[1])
+    strings = source.vocabulary
     # by its own content: another rendering of the same tokenizer is another vocabulary
     vocabulary = hashlib.sha256(json.dumps(strings).encode()).hexdigest()[:16]
     database.put_vocabulary(vocabulary, strings)
@@ -67,15 +71,23 @@ def store(
         job, draft = pages.job, drafts[pages.job.name]
         shown = _Contexts()
         records = samples(pages, index, pages.findings.statistics.per_interval)
+        earlier = pages.earlier
+        if earlier is not None:
+            records = chain(records, earlier.samples())
         draft.put_samples(_counted(shown.noting(records), bar))
         for ids in _runs(shown.ids().tolist()):
             span = ids[0], ids[-1] + 1
             kept = cache.documents(*span).numpy() if cache.manifest.documents else None
             database.put_contexts(cache.identity, np.array(ids), cache.tokens(*span).numpy(), kept)
-        draft.put_features(_counted(features(pages, unembedding, strings), bar))
+        facts = source.facts(job, pages.promoting)
+        found = features(pages, facts, strings)
+        if earlier is not None:
+            found = chain(found, earlier_features(pages, earlier))
+            add_stored_tokens(database, earlier.record.analysis, pages.firing, pages.promoting)
+        draft.put_features(_counted(found, bar))
         draft.put_tokens(_counted(tokens(pages, len(strings)), bar))
         draft.put_rows(rows_records(pages.rows))
-        draft.put_columns(_columns(pages))
+        draft.put_columns(_columns(pages, database))
         trained = job.sae.provenance
         if (curves := training_curves(job.folder, trained and trained.steps)) is not None:
             draft.put_metrics(curves)
@@ -99,19 +111,29 @@ class _Contexts:
         return np.unique(np.concatenate([np.empty(0, np.int64), *self._ids]))
 
 
-def _columns(pages: Pages) -> dict[str, np.ndarray]:
+def _columns(pages: Pages, database: Database) -> dict[str, np.ndarray]:
     statistics, stability = pages.findings.statistics, pages.stability
-    columns = {
+    columns: dict[str, np.ndarray] = {
         "firings": statistics.firings,
         "density": statistics.firings / max(pages.findings.rows, 1),
         "maximum": statistics.maximum,
         "mean": statistics.means,
         "contexts": statistics.contexts,
     }
-    if stability is not None:
-        columns["stability"] = stability
+    if pages.job.made_from["output_scores"]:
+        columns["output_score"] = np.full(pages.job.count, -1.0)
+        for feature, score in pages.output.items():
+            columns["output_score"][feature] = score.kl
     if pages.logit_std is not None:
         columns["logit_std"] = pages.logit_std
+    if (earlier := pages.earlier) is not None:
+        stored = database.columns(earlier.record.analysis, list(columns))
+        columns = {
+            name: np.concatenate([stored[name], own] if earlier.first else [own, stored[name]])
+            for name, own in columns.items()
+        }
+    if stability is not None:
+        columns["stability"] = stability
     return {key: values.astype(_COLUMNS.get(key, np.float32)) for key, values in columns.items()}
 
 
@@ -167,7 +189,7 @@ def _record(
         run=job.folder.parent.name,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         vocabulary=vocabulary,
-        feature_range=(job.features.start, job.features.stop),
+        feature_range=(job.range.start, job.range.stop),
         groups=GROUPS,
     )
 
@@ -189,6 +211,5 @@ def measured(
 
 def _variance(job: Job, cache: ActivationCache) -> float:
     """Total variance per valid row of what the SAE reconstructs."""
-    hooks = (job.target,) if job.target else job.hooks
-    statistics = [cache.hooks[hook].valid for hook in hooks]
+    statistics = [cache.hooks[hook].valid for hook in job.given]
     return sum(sum(s.variance) for s in statistics if s is not None)

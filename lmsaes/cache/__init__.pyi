@@ -53,7 +53,7 @@ from .shards import (
     read_shards,
     shard_record_file,
 )
-from .statistics import HookMoments, finite_rows, within_float32
+from .statistics import HookMoments, Moments, finite_rows, moments_of, within_float32
 from .writer import CacheWriter
 
 __all__ = [
@@ -74,6 +74,7 @@ __all__ = [
     "Location",
     "Lock",
     "Manifest",
+    "Moments",
     "ShardRecord",
     "SourceRecord",
     "StorageDtype",
@@ -98,6 +99,7 @@ __all__ = [
     "locate",
     "lock_cache",
     "map_file",
+    "moments_of",
     "named_files",
     "only_zarr",
     "pooled_statistics",

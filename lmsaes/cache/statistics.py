@@ -197,6 +197,12 @@ def batch_moments(
     }
 
 
+def moments_of(rows: torch.Tensor) -> Moments:
+    """Of rows [n, d_model] that are all finite; a few thousand at once keep the digits."""
+    valid, stored = torch.ones(1, len(rows), dtype=torch.bool), {"": rows[None]}
+    return batch_moments(stored, valid, stored)[""].every
+
+
 def _sums(
     stored: torch.Tensor, valid: torch.Tensor, original: torch.Tensor
 ) -> tuple[torch.Tensor, ...]:

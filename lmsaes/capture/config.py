@@ -1,4 +1,8 @@
-"""What an activation cache is asked to be: `CaptureConfig`, stage one's configuration."""
+"""What an activation cache is asked to be: `CaptureConfig`, stage one's configuration.
+
+ModelOnText ──► CaptureConfig   which model sees which text, and what is kept of it
+           └──► LiveConfig      the same without a cache: rows for training, as they come
+"""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -13,12 +17,10 @@ from lmsaes.units import Bytes, Count
 _MAIN, _TEXT, _MODEL, _STORAGE = "What to cache", "Text", "Model", "Storage"
 
 
-class CaptureConfig(StageConfig, frozen=True):
-    """A cache to be made: which model sees which text, what is kept of it and how."""
+class ModelOnText(StageConfig, frozen=True):
+    """Which model sees which text, and how it is run."""
 
-    stage: ClassVar[str] = "cache"
-    renamed: ClassVar[dict[str, str]] = {"other_rounding": "allow_compute_change"}
-    singular: ClassVar[dict[str, str]] = {"hook": "hooks", "datasets": "dataset"}
+    singular: ClassVar[dict[str, str]] = {"datasets": "dataset"}
 
     model: Annotated[
         Text,
@@ -35,12 +37,6 @@ class CaptureConfig(StageConfig, frozen=True):
             _MAIN,
         ),
     ]
-    hooks: Annotated[
-        Texts,
-        setting("Hook point, or a glob such as blocks.*.hook_resid_post.", _MAIN, option="hook"),
-    ]
-    out: Annotated[Text, setting("Folder of the cache, or s3://bucket/prefix and the like.", _MAIN)]
-    tokens: Annotated[Count, setting("Token positions to store.", _MAIN, gt=0)] = 100_000_000
     context_size: Annotated[Count, setting("Tokens per context.", _MAIN, ge=2)] = 128
 
     split: Annotated[
@@ -116,6 +112,44 @@ class CaptureConfig(StageConfig, frozen=True):
         str | None, setting("Revision of the model (default: the newest).", _MODEL)
     ] = None
 
+    @model_validator(mode="after")
+    def _some_text(self) -> Self:
+        if not self.dataset:
+            raise ConfigError("no dataset was given", "add --dataset text.jsonl, say")
+        return self
+
+    @model_validator(mode="after")
+    def _one_for_each_dataset(self) -> Self:
+        count = len(self.dataset)
+        if self.mix and len(self.mix) != count:
+            raise ConfigError(
+                f"--mix is given {len(self.mix)} times for {count} datasets",
+                "give one --mix for each --dataset, or none for equal shares",
+            )
+        for name in ("split", "text_column", "dataset_config", "dataset_revision"):
+            given = len(getattr(self, name))
+            if given > 1 and given != count:
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} is given {given} times for {count} datasets",
+                    "give it once for all, or once for each --dataset",
+                )
+        return self
+
+
+class CaptureConfig(ModelOnText, frozen=True):
+    """A cache to be made: which model sees which text, what is kept of it and how."""
+
+    stage: ClassVar[str] = "cache"
+    renamed: ClassVar[dict[str, str]] = {"other_rounding": "allow_compute_change"}
+    singular: ClassVar[dict[str, str]] = {"hook": "hooks", "datasets": "dataset"}
+
+    hooks: Annotated[
+        Texts,
+        setting("Hook point, or a glob such as blocks.*.hook_resid_post.", _MAIN, option="hook"),
+    ]
+    out: Annotated[Text, setting("Folder of the cache, or s3://bucket/prefix and the like.", _MAIN)]
+    tokens: Annotated[Count, setting("Token positions to store.", _MAIN, gt=0)] = 100_000_000
+
     dtype: Annotated[StorageDtype, setting("Dtype that activations are stored in.", _STORAGE)] = (
         "float16"
     )
@@ -141,8 +175,6 @@ class CaptureConfig(StageConfig, frozen=True):
     def _something_to_cache(self) -> Self:
         if not self.hooks:
             raise ConfigError("no hook was given", "add --hook blocks.8.hook_resid_pre, say")
-        if not self.dataset:
-            raise ConfigError("no dataset was given", "add --dataset text.jsonl, say")
         if self.contexts < 1:
             raise ConfigError(
                 f"{self.tokens} tokens do not fill one context of {self.context_size}",
@@ -164,24 +196,18 @@ class CaptureConfig(StageConfig, frozen=True):
             )
         return self
 
-    @model_validator(mode="after")
-    def _one_for_each_dataset(self) -> Self:
-        count = len(self.dataset)
-        if self.mix and len(self.mix) != count:
-            raise ConfigError(
-                f"--mix is given {len(self.mix)} times for {count} datasets",
-                "give one --mix for each --dataset, or none for equal shares",
-            )
-        for name in ("split", "text_column", "dataset_config", "dataset_revision"):
-            given = len(getattr(self, name))
-            if given > 1 and given != count:
-                raise ConfigError(
-                    f"--{name.replace('_', '-')} is given {given} times for {count} datasets",
-                    "give it once for all, or once for each --dataset",
-                )
-        return self
-
     @property
     def contexts(self) -> int:
         """Whole contexts that the tokens fill."""
         return self.tokens // self.context_size
+
+
+class LiveConfig(ModelOnText, frozen=True):
+    """A model that runs while SAEs train on what its hooks see."""
+
+    stage: ClassVar[str] = "live"
+
+    dtype: Annotated[
+        Literal["float16", "float32", "bfloat16"],
+        setting("Dtype that rows are kept in until they are used.", _MODEL),
+    ] = "float16"

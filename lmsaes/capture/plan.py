@@ -11,6 +11,7 @@ import platform
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -83,17 +84,25 @@ def config_of(config: CaptureConfig, target: Manifest, batch_size: int) -> Captu
     """The configuration that makes the whole of `target` in one run, elsewhere or after more was
     added to it: with globs and what the machine and the tokenizer decide written out, and paths
     that mean the same from any folder."""
-    datasets = target.text.mixture or (target.text,)
     return config.model_copy(
         update={
-            "model": target.model.name,
-            "dataset": tuple(record.dataset for record in datasets),
+            **what_was_decided(target),
             "hooks": tuple(target.hooks | target.adding),
             "tokens": target.contexts_requested * target.text.context_size,
             "batch_size": batch_size,
-            "bos": target.text.bos,
         }
     )
+
+
+def what_was_decided(manifest: Manifest) -> dict[str, Any]:
+    """Settings of model and text as a manifest has them."""
+    datasets = manifest.text.mixture or (manifest.text,)
+    return {
+        "model": manifest.model.name,
+        "dataset": tuple(record.dataset for record in datasets),
+        "batch_size": manifest.compute.batch_size,
+        "bos": manifest.text.bos,
+    }
 
 
 def holds_cache(folder: Location) -> bool:

@@ -20,7 +20,6 @@ from lmsaes.cache import (
     Location,
     Lock,
     Manifest,
-    check_hook_name,
     extended_manifest,
     locate,
     lock_cache,
@@ -32,14 +31,15 @@ from lmsaes.cache import (
     write_manifest,
 )
 from lmsaes.capture.config import CaptureConfig
+from lmsaes.capture.inputs import open_inputs
 from lmsaes.capture.plan import announce, config_of, holds_cache, plan_cache, say_finished
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import CacheError, ConfigError
 from lmsaes.model import LanguageModel
-from lmsaes.parallel import Ranks, iterate_ahead, join_ranks, own_device
+from lmsaes.parallel import Ranks, iterate_ahead, join_ranks
 from lmsaes.progress import Phase, ProgressReporter, progress
 from lmsaes.provenance import TextPosition
-from lmsaes.text import Contexts, ContextStream, check_token_ids, load_mixture
+from lmsaes.text import Contexts, ContextStream
 from lmsaes.units import format_count
 
 _log = logging.getLogger("lmsaes")
@@ -91,27 +91,9 @@ def cache_activations(
     found = read_manifest(folder) if there and not overwrite else None
     if found is None and isinstance(folder, Path):
         check_writable(folder)  # before a model is loaded
-    lm = LanguageModel.load(
-        config.model, own_device(config.device), config.model_dtype, config.revision, config.weights
-    )
-    if lm.max_context is not None and config.context_size > lm.max_context:
-        raise ConfigError(
-            f"a context of {config.context_size} tokens is longer than {config.model} takes "
-            f"({lm.max_context})",
-            f"use --context-size {lm.max_context} or less",
-        )
-    shapes = lm.find_hooks(config.hooks)
-    for hook in shapes:
-        check_hook_name(hook)
-    sources = load_mixture(
-        config.dataset, config.mix, config.split, config.text_column,
-        config.dataset_config or None, config.dataset_revision or None,
-        config.streaming, config.shuffle, config.seed,
-    )  # fmt: skip
-    if lm.tokenizer is None:
-        for source in sources:
-            check_token_ids(source, config.model)
-    wanted = plan_cache(config, found, lm, shapes, sources)
+    inputs = open_inputs(config, config.hooks)
+    lm = inputs.lm
+    wanted = plan_cache(config, found, lm, inputs.shapes, inputs.sources)
     target = wanted
     if found is not None:
         target = extended_manifest(folder, found, wanted, config.allow_compute_change)
@@ -120,7 +102,7 @@ def cache_activations(
             return ActivationCache.open(folder)
 
     def open_text(start: TextPosition | None) -> ContextStream:
-        return ContextStream(sources, lm.tokenizer, wanted.text, lm.vocabulary, start)
+        return inputs.open_text(wanted.text, start)
 
     with join_ranks() as ranks:
         batch = wanted.compute.batch_size

@@ -4,21 +4,25 @@ from .answers import Answers
 from .client import Database
 from .curves import TrainingCurves
 from .details import (
+    WIRED_BY,
     FeatureDetails,
     GroupFacts,
     HookFacts,
     LogitFacts,
+    OutputFacts,
     RowsRecord,
     Table,
     TokenRecord,
     TwinFacts,
+    WiringFacts,
+    WiringSide,
 )
 from .draft import Draft
 from .embedded import EmbeddedServer, default_folder
 from .explanations import Explanation, Explanations, new_explanation
 from .feature_columns import NONE, FeatureColumns, label_tokens, read_twins
 from .feature_html import FeatureView, feature_document, show
-from .feature_page import feature_page
+from .feature_page import feature_page, page_with_words, wiring
 from .graph_labels import Label, analyzed_transcoders, graph_labels
 from .graph_records import (
     ERROR,
@@ -35,6 +39,7 @@ from .graph_records import (
 )
 from .graphs import Graphs, TakenError
 from .lists import ChangedError, FeatureList, ListContents, ListEntry
+from .notes import Note, Notes
 from .records import (
     SCHEMA_VERSION,
     ContextRecord,
@@ -43,11 +48,11 @@ from .records import (
     SampleRecord,
     check_name,
     content_hash,
-    half_precision,
     is_made_from,
     is_name,
 )
 from .saes import UnreadableError, UnreadableRecord, evaluated
+from .sample_documents import half_precision
 
 __all__ = [
     "ERROR",
@@ -57,6 +62,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "TARGET",
     "TOKEN",
+    "WIRED_BY",
     "Answers",
     "ChangedError",
     "ContextRecord",
@@ -81,6 +87,9 @@ __all__ = [
     "ListContents",
     "ListEntry",
     "LogitFacts",
+    "Note",
+    "Notes",
+    "OutputFacts",
     "RowsRecord",
     "SAERecord",
     "SampleRecord",
@@ -92,6 +101,8 @@ __all__ = [
     "TwinFacts",
     "UnreadableError",
     "UnreadableRecord",
+    "WiringFacts",
+    "WiringSide",
     "analyzed_transcoders",
     "check_name",
     "content_hash",
@@ -106,6 +117,8 @@ __all__ = [
     "label_tokens",
     "new_explanation",
     "node_id",
+    "page_with_words",
     "read_twins",
     "show",
+    "wiring",
 ]

@@ -25,7 +25,7 @@ import numpy as np
 
 from lmsaes.database import saes
 from lmsaes.database.answers import Answers
-from lmsaes.database.connection import Connection
+from lmsaes.database.connection import Connection, Key
 from lmsaes.database.curves import TrainingCurves, curves_record
 from lmsaes.database.details import (
     RowsRecord,
@@ -42,6 +42,7 @@ from lmsaes.database.garbage import collect_garbage
 from lmsaes.database.graphs import Graphs
 from lmsaes.database.leases import Leases
 from lmsaes.database.lists import Lists
+from lmsaes.database.notes import Notes
 from lmsaes.database.records import (
     ContextRecord,
     FeatureRecord,
@@ -52,10 +53,11 @@ from lmsaes.database.records import (
     context_document,
     context_record,
     feature_record,
-    sample_record,
     unpack,
 )
 from lmsaes.database.saes import UnreadableRecord
+from lmsaes.database.sample_documents import sample_record
+from lmsaes.database.squeezed import expanded
 from lmsaes.errors import ConfigError, DatabaseError, nearest
 
 _TOKENS_PER_DOCUMENT = 65_536
@@ -230,7 +232,7 @@ class Database:
 
     def features(self, analysis: str, indices: Sequence[int]) -> dict[int, FeatureRecord]:
         """Features by index; those that are not there are left out."""
-        documents = self._connection.fetch(f"features_{analysis}", indices)
+        documents = self._fetch(f"features_{analysis}", indices)
         return {index: feature_record(document) for index, document in documents.items()}
 
     def labels(self, analysis: str, indices: Sequence[int]) -> dict[int, str]:
@@ -247,7 +249,7 @@ class Database:
     ) -> dict[int, SampleRecord]:
         """One group of contexts of each feature by index; those that are not there are left out."""
         keys = {f"{index}/{group}": index for index in indices}
-        documents = self._connection.fetch(f"samples_{analysis}", list(keys))
+        documents = self._fetch(f"samples_{analysis}", list(keys))
         return {keys[key]: sample_record(document) for key, document in documents.items()}
 
     def sample_groups(
@@ -255,20 +257,25 @@ class Database:
     ) -> dict[str, SampleRecord]:
         """Groups of contexts of one feature by name; empty ones are left out."""
         keys = [f"{index}/{group}" for group in groups]
-        documents = self._connection.fetch(f"samples_{analysis}", keys)
+        documents = self._fetch(f"samples_{analysis}", keys)
         read = map(sample_record, documents.values())
         return {record.group: record for record in read}
 
     def tokens(self, analysis: str, ids: Sequence[int]) -> dict[int, TokenRecord]:
         """The features of tokens by id; tokens that have none are left out."""
-        documents = self._connection.fetch(f"tokens_{analysis}", ids)
+        documents = self._fetch(f"tokens_{analysis}", ids)
         return {token: token_record(document) for token, document in documents.items()}
 
     def rows(self, analysis: str) -> list[RowsRecord]:
         """All firings on the sampled rows, by feature; empty where none were kept."""
         with self._connection.database() as mongo:
-            documents = list(mongo[f"rows_{analysis}"].find())
+            documents = [expanded(each) for each in mongo[f"rows_{analysis}"].find()]
         return sorted(map(rows_record, documents), key=lambda record: record.first)
+
+    def _fetch(self, collection: str, keys: Sequence[Key]) -> dict[Key, dict[str, Any]]:
+        """Documents of an analysis by `_id`, as they were before they were compressed."""
+        documents = self._connection.fetch(collection, keys)
+        return {key: expanded(document) for key, document in documents.items()}
 
     def metrics(self, analysis: str) -> TrainingCurves | None:
         """How the training of the analyzed SAE went; None where nothing is known of it."""
@@ -312,6 +319,11 @@ class Database:
     def lists(self) -> Lists:
         """People's lists of features."""
         return Lists(self._connection)
+
+    @property
+    def notes(self) -> Notes:
+        """People's notes on features, kept by the SAEs' hashes."""
+        return Notes(self._connection)
 
     @property
     def graphs(self) -> Graphs:

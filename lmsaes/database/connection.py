@@ -11,6 +11,7 @@ import os
 import threading
 import warnings
 from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pymongo import MongoClient
+from pymongo.collection import Collection
 from pymongo.database import Database as MongoDatabase
 from pymongo.errors import (
     BulkWriteError,
@@ -126,15 +128,16 @@ class Connection:
     def insert(self, collection: str, documents: Iterable[Document]) -> int:
         """Writes documents, read as a stream; returns how many. One that exists stays as it is."""
         remaining, count = iter(documents), 0
-        with self.database() as mongo:
+        waiting: Future[None] | None = None
+        with self.database() as mongo, ThreadPoolExecutor(1, "insert") as writer:
+            # the next batch is made while the server takes one in
             while batch := list(islice(remaining, _BATCH)):
-                try:
-                    mongo[collection].insert_many(batch, ordered=False)
-                except BulkWriteError as error:
-                    failures = error.details["writeErrors"]
-                    if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
-                        raise
+                if waiting is not None:
+                    waiting.result()
+                waiting = writer.submit(_insert, mongo[collection], batch)
                 count += len(batch)
+            if waiting is not None:
+                waiting.result()
         return count
 
     def fetch(self, collection: str, keys: Sequence[Key]) -> dict[Key, Document]:
@@ -188,3 +191,13 @@ class Connection:
     def _leave(self) -> None:
         if self._embedded is not None:
             self._embedded.close()
+
+
+def _insert(collection: Collection[Document], batch: list[Document]) -> None:
+    """Writes documents that are not there yet."""
+    try:
+        collection.insert_many(batch, ordered=False)
+    except BulkWriteError as error:
+        failures = error.details["writeErrors"]
+        if any(failure["code"] != _DUPLICATE_KEY for failure in failures):
+            raise

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from lmsaes.database.squeezed import by_bytes, from_bytes, from_gaps, gaps
 from lmsaes.errors import DatabaseError
 
 Table = Mapping[str, np.ndarray]
@@ -48,6 +49,38 @@ class HookFacts:
     suppresses: Table
 
 
+WIRED_BY = ("output", "query", "key", "value", "in", "gate")
+"""What of a head or neuron faces a feature, in the order of the codes in a table's `by`."""
+
+
+@dataclass(frozen=True, slots=True)
+class WiringSide:
+    """Parts of the model on one side of a feature, largest ratio first."""
+
+    heads: (
+        Table  # layer, head, heads (that share keys or values, from `head` on), by, weight, ratio
+    )
+    neurons: Table  # layer, neuron, by, weight, ratio
+
+
+@dataclass(frozen=True, slots=True)
+class WiringFacts:
+    """Which heads and neurons write into a feature and which read it, from the weights."""
+
+    writers: WiringSide | None  # None where the hook has none; `missing` says why
+    readers: WiringSide | None
+    missing: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputFacts:
+    """What adding a feature does to the next token."""
+
+    value: float  # what was added, in units of its activation
+    kl: float  # nats, mean over contexts
+    raises: Table  # token, change: of its probability, mean over contexts; largest first
+
+
 @dataclass(frozen=True, slots=True)
 class TwinFacts:
     """A feature's best match in another SAE; the feature is None where nothing matches."""
@@ -75,6 +108,8 @@ class FeatureDetails:
     stability: float | None = None  # mean score over the other SAEs; None without any
     logits: LogitFacts | None = None  # None where the hook is not in the residual stream
     hooks: Sequence[HookFacts] = field(default=())
+    wiring: WiringFacts | None = None  # None in analyses of a former version
+    output: OutputFacts | None = None  # None where it was not measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +150,25 @@ def token_record(document: Mapping[str, Any]) -> TokenRecord:
 
 def rows_document(record: RowsRecord) -> dict[str, Any]:
     """As a document, under the first feature. Raises DatabaseError for values not finite."""
+    if not np.isfinite(record.values).all():
+        raise DatabaseError("activations on the sampled rows are not finite")
     return {
         "_id": record.first,
         "rows": record.rows,
         "features": pack_table({"counts": record.counts, "scales": record.scales}),
-        "firings": pack_table({"places": record.places, "values": record.values}),
+        "gaps": by_bytes(gaps(record.places, record.counts).astype("<u4")),
+        "values": by_bytes(record.values.astype("<f2")),
     }
 
 
 def rows_record(document: Mapping[str, Any]) -> RowsRecord:
     """What such a document holds."""
-    features, firings = unpack_table(document["features"]), unpack_table(document["firings"])
-    return RowsRecord(document["_id"], document["rows"], **features, **firings)
+    features = unpack_table(document["features"])
+    places = from_gaps(from_bytes(document["gaps"], "<u4"), features["counts"])
+    values = from_bytes(document["values"], "<f2")
+    return RowsRecord(
+        document["_id"], document["rows"], **features, places=places.astype(np.int32), values=values
+    )
 
 
 @cache
@@ -162,7 +204,7 @@ def unpack_table(document: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 def details_document(details: FeatureDetails) -> dict[str, Any]:
     """As a document. Raises DatabaseError for values that are not finite."""
-    logits = details.logits
+    logits, output = details.logits, details.output
     return {
         "contexts": details.contexts,
         "label": details.label,
@@ -188,12 +230,14 @@ def details_document(details: FeatureDetails) -> dict[str, Any]:
             [each.hook, each.norm, pack_table(each.promotes), pack_table(each.suppresses)]
             for each in details.hooks
         ],
+        "wiring": details.wiring and _wiring_document(details.wiring),
+        "output": output and [output.value, output.kl, pack_table(output.raises)],
     }
 
 
 def details_record(document: Mapping[str, Any]) -> FeatureDetails:
     """What such a document holds."""
-    logits = document["logits"]
+    logits, output = document["logits"], document.get("output")
     return FeatureDetails(
         contexts=document["contexts"],
         label=document["label"],
@@ -208,6 +252,8 @@ def details_record(document: Mapping[str, Any]) -> FeatureDetails:
             HookFacts(hook, norm, unpack_table(promotes), unpack_table(suppresses))
             for hook, norm, promotes, suppresses in document["hooks"]
         ],
+        wiring=_wiring(document.get("wiring")),
+        output=output and OutputFacts(output[0], output[1], unpack_table(output[2])),
     )
 
 
@@ -216,3 +262,24 @@ def _logits(document: Mapping[str, Any]) -> LogitFacts:
     lower, upper = document["range"]
     histogram = unpack_table(document["histogram"])["tokens"].astype(np.int64)
     return LogitFacts(mean, std, skewness, kurtosis, histogram, lower, upper)
+
+
+def _wiring_document(wiring: WiringFacts) -> dict[str, Any]:
+    sides = {"writers": wiring.writers, "readers": wiring.readers}
+    return {
+        **{
+            name: side and [pack_table(side.heads), pack_table(side.neurons)]
+            for name, side in sides.items()
+        },
+        "missing": wiring.missing,
+    }
+
+
+def _wiring(document: Mapping[str, Any] | None) -> WiringFacts | None:
+    if document is None:
+        return None
+    writers, readers = (
+        document[name] and WiringSide(*map(unpack_table, document[name]))
+        for name in ("writers", "readers")
+    )
+    return WiringFacts(writers, readers, document["missing"])

@@ -26,8 +26,9 @@ from lmsaes.database.records import (
     feature_document,
     new_analysis_id,
     pack,
-    sample_document,
 )
+from lmsaes.database.sample_documents import sample_documents
+from lmsaes.database.squeezed import SQUEEZED, squeezed
 from lmsaes.errors import DatabaseError
 
 NEEDED_COLUMNS = frozenset({"firings", "density", "maximum", "mean"})
@@ -70,7 +71,7 @@ class Draft:
 
         Raises DatabaseError for activations that are not finite.
         """
-        self._put("samples", (sample_document(self._noted(record)) for record in records))
+        self._put("samples", sample_documents(map(self._noted, records)))
 
     def put_columns(self, columns: Mapping[str, np.ndarray]) -> None:
         """One value per analyzed feature and column, in the features' order: each array [features].
@@ -134,6 +135,8 @@ class Draft:
 
     def _put(self, kind: str, documents: Iterable[dict[str, Any]]) -> None:
         self._leases.check(self._lease)
+        if kind in SQUEEZED:
+            documents = map(squeezed, documents)
         try:
             count = self._connection.insert(f"{kind}_{self.analysis}", documents)
         except DatabaseError as error:

@@ -80,16 +80,16 @@ class Explanations:
         _check(sae)
         left_out = {"requests": False, "score": False}
         with self._connection.database() as mongo:
-            documents = list(mongo[COLLECTION].find({"sae": sae}, left_out))
+            documents = list(mongo[COLLECTION].find(_all_of(sae), left_out))
         documents.sort(key=lambda each: tuple(map(int, each["_id"].split("/")[1:])))
         last = {each["feature"]: each for each in documents}
         return [read(each) for each in last.values() if each["text"]]
 
     def all(self, sae: str) -> list[Explanation]:
-        """Every version of every feature, by feature and age. Reads the whole collection."""
+        """Every version of every feature, by feature and age."""
         _check(sae)
         with self._connection.database() as mongo:
-            documents = list(mongo[COLLECTION].find({"sae": sae}))
+            documents = list(mongo[COLLECTION].find(_all_of(sae)))
         documents.sort(key=lambda each: tuple(map(int, each["_id"].split("/")[1:])))
         return [read(each) for each in documents]
 
@@ -127,6 +127,11 @@ def read(document: Document) -> Explanation:
     created = fields["created"]
     # MongoDB's times are UTC and say no zone
     return Explanation(**{**fields, "created": created.replace(tzinfo=created.tzinfo or UTC)})
+
+
+def _all_of(sae: str) -> Document:
+    """What finds an SAE's versions by the index of `_id`: "0" follows "/"."""
+    return {"_id": {"$gte": f"{sae}/", "$lt": f"{sae}0"}}
 
 
 def _check(sae: str) -> None:

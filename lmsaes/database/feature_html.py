@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from html import escape
 from typing import Any
+from unicodedata import category
 
 from lmsaes.database.client import Database
-from lmsaes.database.feature_page import feature_page
+from lmsaes.database.feature_page import page_with_words
 from lmsaes.database.records import SAERecord
 from lmsaes.errors import ConfigError
 
@@ -24,7 +25,7 @@ class FeatureView:
     """A feature that a notebook draws."""
 
     analysis: str
-    page: dict[str, Any]  # see `feature_page`
+    page: dict[str, Any]  # see `page_with_words`
 
     def __repr__(self) -> str:
         return f"{_title(self.page)}: {_label(self.page)}"
@@ -49,11 +50,11 @@ def show(sae: str | SAERecord, feature: int, db: str | Database | None = None) -
     record = db.sae(name)
     if record is None:
         raise ConfigError(f"no SAE '{name}' in {db.place}", "see: lmsaes db list")
-    return FeatureView(record.analysis, feature_page(db, record, feature))
+    return FeatureView(record.analysis, page_with_words(db, record, feature))
 
 
 def feature_document(page: dict[str, Any], analysis: str) -> str:
-    """An HTML document of what `feature_page` gives."""
+    """An HTML document of what `page_with_words` gives."""
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -70,11 +71,12 @@ def feature_fragment(page: dict[str, Any], analysis: str) -> str:
         for group, found in page["groups"].items()
         for context in found["contexts"][:_SHOWN]
     ]
+    note = f"<p>{escape(page['note'])}</p>" if page["note"] else ""
     return (
         f'<div class="lmsaes-feature"><style>{_STYLE}</style>'
         f"<h1>{escape(_title(page))}</h1><p>{escape(_label(page))}</p>"
         f"<small>{page['firings']} firings; maximum {page['maximum']:.4g}; analysis {analysis}"
-        f"</small>{''.join(lines)}</div>"
+        f"</small>{note}{''.join(lines)}</div>"
     )
 
 
@@ -83,7 +85,7 @@ def _title(page: dict[str, Any]) -> str:
 
 
 def _label(page: dict[str, Any]) -> str:
-    return page["label"] or "never fires"
+    return page["explanation"] or page["label"] or "never fires"
 
 
 def _tokens(context: dict[str, Any], maximum: float) -> str:
@@ -96,9 +98,23 @@ def _tokens(context: dict[str, Any], maximum: float) -> str:
 
 def _token(token: str, activation: float, maximum: float) -> str:
     # isolated, so that a token written from right to left does not turn its neighbors around
-    text = f"<bdi>{escape(token)}</bdi>"
+    text = f"<bdi>{escape(_visible(token))}</bdi>"
     if activation <= 0 or maximum <= 0:
         return text
     share = 0.12 + 0.68 * min(activation / maximum, 1) ** 0.5
     color = f"background:rgba(20,150,140,{share:.2f})"
     return f'<span style="{color}" title="{activation:.4g}">{text}</span>'
+
+
+def _visible(token: str) -> str:
+    """A token in which what can't be seen is drawn: `U+200B`; line breaks stay, with a mark."""
+    return "".join(
+        "↵\n" if sign == "\n" else f"U+{ord(sign):04X}" if _is_hidden(sign) else sign
+        for sign in token
+    )
+
+
+def _is_hidden(sign: str) -> bool:
+    """Whether a character has no form of its own; joiners inside of an emoji have none either, and
+    stay what they are."""
+    return category(sign) in ("Cc", "Cf", "Zl", "Zp") and sign != "\u200d"

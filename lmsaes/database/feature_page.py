@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from lmsaes.database.client import Database
-from lmsaes.database.details import GroupFacts, Table
+from lmsaes.database.details import WIRED_BY, GroupFacts, Table, WiringFacts
 from lmsaes.database.records import SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, DatabaseError
 
@@ -75,6 +75,13 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
             }
             for each in details.hooks
         ],
+        "output": details.output
+        and {
+            "value": details.output.value,
+            "kl": details.output.kl,
+            "raises": _with_tokens(details.output.raises, vocabulary),
+        },
+        "wiring": details.wiring and wiring(details.wiring),
         "groups": {
             group: _group(details.groups.get(group), samples.get(group), contexts, vocabulary)
             for group in record.groups
@@ -95,10 +102,36 @@ def feature_page(database: Database, record: SAERecord, feature: int) -> dict[st
     }
 
 
+def page_with_words(database: Database, record: SAERecord, feature: int) -> dict[str, Any]:
+    """The same with what people and models said of it: `explanation` (None: nothing), `note`."""
+    said = database.explanations.current(record.sae_hash, [feature]).get(feature)
+    return {
+        **feature_page(database, record, feature),
+        "explanation": said and said.text,
+        "note": database.notes.get(record.sae_hash, feature).text,
+    }
+
+
 def rows(table: Table) -> list[dict[str, Any]]:
     """A table row by row."""
     columns = [values.tolist() for values in table.values()]
     return [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def wiring(found: WiringFacts) -> dict[str, Any]:
+    """The heads and neurons that write into a feature and that read it, row by row."""
+
+    def named(table: Table) -> list[dict[str, Any]]:
+        return [{**row, "by": WIRED_BY[row["by"]]} for row in rows(table)]
+
+    sides = {"writers": found.writers, "readers": found.readers}
+    return {
+        **{
+            name: side and {"heads": named(side.heads), "neurons": named(side.neurons)}
+            for name, side in sides.items()
+        },
+        "missing": found.missing,
+    }
 
 
 def _with_tokens(table: Table, vocabulary: Sequence[str]) -> list[dict[str, Any]]:

@@ -8,12 +8,11 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import frexp, isfinite
+from math import isfinite
 from secrets import token_hex
 from typing import Annotated, Any
 
 import numpy as np
-from numcodecs.zstd import Zstd
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints
 
 from lmsaes.database.details import (
@@ -28,7 +27,6 @@ from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
 
-_zstd = Zstd(level=3)
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}"
 _HASH = r"[0-9a-f]{16}"
 _ANALYSIS = rf"{_HASH}_[0-9a-f]{{8}}"
@@ -227,58 +225,12 @@ def _unpack_weights(document: Document) -> list[tuple[int, float]]:
     return list(zip(tokens.tolist(), weights.tolist(), strict=True))
 
 
-def sample_document(record: SampleRecord) -> Document:
-    """The document of a feature's contexts, under `index/group`.
-
-    Raises DatabaseError for activations that are not finite.
-    """
-    values, scale = half_precision(record)
-    activations = pack(values)
-    # Nearly all activations are zero: 40 contexts of 128 tokens shrink from 10 KiB to about one.
-    # A feature that never fired has none, and zstd has no frame for nothing.
-    activations["data"] = _zstd.encode(activations["data"]) if activations["data"] else b""
-    return {
-        "_id": f"{int(record.index)}/{record.group}",
-        "contexts": pack(record.contexts.astype("<i8")),
-        "positions": pack(record.positions.astype("<i4")),
-        "activations": {**activations, "codec": "zstd", "scale": scale},
-    }
-
-
-def half_precision(record: SampleRecord) -> tuple[np.ndarray, float]:
-    """Activations as they are stored: float16 [n, context_size] in units of a power of two.
-
-    Raises DatabaseError for activations that are not finite.
-    """
-    values = np.asarray(record.activations, dtype=np.float32)
-    largest = max(float(values.max(initial=0.0)), -float(values.min(initial=0.0)))
-    if not isfinite(largest):
-        raise DatabaseError(f"feature {record.index} has activations that are not finite")
-    # A power of two, so that scaling rounds nothing: the largest comes to lie just below float16's
-    # end, and what is a billion times smaller still has all of float16's digits.
-    scale = record.scale or (2.0 ** (frexp(largest)[1] - 15) if largest else 1.0)
-    return (values / np.float32(scale)).astype("<f2"), scale
-
-
-def sample_record(document: Document) -> SampleRecord:
-    """The contexts that a document holds."""
-    index, _, group = document["_id"].partition("/")
-    activations = document["activations"]
-    data = _zstd.decode(activations["data"]) if activations["data"] else b""
-    values = unpack({**activations, "data": data}).astype(np.float32)
-    return SampleRecord(
-        index=int(index),
-        group=group,
-        contexts=unpack(document["contexts"]),
-        positions=unpack(document["positions"]),
-        activations=values * np.float32(activations["scale"]),
-        scale=activations["scale"],
-    )
-
-
 def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | None) -> Document:
     """The document of a context, under its id."""
-    found: Document = {"_id": context, "tokens": pack(tokens.astype("<i4"))}
+    found: Document = {
+        "_id": context,
+        "tokens": pack(tokens.astype(np.min_scalar_type(tokens.max(initial=0)))),
+    }
     if documents is not None:
         # one number for each stretch of one document: there are few
         starts = np.flatnonzero(np.diff(documents, prepend=documents[:1] - 1))
@@ -289,7 +241,7 @@ def context_document(context: int, tokens: np.ndarray, documents: np.ndarray | N
 
 def context_record(document: Document) -> ContextRecord:
     """The context that a document holds."""
-    tokens, documents = unpack(document["tokens"]), None
+    tokens, documents = unpack(document["tokens"]).astype(np.int32), None
     if "documents" in document:
         table = unpack_table(document["documents"])
         lengths = np.diff(table["start"], append=len(tokens))

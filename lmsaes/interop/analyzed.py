@@ -8,6 +8,7 @@ import numpy as np
 from lmsaes.database import Database, FeatureRecord, GroupFacts, SAERecord, SampleRecord
 from lmsaes.errors import ConfigError, DatabaseError, nearest
 
+_CONTEXTS_KEPT = 50_000  # of 128 tokens: 25 MB
 _GROUPS = ("top", *(f"interval-{number}" for number in reversed(range(5))))
 
 
@@ -58,19 +59,16 @@ def features_of(
     """
     chosen = range(*record.feature_range) if only is None else only
     names = [name for name in _GROUPS if name in record.groups]
+    contexts: dict[int, np.ndarray] = {}  # features share them
     for first in range(0, len(chosen), batch):
         indices = chosen[first : first + batch]
-        features = database.features(record.analysis, indices)
+        features = _read(database, record, indices)
         samples = {name: database.samples(record.analysis, indices, name) for name in names}
         shown = {int(c) for own in samples.values() for s in own.values() for c in s.contexts}
-        contexts = database.contexts(record.cache, sorted(shown))
-        for index in indices:
-            feature = features.get(index)
-            if feature is None:
-                raise DatabaseError(
-                    f"feature {index} of '{record.name}' is not in the database",
-                    "analyze the SAE again",
-                )
+        if len(contexts) > _CONTEXTS_KEPT:
+            contexts = {c: tokens for c, tokens in contexts.items() if c in shown}
+        contexts |= database.contexts(record.cache, sorted(shown - contexts.keys()))
+        for index, feature in zip(indices, features, strict=True):
             known = {} if feature.details is None else feature.details.groups
             groups = [
                 ContextGroup(sample, [contexts[int(c)] for c in sample.contexts], known.get(name))
@@ -78,6 +76,28 @@ def features_of(
                 if (sample := samples[name].get(index)) is not None and len(sample.contexts)
             ]
             yield AnalyzedFeature(feature, groups)
+
+
+def feature_records(
+    database: Database, record: SAERecord, batch: int = 1024
+) -> Iterator[FeatureRecord]:
+    """The SAE's analyzed features in order, without their contexts, which take longer to read.
+
+    Raises DatabaseError as `features_of`.
+    """
+    start, stop = record.feature_range
+    for first in range(start, stop, batch):
+        yield from _read(database, record, range(first, min(first + batch, stop)))
+
+
+def _read(database: Database, record: SAERecord, indices: Sequence[int]) -> list[FeatureRecord]:
+    found = database.features(record.analysis, indices)
+    if missing := [index for index in indices if index not in found]:
+        raise DatabaseError(
+            f"feature {missing[0]} of '{record.name}' is not in the database",
+            "analyze the SAE again",
+        )
+    return [found[index] for index in indices]
 
 
 def strings(vocabulary: list[str], ids: np.ndarray) -> list[str]:

@@ -106,7 +106,8 @@ def _without_paths(sae: SAE) -> SAE:
     """Its record without the folders of this machine."""
     if sae.provenance is not None:
         names = ("cache", "model", "dataset")
-        public = {name: public_name(getattr(sae.provenance, name)) for name in names}
+        named = {name: getattr(sae.provenance, name) for name in names}
+        public = {name: public_name(value) for name, value in named.items() if value is not None}
         sae.provenance = sae.provenance.model_copy(update=public)
     if sae.imported is not None:
         facts = sae.imported

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from lmsaes.atomic import replacing
-from lmsaes.database import Database, SAERecord
-from lmsaes.interop.analyzed import AnalyzedFeature, features_of
+from lmsaes.database import Database, FeatureRecord, SAERecord
+from lmsaes.interop.analyzed import feature_records
 
 _ROWS = 1024  # of a row group: what is in memory at once
 
@@ -38,7 +38,7 @@ def write(database: Database, record: SAERecord, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as temporary, pq.ParquetWriter(temporary, schema) as writer:
         rows: list[dict[str, Any]] = []
-        for feature in features_of(database, record):
+        for feature in feature_records(database, record, _ROWS):
             rows.append(_row(feature, vocabulary))
             if len(rows) == _ROWS:
                 writer.write_table(pa.Table.from_pylist(rows, schema))
@@ -60,8 +60,8 @@ def analysis_in(file: Path) -> tuple[str, str] | None:
         return None
 
 
-def _row(feature: AnalyzedFeature, vocabulary: list[str]) -> dict[str, Any]:
-    record, fired = feature.record, feature.record.firings > 0
+def _row(record: FeatureRecord, vocabulary: list[str]) -> dict[str, Any]:
+    fired = record.firings > 0
     return {
         "feature": record.index,
         "firings": record.firings,

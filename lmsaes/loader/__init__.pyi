@@ -2,9 +2,15 @@
 
 from .loader import ENOUGH_BLOCKS, ShuffledLoader
 from .shuffle_quality import shuffle_quality
+from .stream import StreamLoader
+from .stream_walk import Chunk, RowStream, Stopped
 
 __all__ = [
     "ENOUGH_BLOCKS",
+    "Chunk",
+    "RowStream",
     "ShuffledLoader",
+    "Stopped",
+    "StreamLoader",
     "shuffle_quality",
 ]

@@ -20,6 +20,9 @@ anybody else's. Any window can be found without walking through those before it.
 
 A cache that fits the pool is permuted row by row instead.
 
+Rows that come from a running model (stream.py) are there in the text's order alone: one bucket then
+holds the whole line.
+
 Nothing here touches the disk: rows are places along that line.
 """
 
@@ -33,7 +36,7 @@ from lmsaes.errors import ConfigError
 
 BUCKETS = 48  # 1, 2, 3, 4, 6, 8, 12, 16, 24 and 48 ranks own equally many
 PARTS = 8
-SMALLEST_POOL = BUCKETS * PARTS**2  # a part of a group is one row
+SMALLEST_POOL = BUCKETS * PARTS**2  # of a cache: a part of a group is one row
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class EpochOrder:
     """The order of one epoch as one rank sees it.
 
     rows: kept rows in the cache. pool_rows: rows in the groups that a window draws from, of all
-    ranks together.
+    ranks together. cut: into how many buckets the line is cut.
     """
 
     rows: int
@@ -50,16 +53,17 @@ class EpochOrder:
     epoch: int
     rank: int = 0
     world_size: int = 1
+    cut: int = BUCKETS
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rank < self.world_size <= BUCKETS:
+        if not 0 <= self.rank < self.world_size <= self.cut:
             raise ConfigError(
                 f"rank {self.rank} of {self.world_size} is not possible",
-                f"a loader takes 1 to {BUCKETS} ranks",
+                f"a loader takes 1 to {self.cut} ranks",
             )
-        if not self.fits and self.pool_rows < SMALLEST_POOL:
+        if not self.fits and self.part < 1:  # a part of a group is one row or more
             raise ConfigError(
-                f"a pool of {self.pool_rows} rows is too small; it takes {SMALLEST_POOL}",
+                f"a pool of {self.pool_rows} rows is too small; it takes {self.cut * PARTS**2}",
                 "give the loader more memory",
             )
 
@@ -71,22 +75,22 @@ class EpochOrder:
     @cached_property
     def windows(self) -> int:
         """Windows of the epoch; all but the last hand out equally many rows."""
-        return 1 if self.fits else -(-_count(self.rows, 0) // (PARTS * self.part))
+        return 1 if self.fits else -(-self._count(0) // (PARTS * self.part))
 
     @property
     def part(self) -> int:
         """Rows of a part."""
-        return self.pool_rows // (BUCKETS * PARTS**2)
+        return self.pool_rows // (self.cut * PARTS**2)
 
     @property
     def window_rows(self) -> int:
         """Rows of all ranks in a window that is not the last."""
-        return self.rows if self.fits else BUCKETS * PARTS * self.part
+        return self.rows if self.fits else self.cut * PARTS * self.part
 
     @cached_property
     def buckets(self) -> range:
         """The buckets of this rank."""
-        return range(self.rank, BUCKETS, self.world_size)
+        return range(self.rank, self.cut, self.world_size)
 
     def block_order(self, blocks: int) -> np.ndarray:
         """The order of the blocks along the line."""
@@ -99,7 +103,7 @@ class EpochOrder:
         return self._before(stop) - self._before(start)
 
     def _before(self, position: int) -> int:
-        whole, rest = divmod(position, BUCKETS)
+        whole, rest = divmod(position, self.cut)
         return whole * len(self.buckets) + max(0, -(-(rest - self.rank) // self.world_size))
 
     def line(self, first: int, last: int) -> list[tuple[int, int]]:
@@ -114,7 +118,7 @@ class EpochOrder:
     def _starts(self) -> np.ndarray:
         """Where groups begin along the line, [own buckets, groups + 1]."""
         buckets = np.array(self.buckets)
-        counts = np.array([_count(self.rows, b) for b in range(BUCKETS)])
+        counts = np.array([self._count(b) for b in range(self.cut)])
         begins = (np.cumsum(counts) - counts)[buckets]
         groups = np.arange(1 - PARTS, self.windows)
         # parts in windows before the last, which are full
@@ -124,6 +128,10 @@ class EpochOrder:
             sizes[:, -1 - part] += self._last_part(counts[buckets], part)
         ends = begins[:, None] + np.cumsum(sizes, 1)
         return np.concatenate([begins[:, None], ends], 1)
+
+    def _count(self, bucket: int) -> int:
+        """How many of the rows belong to `bucket`."""
+        return max(0, -(-(self.rows - bucket) // self.cut))
 
     def _last_part(self, rows: np.ndarray, part: int) -> np.ndarray:
         """Rows of a part in the last window, of buckets that hold `rows` in all."""
@@ -154,6 +162,10 @@ class Dealer:
         dealt = self._windows.pop(window).reshape(-1)
         return dealt if window < order.windows - 1 else dealt[dealt >= 0]
 
+    def laid_aside(self) -> list[np.ndarray]:
+        """What is dealt to windows after the one that was handed out last, by window."""
+        return [dealt[dealt >= 0] for _, dealt in sorted(self._windows.items())]
+
     def _deal(self, group: int, window: int) -> None:
         """Permutes a group and lays its parts for `window` and later ones aside."""
         order = self._order
@@ -175,7 +187,7 @@ class Dealer:
         """All rows of a cache that fits: a uniform permutation, dealt to the ranks."""
         order = self._order
         places = _Stream(order.seed, order.epoch, 0).permutation(0, order.rows)
-        mine = np.isin(np.arange(order.rows) % BUCKETS, order.buckets)
+        mine = np.isin(np.arange(order.rows) % order.cut, order.buckets)
         return self._rows(0, order.rows)[places[mine]]
 
 
@@ -193,8 +205,3 @@ class _Stream:
         self._bits.state = self._start
         self._bits.advance(number << 64)
         return self._generator.permutation(size)
-
-
-def _count(stop: int, bucket: int) -> int:
-    """How many positions below `stop` belong to `bucket`."""
-    return max(0, -(-(stop - bucket) // BUCKETS))

@@ -19,12 +19,13 @@ class ShuffleQuality:
 
 
 def shuffle_quality(
-    rows: int, pool_rows: int, batch_size: int, context_size: int
+    rows: int, pool_rows: int, batch_size: int, context_size: int, cut: int = BUCKETS
 ) -> ShuffleQuality:
     """What is expected of the order that `order.py` makes.
 
     rows: kept rows of the cache. pool_rows: `ShuffledLoader.pool_rows`. batch_size: rows of a
-    global batch. context_size: kept rows of a context, which stand beside each other.
+    global batch. context_size: kept rows of a context, which stand beside each other. cut: buckets
+    that the rows are cut into.
 
     Part a of group g goes to window g + a, its row i to place i · 8 + a there; each group's rows
     are permuted. So the places of two rows of two groups are known up to uniform draws, and they
@@ -35,7 +36,7 @@ def shuffle_quality(
     """
     context_size, batch_size = min(context_size, rows), min(batch_size, rows)
     perfect = (batch_size - 1) * (context_size - 1) / max(rows - 1, 1)
-    order = EpochOrder(rows, pool_rows, 0, 0)
+    order = EpochOrder(rows, pool_rows, 0, 0, cut=cut)
     if order.fits:
         return ShuffleQuality(perfect, perfect)
     # an epoch of fewer windows stands for a long one: the groups in its middle are all alike
@@ -45,7 +46,7 @@ def shuffle_quality(
     total, weights = 0.0, 0
     for group in groups:
         weight = len(_ages(group, windows)) * (1 + alike * (group == windows // 2))
-        total += weight * _same_context_rows(group, windows, order.part, batch_size, context_size)
+        total += weight * _same_context_rows(group, windows, order, batch_size, context_size)
         weights += weight
     return ShuffleQuality(total / weights, perfect)
 
@@ -56,9 +57,10 @@ def _ages(group: int, windows: int) -> range:
 
 
 def _same_context_rows(
-    group: int, windows: int, part: int, batch_size: int, context_size: int
+    group: int, windows: int, order: EpochOrder, batch_size: int, context_size: int
 ) -> float:
     """Same-context rows beside a row of a group, in its batch."""
+    part = order.part
     apart = np.array([d for d in range(1 - context_size, context_size) if d != 0])
     often = (context_size - np.abs(apart)) / context_size  # rows of the context so far apart
     size = part * len(_ages(group, windows))
@@ -76,26 +78,27 @@ def _same_context_rows(
                 inside = np.minimum(size + apart, start + length) - np.maximum(apart, start)
                 mates = float((often * np.maximum(inside, 0)).sum()) / size
                 if mates > 0:
-                    total += mates * _chance(group, other, windows, part, batch_size)
+                    total += mates * _chance(group, other, windows, order, batch_size)
             if direction > 0:
                 start += length
             other += direction
     return total
 
 
-def _chance(group: int, other: int, windows: int, part: int, batch_size: int) -> float:
+def _chance(group: int, other: int, windows: int, order: EpochOrder, batch_size: int) -> float:
     """That rows of two groups, two of one if they are the same, share a batch."""
+    part = order.part
     mine, theirs = np.array(_ages(group, windows)), np.array(_ages(other, windows))
     ages = theirs[:, None] - mine
     # places between their parts, and the rows that could make up for them
     between = (other - group + ages) * PARTS * part + ages
-    reach = batch_size // (BUCKETS * PARTS) + 2
+    reach = batch_size // (order.cut * PARTS) + 2
     nearest = np.round(-between / PARTS).astype(int)
     rows = nearest[..., None] + np.arange(-reach, reach + 1)
     pairs = np.maximum(0, part - np.abs(rows)).astype(float)
     if group == other:
         pairs[(ages == 0)[..., None] & (rows == 0)] = 0  # a row has its place to itself
-    places = BUCKETS * np.abs(between[..., None] + PARTS * rows)
+    places = order.cut * np.abs(between[..., None] + PARTS * rows)
     shared = float((pairs * np.maximum(0, 1 - places / batch_size)).sum())
     size = part * len(mine)
     draws = size * (size - 1 if group == other else part * len(theirs))

@@ -3,6 +3,7 @@
 language_model.py   load · find hooks · run to the last hook · unembed
     ├─ hooks.py     hook points by name or glob, and the shape of one token's vector
     ├─ forward.py   the direct forward pass, where the bridge isn't needed
+    ├─ parts.py     weights of attention heads and MLP neurons
     ├─ intervene.py run with activations replaced, and only the part above them
     └─ _compat.py   the private parts of other libraries that this touches
 """

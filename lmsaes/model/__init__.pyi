@@ -5,14 +5,21 @@ from .forward import differ_by_rounding
 from .hooks import HookShape
 from .intervene import Edit, Entry, PatchedForward, patched_forward, replaced_at
 from .language_model import LanguageModel, Weights, check_dtype, load_tokenizer, resolve_device
+from .parts import BlockParts, Gain, Heads, Neurons, Place, block_parts
 
 __all__ = [
+    "BlockParts",
     "Edit",
     "Entry",
+    "Gain",
+    "Heads",
     "HookShape",
     "LanguageModel",
+    "Neurons",
     "PatchedForward",
+    "Place",
     "Weights",
+    "block_parts",
     "check_dtype",
     "differ_by_rounding",
     "load_tokenizer",

@@ -274,16 +274,24 @@ class LanguageModel:
         self.mount(None)
         with torch.inference_mode():
             weight = self._bridge.W_U.float()
-            norm = self._bridge.ln_final
-            d_model = len(weight)
-            # A vector of alternating signs has mean zero and unit variance, so both LayerNorm
-            # and RMSNorm pass it on times their weight (plus a bias, which the difference drops).
-            probe = torch.ones(d_model, device=weight.device)
-            probe[1::2] = -1
-            dtype = self._bridge.W_U.dtype
-            difference = norm(probe.to(dtype)[None, None]) - norm(-probe.to(dtype)[None, None])
-            weight = weight * (difference.float().reshape(-1, 1) / 2 * probe[:, None])
+            gain, _ = norm_gain(self._bridge.ln_final, self._bridge.W_U[:, 0])
+            weight = weight * gain[:, None]
             return (weight - weight.mean(1, keepdim=True)).cpu()
+
+
+def norm_gain(norm: Any, like: Tensor) -> tuple[Tensor, bool]:
+    """What a norm multiplies a direction by, float32 [d_model], and whether it takes the mean off.
+
+    like: a vector [d_model] of the dtype and device that the norm runs on.
+    """
+    # A vector of alternating signs has mean zero and unit variance, so both LayerNorm and RMSNorm
+    # pass it on times their weight (plus a bias, which the difference drops).
+    probe = torch.ones_like(like)
+    probe[1::2] = -1
+    above, below = norm(probe[None, None]).float(), norm(-probe[None, None]).float()
+    raised = norm(probe[None, None] + 1).float()  # a LayerNorm gives the same as without the 1
+    gain = (above - below).reshape(-1) / 2 * probe.float()
+    return gain, bool((raised - above).norm() < 0.01 * (above - below).norm())
 
 
 class _AllCaptured(Exception):

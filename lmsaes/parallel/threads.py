@@ -9,6 +9,8 @@ from typing import TypeVar
 
 import torch
 
+_PATIENCE = 2.0  # seconds
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -64,7 +66,7 @@ def results_ahead(
 def iterate_ahead(items: Iterable[Result], depth: int, name: str) -> Iterator[Result]:
     """The same items, made by one thread that runs up to `depth` items ahead.
 
-    Nobody waits for the thread when the iteration ends early: it may be waiting for a network.
+    Nobody waits long for the thread when the iteration ends early: it may be waiting for a network.
     """
     queue: Queue[tuple[Result] | BaseException | None] = Queue(depth)
     closed = threading.Event()
@@ -79,7 +81,8 @@ def iterate_ahead(items: Iterable[Result], depth: int, name: str) -> Iterator[Re
         except BaseException as error:
             queue.put(error)
 
-    threading.Thread(target=make, name=name, daemon=True).start()
+    thread = threading.Thread(target=make, name=name, daemon=True)
+    thread.start()
     try:
         while (made := queue.get()) is not None:
             if isinstance(made, BaseException):
@@ -89,3 +92,5 @@ def iterate_ahead(items: Iterable[Result], depth: int, name: str) -> Iterator[Re
         closed.set()
         while not queue.empty():
             queue.get_nowait()
+        # a thread that the interpreter finds in a library's code at its exit ends in an abort
+        thread.join(_PATIENCE)

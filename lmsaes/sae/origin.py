@@ -19,12 +19,12 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
 
     hooks: tuple[str, ...]  # read by the encoder: one, or several side by side (a crosscoder)
     target: str | None = None  # the hook to reconstruct, where it is another one (a transcoder)
-    cache: str
-    cache_identity: str
+    cache: str | None = None  # None: trained on a running model
+    cache_identity: str  # of it, or of the cache that the model and its text would make
     model: str
     dataset: str
     context_size: int
-    contexts: int | None = None  # how many of the cache's first contexts rows were drawn from
+    contexts: int | None = None  # how many of the text's first contexts rows were drawn from
     cache_rows: int | None = (
         None  # that the cache held; fewer than asked for while it is incomplete
     )
@@ -36,7 +36,7 @@ class Provenance(BaseModel, extra="forbid", allow_inf_nan=False):
     steps: int
     run_steps: int | None = None  # of the whole run, where the SAE was kept before its end
     batch_size: int
-    shuffle_buffer: int
+    shuffle_buffer: int  # bytes of the rows that were mixed, of all hooks of the run
     seed: int
     lr: float
     warmup: int

@@ -12,27 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from lmsaes.analysis import OutputScore, score_outputs
 from lmsaes.errors import ConfigError
 from lmsaes.model import Entry, LanguageModel, patched_forward
 from lmsaes.sae import SAE
 from lmsaes.steering.edited_forward import FeatureEdits
-from lmsaes.steering.edits import Edit
+from lmsaes.steering.edits import Edit, check_fits
 from lmsaes.steering.tokens import check_length, special_ids
-
-
-@dataclass(frozen=True)
-class OutputScore:
-    """What adding a feature does to the next token."""
-
-    feature: int
-    value: float  # what was added, in units of the feature's activation
-    kl: float  # KL(with ‖ without) in nats, mean over contexts
-    raises: list[tuple[int, float]]  # (token id, mean change of its probability), largest first
 
 
 def loss_effect(lm: LanguageModel, sae: SAE, feature: int, tokens: Tensor) -> Tensor:
@@ -83,22 +73,11 @@ def output_scores(
     """
     _checked(lm, tokens)
     edits = [Edit(sae, feature, add=value) for feature, value in zip(features, values, strict=True)]
-    run = _Contexts(lm, tokens, FeatureEdits(lm, edits[:1]).hooks)
-    plain = run.logits(FeatureEdits(lm, []))[:, -1].double().log_softmax(1)
-    scores: list[OutputScore] = []
-    for edit in edits:
-        logits = run.logits(FeatureEdits(lm, [edit]))[:, -1].double()
-        p = logits.log_softmax(1)
-        kl = (p.exp() * (p - plain)).sum(1).clamp(min=0).mean()
-        if not bool(kl.isfinite()):
-            raise ConfigError(
-                f"adding {edit.add} of feature {edit.feature} makes the model's logits infinite",
-                "choose smaller values",
-            )
-        rise = (p.exp() - plain.exp()).mean(0).topk(raised)
-        pairs = zip(rise.indices.tolist(), rise.values.tolist(), strict=True)
-        scores.append(OutputScore(edit.feature, float(edit.add or 0), float(kl), list(pairs)))
-    return scores
+    hooks = check_fits(sae, lm)
+    ids = torch.tensor(special_ids(lm), dtype=torch.int64, device=tokens.device)
+    pairs = [(edit.feature, float(edit.add or 0)) for edit in edits]
+    where = torch.isin(tokens, ids)
+    return list(score_outputs(lm, sae, (hooks.reads, hooks.writes), pairs, tokens, where, raised))
 
 
 class _Contexts:

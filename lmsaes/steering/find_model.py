@@ -46,7 +46,7 @@ def find_model(sae: SAE, name: str | None = None, device: str = "auto") -> Langu
     records name none, ModelError where it can't be loaded or is another one.
     """
     origin, imported = sae.provenance, sae.imported
-    if origin is not None:
+    if origin is not None and origin.cache is not None:
         try:
             cache = ActivationCache.open(origin.cache)
         except LmsaesError as error:
@@ -62,5 +62,6 @@ def find_model(sae: SAE, name: str | None = None, device: str = "auto") -> Langu
     name = name or recorded
     if name is None:
         raise ConfigError("the SAE does not say which model it reads", "name it with --model")
-    weights = imported.weights if imported and imported.weights else "raw"
+    known = origin.weights if origin else imported.weights if imported else None
+    weights = known or "raw"
     return LanguageModel.load(name, device, weights=weights)

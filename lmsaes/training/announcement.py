@@ -4,10 +4,11 @@ import logging
 from collections.abc import Sequence
 
 from lmsaes.cache import ActivationCache
-from lmsaes.loader import ShuffledLoader
+from lmsaes.capture import LiveRows
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.schedules import DEAD_WINDOW
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.source import RowLoader, Source
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.units import format_bytes, format_count
 
@@ -16,34 +17,25 @@ _log = logging.getLogger("lmsaes")
 
 def announce(
     trainers: Sequence[SAETrainer],
-    cache: ActivationCache,
-    loader: ShuffledLoader,
+    source: Source,
+    loader: RowLoader,
     settings: RunSettings,
     steps: int,
     memory: MemoryPlan,
 ) -> None:
     """Logs what is about to be done; memory: what it will take."""
-    rows = loader.rows
-    if not cache.manifest.complete:
-        _log.warning(
-            "this cache is incomplete: %d of %d tokens are there, and the run trains on these;"
-            " `lmsaes cache` again goes on with it",
-            cache.rows,
-            cache.manifest.contexts_requested * cache.context_size,
-        )
-    if left_out := loader.rows_not_finite:
-        _log.warning(
-            "left out: %d rows that are not finite, of %s", left_out, format_count(rows + left_out)
-        )
+    if isinstance(source, ActivationCache):
+        rows = _about_cache(source, loader, settings)
+    else:
+        rows = f"from {source.manifest.model.name}, which runs meanwhile on {source.model.device}"
     _log.info(
-        "training %d SAE%s on %s tokens: %d steps of %s, %.3g epochs of %s rows, on %s",
+        "training %d SAE%s on %s tokens: %d steps of %s, %s, on %s",
         len(trainers),
         "" if len(trainers) == 1 else "s",
         format_count(settings.tokens),
         steps,
         format_count(settings.batch_size),
-        settings.tokens / rows,
-        format_count(rows),
+        rows,
         loader.device,
     )
     for trainer in trainers:
@@ -84,3 +76,25 @@ def announce(
         format_count(loader.pool_rows),
         format_bytes(loader.memory_for(loader.pool_rows)),
     )
+    if isinstance(source, LiveRows):
+        _log.info(
+            "no cache: a run that is stopped computes the rows of its shuffle buffer again when it"
+            " goes on, and is the same to the bit as far as the model's forward pass is"
+        )
+
+
+def _about_cache(cache: ActivationCache, loader: RowLoader, settings: RunSettings) -> str:
+    """What a run draws from; with a warning where that is not what one would expect."""
+    rows = loader.rows
+    if not cache.manifest.complete:
+        _log.warning(
+            "this cache is incomplete: %d of %d tokens are there, and the run trains on these;"
+            " `lmsaes cache` again goes on with it",
+            cache.rows,
+            cache.manifest.contexts_requested * cache.context_size,
+        )
+    if left_out := loader.rows_not_finite:
+        _log.warning(
+            "left out: %d rows that are not finite, of %s", left_out, format_count(rows + left_out)
+        )
+    return f"{settings.tokens / rows:.3g} epochs of {format_count(rows)} rows"

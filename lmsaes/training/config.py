@@ -16,11 +16,13 @@ As a file, settings of the run stand at the top, and each SAE has a table:
     l1 = 4
 """
 
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import Field, model_validator
 
+from lmsaes.capture import LiveConfig
 from lmsaes.configuration import Integers, LocalPath, StageConfig, Text, setting, unknown_setting
 from lmsaes.errors import ConfigError
 from lmsaes.sae import CONFIGS, RENAMED, AnyConfig, SAEConfig, todays_names
@@ -29,7 +31,7 @@ from lmsaes.units import Bytes, Count
 TRAIN_CONFIG = "train.toml"
 ParallelMode = Literal["auto", "saes", "features", "rows"]
 # Names in a run's folder that no SAE may have.
-_TAKEN = ("checkpoints", "diverged", "kept", "wandb", "run.json", TRAIN_CONFIG)
+_TAKEN = ("checkpoints", "diverged", "kept", "live", "wandb", "run.json", TRAIN_CONFIG)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -49,7 +51,14 @@ class TrainConfig(StageConfig, frozen=True):
     renamed: ClassVar[dict[str, str]] = {"shuffle_memory": "shuffle_buffer"}
     singular: ClassVar[dict[str, str]] = {"skip_position": "skip_positions", "saes": "sae"}
 
-    cache: Annotated[Text, setting("Folder or URL that `lmsaes cache` wrote.", _MAIN)]
+    cache: Annotated[
+        Text | None,
+        setting("Folder or URL that `lmsaes cache` wrote (default: none, with --live).", _MAIN),
+    ] = None
+    live: Annotated[
+        LiveConfig | None,
+        Field(description="Instead of a cache: the model that runs while the SAEs train."),
+    ] = None
     hook: Annotated[
         str | None, setting("Hook to train on (default: the cache's only one).", _MAIN)
     ] = None
@@ -184,6 +193,26 @@ class TrainConfig(StageConfig, frozen=True):
         return found
 
     @model_validator(mode="after")
+    def _some_rows(self) -> "TrainConfig":
+        if self.cache is None and self.live is None:
+            raise ConfigError(
+                "--cache is missing",
+                "give --cache, or --live with --model and --dataset, or set either in --config",
+            )
+        if self.live is None:
+            return self
+        if self.cache is not None:
+            raise ConfigError("a cache and --live are both given", "leave out one of them")
+        for name in ("heldout", "max_norm"):
+            if getattr(self, name):
+                raise ConfigError(
+                    f"--{name.replace('_', '-')} needs a cache: a running model's rows are not"
+                    " known beforehand",
+                    "leave it out, or make a cache",
+                )
+        return self
+
+    @model_validator(mode="after")
     def _some_sae(self) -> "TrainConfig":
         if not self.sae:
             raise ConfigError("there is no SAE to train", "give at least one configuration")
@@ -224,6 +253,15 @@ class TrainConfig(StageConfig, frozen=True):
             for config in self.sae
             for copy in range(self.seeds)
         )
+
+    @property
+    def named_hooks(self) -> list[str]:
+        """The hooks that the SAEs read and reconstruct, as far as they are named here."""
+        each = [
+            (*sae.inputs, *sae.outputs) if sae.hooks or sae.hook else (self.hook,)
+            for sae in self.saes
+        ]
+        return [name for name in dict.fromkeys(itertools.chain(*each)) if name is not None]
 
 
 def with_sae_options(settings: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,14 @@ import torch
 from torch import Tensor
 
 from lmsaes.cache import ActivationCache, finite_rows
+from lmsaes.capture import LiveRows
 from lmsaes.errors import ConfigError
 from lmsaes.sae import SAE, NormalizationKind, SAEConfig
 from lmsaes.training.exchange import Exchange
 from lmsaes.training.memory_plan import naming_what_needs_memory
 from lmsaes.training.normalization import FROM_ROWS, Normalization
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.source import Source
 from lmsaes.training.start_from import started_sae
 from lmsaes.training.trainer import SAETrainer
 
@@ -26,7 +28,7 @@ _WEISZFELD_STEPS = 64
 
 
 def new_trainers(
-    cache: ActivationCache,
+    source: Source,
     configs: Sequence[SAEConfig],
     settings: RunSettings,
     steps: int,
@@ -43,7 +45,7 @@ def new_trainers(
     ) -> Normalization:
         key = (hooks, kind, config.layer_norm_eps, config.layer_norm_ddof)
         if key not in known:
-            parts = [_normalization(cache, hook, settings, *key[1:]) for hook in hooks]
+            parts = [_normalization(source, hook, settings, *key[1:]) for hook in hooks]
             known[key] = Normalization.joined(parts).to(device)
         return known[key]
 
@@ -52,9 +54,9 @@ def new_trainers(
         inputs = normalization(config.inputs, config.normalize, config)
         outputs = normalization(config.outputs, config.target_normalize, config)
         rows_in = rows_out = None
-        if config.init == "active" or config.center == "geometric_median":
+        if _starts_from_rows(config):
             rows_in, rows_out = (
-                normalize(_sample(cache, hooks, settings).to(device)).cpu()
+                normalize(_sample(source, hooks, settings).to(device)).cpu()
                 for hooks, normalize in ((config.inputs, inputs), (config.outputs, outputs))
             )
         d_in, d_out = inputs.mean.shape[0], outputs.mean.shape[0]
@@ -66,15 +68,25 @@ def new_trainers(
     return trainers
 
 
+def samples_rows(config: SAEConfig) -> bool:
+    """Whether an SAE's normalization or first weights depend on rows, not on statistics alone."""
+    kinds = {config.normalize, config.target_normalize}
+    return bool(kinds & set(FROM_ROWS)) or _starts_from_rows(config)
+
+
+def _starts_from_rows(config: SAEConfig) -> bool:
+    return config.init == "active" or config.center == "geometric_median"
+
+
 def _normalization(
-    cache: ActivationCache,
+    source: Source,
     hook: str,
     settings: RunSettings,
     kind: NormalizationKind,
     eps: float,
     ddof: int,
 ) -> Normalization:
-    record = cache.hooks[hook]
+    record = source.hooks[hook]
     statistics = record.valid if settings.drop_special else record.statistics
     if statistics is None:
         raise ConfigError(
@@ -82,12 +94,19 @@ def _normalization(
         )
     rows = None
     if kind in FROM_ROWS:
-        rows = _sample(cache, (hook,), settings)
+        rows = _sample(source, (hook,), settings)
     return Normalization.of(statistics, kind, rows, eps, ddof)
 
 
-def _sample(cache: ActivationCache, hooks: Sequence[str], settings: RunSettings) -> Tensor:
-    return sample_rows(cache, hooks, settings.drop_special, settings.contexts)
+def _sample(source: Source, hooks: Sequence[str], settings: RunSettings) -> Tensor:
+    if isinstance(source, LiveRows):
+        return torch.cat([source.samples[hook].float() for hook in hooks], 1)
+    return sample_rows(source, hooks, settings.drop_special, settings.contexts)
+
+
+def rows_of_sample(d: int) -> int:
+    """How many rows of `d` dimensions a sample has, where there are so many."""
+    return min(max(_ROWS, _ROWS_PER_DIMENSION * d), _NUMBERS // d)
 
 
 def sample_rows(
@@ -99,8 +118,7 @@ def sample_rows(
     give.
     """
     d = sum(cache.hooks[hook].d_model for hook in hooks)
-    wanted = min(max(_ROWS, _ROWS_PER_DIMENSION * d), _NUMBERS // d)
-    length = -(-wanted // (_STRETCHES * cache.context_size))  # contexts of a stretch
+    length = -(-rows_of_sample(d) // (_STRETCHES * cache.context_size))  # contexts of a stretch
     contexts = contexts or cache.contexts
     if contexts <= length * _STRETCHES:
         starts, length = [0], contexts

@@ -6,13 +6,13 @@ relu-2        48          48          96            256
 shuffle buffer                                      4096
 """
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
 
-from lmsaes.cache import ActivationCache
+from lmsaes.cache import HookRecord
 from lmsaes.errors import ConfigError, LmsaesError, first_line, is_out_of_memory
 from lmsaes.parallel import free_memory, local_ranks
 from lmsaes.sae import SAEConfig
@@ -78,7 +78,7 @@ class MemoryPlan:
 
     @staticmethod
     def of(
-        cache: ActivationCache,
+        hooks: Mapping[str, HookRecord],
         configs: Sequence[SAEConfig],
         batch_size: int,
         pool: int,
@@ -86,19 +86,16 @@ class MemoryPlan:
         device: torch.device,
         ranks: int = 1,
     ) -> "MemoryPlan":
-        """For these SAEs, whose features so many ranks share; `pool` is what the loader's would
-        take if the cache were large enough. Of a CPU's memory each of a machine's ranks has its
-        part.
+        """For these SAEs, whose features so many ranks share. Of a CPU's memory each of a machine's
+        ranks has its part.
         """
 
         def width(of: Sequence[str]) -> int:
-            return sum(cache.hooks[hook].d_model for hook in of)
+            return sum(hooks[hook].d_model for hook in of)
 
         saes = [
             SAEMemory.of(c, width(c.inputs), width(c.outputs), batch_size, ranks) for c in configs
         ]
-        hooks = {hook for config in configs for hook in (*config.inputs, *config.outputs)}
-        pool = min(pool, 4 * cache.rows * width(list(hooks)))
         free = free_memory(device)
         if free is not None and device.type == "cpu":
             free //= local_ranks()

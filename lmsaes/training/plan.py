@@ -13,9 +13,10 @@ from lmsaes.training.checkpoint import checkpoint_of
 from lmsaes.training.config import TrainConfig
 from lmsaes.training.members import member
 from lmsaes.training.memory_plan import MemoryPlan
-from lmsaes.training.run import check_shuffle, loader_of, memory_plan, prepared
+from lmsaes.training.run import memory_plan, prepared
 from lmsaes.training.run_folder import check_folder
 from lmsaes.training.schedules import steps_for
+from lmsaes.training.source import check_shuffle, loader_of
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class TrainingPlan:
     state: Literal["new", "unfinished", "finished"]
     """Whether the folder holds it already; a new one would replace what is there."""
     steps: int
-    rows: int  # of the cache, that it would draw from
+    rows: int  # that it would draw from: of the cache, or of a running model's text
     memory: MemoryPlan
     checkpoint_bytes: int  # on the disk, while it isn't finished; twice that while one is written
     result_bytes: int  # of all SAE folders
@@ -33,7 +34,7 @@ class TrainingPlan:
 
 @takes(TrainConfig, "sae")
 def plan_training(
-    cache: ActivationCache | str | Path,
+    cache: ActivationCache | str | Path | None,
     configs: SAEConfig | Sequence[SAEConfig],
     *,
     out: str | Path,
@@ -45,15 +46,15 @@ def plan_training(
     Raises ConfigError and CacheError as `train` does before its first step, but for a run that
     doesn't fit the memory: `TrainingPlan.memory.check` raises that.
     """
-    cache, config, saes, asked = prepared(cache, configs, out, settings)
+    source, config, saes, asked = prepared(cache, configs, out, settings)
     run = Path(config.out)
     begun = check_folder(run, asked, overwrite)
     there = [] if begun is None else [sae for sae in saes if member(run, sae) is not None]
     waiting = [sae for sae in saes if sae not in there] or list(saes)
-    with closing(loader_of(cache, waiting, config, begun)) as loader:
+    with closing(loader_of(source, waiting, config, begun)) as loader:
         if begun is None and not config.allow_poor_shuffle:
             check_shuffle(loader)
-        memory = memory_plan(cache, waiting, config.batch_size, loader)
+        memory = memory_plan(source, waiting, config.batch_size, loader)
         steps = steps_for(config.tokens, loader.rows, config.batch_size, len(loader))
         rows = loader.rows
     asked_of = [sae.model_dump(mode="json") for sae in saes]

@@ -1,6 +1,6 @@
 """Stage two: one read of the cache, many SAEs.
 
-    cache ──► loader ──► Sweep (sweep.py) ──► an SAE's folder each
+    cache, or a running model ──► loader ──► Sweep (sweep.py) ──► an SAE's folder each
 
 A run's SAEs don't depend on each other: those that are finished stay as they are, and one that
 diverged and is asked for with another learning rate is trained alone, from the same first batch.
@@ -14,20 +14,30 @@ from typing import Any
 
 from lmsaes.addresses import expand_home
 from lmsaes.cache import ActivationCache
+from lmsaes.capture import LiveRows
 from lmsaes.configuration import takes, write_config
 from lmsaes.errors import ConfigError
-from lmsaes.loader import ENOUGH_BLOCKS, ShuffledLoader
-from lmsaes.parallel import join_ranks, own_device, resolve_device
+from lmsaes.loader import ShuffledLoader, StreamLoader
+from lmsaes.parallel import join_ranks
 from lmsaes.sae import SAEConfig, weights_digest
 from lmsaes.training.allocator import keep_freed_memory
 from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, remove_checkpoints
 from lmsaes.training.config import TRAIN_CONFIG, TrainConfig
 from lmsaes.training.kept import remove_kept
+from lmsaes.training.live import forget_rows, know_rows
 from lmsaes.training.members import TrainedSAE, clear_diverged, member, remove_members
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.run_folder import check_folder, lock_run
 from lmsaes.training.schedules import steps_for
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.source import (
+    RowLoader,
+    Source,
+    check_shuffle,
+    loader_of,
+    open_source,
+    settings_of,
+)
 from lmsaes.training.split import Split, split_run
 from lmsaes.training.sweep import Sweep
 
@@ -36,7 +46,7 @@ _log = logging.getLogger("lmsaes")
 
 @takes(TrainConfig, "sae")
 def train(
-    cache: ActivationCache | str | Path,
+    cache: ActivationCache | str | Path | None,
     configs: SAEConfig | Sequence[SAEConfig],
     *,
     out: str | Path,
@@ -44,6 +54,9 @@ def train(
     **settings: Any,
 ) -> list[TrainedSAE]:
     """Trains every configured SAE on the same batches of a cache: `lmsaes train`.
+
+    With `live`, a mapping with `model` and `dataset` and the other settings of `LiveConfig`, and
+    None as the cache, the model runs while they train and nothing of its activations is stored.
 
     The settings are those of `TrainConfig`, listed below; counts and sizes may be texts such as
     "200M" and "4GiB". `train.toml` in the run's folder keeps them.
@@ -58,12 +71,12 @@ def train(
     CacheError for a cache that can't be read, and KeyboardInterrupt, with the state saved, after
     SIGINT or SIGTERM.
 
-    cache: an opened cache, its folder or URL
+    cache: an opened cache, its folder or URL; None with `live`
     configs: the SAEs; those that name no hook read `hook`
     out: folder of the run
     overwrite: replace the run that is there
     """
-    cache, config, saes, asked = prepared(cache, configs, out, settings)
+    source, config, saes, asked = prepared(cache, configs, out, settings)
     run = Path(config.out)
     with join_ranks() as ranks:
         begun = check_folder(run, asked, overwrite)
@@ -75,9 +88,9 @@ def train(
                     _log.info("%s is finished: nothing to do", run)
                     remove_checkpoints(run)
                 return _results(there, saes)
-        split = split_run(config, saes, cache, ranks)
+        split = split_run(config, saes, source, ranks)
         with lock_run(run) if ranks.rank == 0 else nullcontext():
-            there = _train(cache, saes, config, asked, overwrite, split)
+            there = _train(source, saes, config, asked, overwrite, split)
             if ranks.size > 1:
                 there = _members(run, saes)
                 ranks.wait()  # the run stays locked until everybody has read it
@@ -85,7 +98,7 @@ def train(
 
 
 def _train(
-    cache: ActivationCache,
+    source: Source,
     saes: tuple[SAEConfig, ...],
     config: TrainConfig,
     asked: dict[str, Any],
@@ -97,7 +110,7 @@ def _train(
     split.ranks.wait()  # until the first rank has the run's lock
     begun = check_folder(run, asked, overwrite)  # another process may have been here meanwhile
     if split.ranks.size > 1:
-        begun = _begin_together(cache, saes, config, asked, begun, split)
+        begun = _begin_together(source, saes, config, asked, begun, split)
     there = {} if begun is None else _members(run, split.saes)
     if begun is not None and begun.saes != saes:  # in what diverged
         begun = RunSettings.model_validate(asked | {"pool_rows": begun.pool_rows})
@@ -112,19 +125,24 @@ def _train(
                 waiting = _in_checkpoint(checkpoint, waiting)
             split.together.wait()  # what is read next is what all read
             share = split.rows.rank, split.rows.size
-            with closing(loader_of(cache, waiting, config, begun, *share)) as loader:
+            with closing(loader_of(source, waiting, config, begun, *share)) as loader:
                 if begun is None and not config.allow_poor_shuffle:
                     check_shuffle(loader)
-                memory = memory_plan(cache, waiting, config.batch_size, loader, split.features.size)
+                memory = memory_plan(
+                    source, waiting, config.batch_size, loader, split.features.size
+                )
                 memory.check()
                 steps = steps_for(config.tokens, loader.rows, config.batch_size, len(loader))
                 loader.last_epoch = (steps - 1) // len(loader)
                 now = RunSettings.model_validate(asked | {"pool_rows": loader.pool_rows})
-                every, project = config.checkpoint_every, config.wandb
-                sweep = Sweep(cache, waiting, now, run, loader, steps, every, project, split)
                 if begun is None:
                     _write_new(run, now, config)
                     begun = now
+                if isinstance(loader, StreamLoader):
+                    assert isinstance(source, LiveRows)
+                    know_rows(source, loader, waiting, run, split.lead, first)
+                every, project = config.checkpoint_every, config.wandb
+                sweep = Sweep(source, waiting, now, run, loader, steps, every, project, split)
                 if first and not (run / TRAIN_CONFIG).is_file():
                     write_config(run / TRAIN_CONFIG, config)
                 for sae in waiting if split.lead else ():
@@ -140,7 +158,7 @@ def _train(
 
 
 def _begin_together(
-    cache: ActivationCache,
+    source: Source,
     saes: tuple[SAEConfig, ...],
     config: TrainConfig,
     asked: dict[str, Any],
@@ -153,7 +171,7 @@ def _begin_together(
         if begun is not None:  # other settings for what diverged
             pool_rows = begun.pool_rows
         else:
-            with closing(loader_of(cache, saes, config, None)) as loader:
+            with closing(loader_of(source, saes, config, None)) as loader:
                 if not config.allow_poor_shuffle:
                     check_shuffle(loader)
                 pool_rows = loader.pool_rows
@@ -172,31 +190,34 @@ def _write_new(run: Path, settings: RunSettings, config: TrainConfig) -> None:
     remove_checkpoints(run)
     remove_members(run)
     remove_kept(run)
+    forget_rows(run)
     (run / TRAIN_CONFIG).unlink(missing_ok=True)
     settings.write(run)
     write_config(run / TRAIN_CONFIG, config)
 
 
 def prepared(
-    cache: ActivationCache | str | Path,
+    cache: ActivationCache | str | Path | None,
     configs: SAEConfig | Sequence[SAEConfig],
     out: str | Path,
     settings: dict[str, Any],
-) -> tuple[ActivationCache, TrainConfig, tuple[SAEConfig, ...], dict[str, Any]]:
-    """The opened cache, the whole configuration, its SAEs with their hooks, and what `run.json`
-    keeps of all that, but for the size of the pool. Raises ConfigError for what can't work.
+) -> tuple[Source, TrainConfig, tuple[SAEConfig, ...], dict[str, Any]]:
+    """The opened source of rows, the whole configuration, its SAEs with their hooks, and what
+    `run.json` keeps of all that, but for the size of the pool. Raises ConfigError for what can't
+    work.
     """
-    if not isinstance(cache, ActivationCache):
-        cache = ActivationCache.open(cache)
+    opened = None
+    if cache is not None:
+        opened = cache if isinstance(cache, ActivationCache) else ActivationCache.open(cache)
     tables = (configs,) if isinstance(configs, SAEConfig) else tuple(configs)
-    config = TrainConfig.of(
-        {"cache": str(cache.path.resolve()), "out": out, "sae": tables, **settings}
-    )
-    saes = tuple(_with_hook(sae, config.hook, cache) for sae in config.saes)
+    where = None if opened is None else str(opened.path.resolve())
+    config = TrainConfig.of({"cache": where, "out": out, "sae": tables, **settings})
+    source = open_source(opened, config)
+    if isinstance(source, LiveRows):
+        config = config.model_copy(update={"live": source.config})
+    saes = tuple(_with_hook(sae, config.hook, source) for sae in config.saes)
     asked: dict[str, Any] = {
-        "cache_identity": cache.identity,
-        "cache_rows": cache.rows,
-        "contexts": config.contexts_of(cache.contexts),
+        **settings_of(source, config),
         "tokens": config.tokens,
         "batch_size": config.batch_size,
         "seed": config.seed,
@@ -213,7 +234,7 @@ def prepared(
         },
         "saes": [sae.model_dump() for sae in saes],
     }
-    return cache, config, saes, asked
+    return source, config, saes, asked
 
 
 def _members(run: Path, saes: Sequence[SAEConfig]) -> dict[str, TrainedSAE]:
@@ -237,39 +258,11 @@ def _results(there: dict[str, TrainedSAE], saes: Sequence[SAEConfig]) -> list[Tr
     return results
 
 
-def loader_of(
-    cache: ActivationCache,
-    saes: Sequence[SAEConfig],
-    config: TrainConfig,
-    begun: RunSettings | None,
-    rank: int = 0,
-    world_size: int = 1,
-) -> ShuffledLoader:
-    """The batches of these SAEs, from the first on; a rank's share of them."""
-    return ShuffledLoader(
-        cache,
-        hooks=list(dict.fromkeys(hook for sae in saes for hook in (*sae.inputs, *sae.outputs))),
-        batch_size=config.batch_size,
-        memory=config.shuffle_buffer,
-        seed=config.seed,
-        rank=rank,
-        world_size=world_size,
-        device=resolve_device(own_device(config.device)),
-        pool_device=config.pool_device and resolve_device(config.pool_device),
-        drop_special=config.drop_special,
-        skip_positions=config.skip_positions,
-        max_norm=config.max_norm,
-        drop_not_finite=True,
-        contexts=config.contexts_of(cache.contexts),
-        pool_rows=None if begun is None else begun.pool_rows,
-    )
-
-
 def memory_plan(
-    cache: ActivationCache,
+    source: Source,
     saes: Sequence[SAEConfig],
     batch_size: int,
-    loader: ShuffledLoader,
+    loader: RowLoader,
     features: int = 1,
 ) -> MemoryPlan:
     """What training these SAEs from this loader takes in one process, which has one of so many
@@ -277,21 +270,24 @@ def memory_plan(
     """
     if loader.device.type == "cpu":
         keep_freed_memory()
-    size = loader.world_size
-    pool, on_host = (b // size for b in (loader.memory_for(loader.pool_rows), loader.host_memory))
+    size, hooks = loader.world_size, source.hooks
+    pool, on_host = loader.memory_for(loader.pool_rows), loader.host_memory
+    if isinstance(loader, ShuffledLoader):  # whose pool ranks share
+        width = sum(hooks[hook].d_model for hook in loader.hooks)
+        pool, on_host = min(pool // size, 4 * loader.cache.rows * width), on_host // size
     rows = -(-batch_size // size)
-    return MemoryPlan.of(cache, saes, rows, pool, on_host, loader.device, features)
+    return MemoryPlan.of(hooks, saes, rows, pool, on_host, loader.device, features)
 
 
-def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> SAEConfig:
-    """The SAE with the hook it reads. Raises ConfigError where it doesn't fit the cache."""
-    names = list(cache.hooks)
+def _with_hook(config: SAEConfig, hook: str | None, source: Source) -> SAEConfig:
+    """The SAE with the hook it reads. Raises ConfigError where it doesn't fit the source."""
+    names = list(source.hooks)
     if not config.hooks and config.hook is None:
         if hook is None and len(names) > 1:
             raise ConfigError("--hook is missing", "one of: " + ", ".join(names))
         config = config.model_copy(update={"hook": hook or names[0]})
-    widths = [cache.hooks[cache.check_hook(name)].d_model for name in config.inputs]
-    cache.check_hook(config.outputs[0])
+    widths = [source.hooks[source.check_hook(name)].d_model for name in config.inputs]
+    source.check_hook(config.outputs[0])
     if len(set(widths)) > 1:
         raise ConfigError(
             f"{config.name}: the hooks of a crosscoder have different widths: {sorted(set(widths))}"
@@ -303,15 +299,3 @@ def _with_hook(config: SAEConfig, hook: str | None, cache: ActivationCache) -> S
             "give more --features, a larger --expansion, or a smaller --k",
         )
     return config
-
-
-def check_shuffle(loader: ShuffledLoader) -> None:
-    """Raises ConfigError when the pool is so small that the order of the text would show."""
-    if loader.shuffles_well:
-        return
-    raise ConfigError(
-        f"this shuffle memory mixes rows of {loader.pool_blocks:.0f} blocks at a time, and the"
-        f" order of the text would show; {ENOUGH_BLOCKS} are enough",
-        f"give --shuffle-buffer {loader.memory_to_shuffle_well // 2**20 + 1}MiB, or"
-        " --allow-poor-shuffle",
-    )

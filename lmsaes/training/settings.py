@@ -19,7 +19,8 @@ class RunSettings(BaseModel, frozen=True, extra="forbid"):
     """Everything that the bits of the result depend on, but for the kind of device."""
 
     cache_identity: str
-    cache_rows: int
+    cache_rows: int | None = None  # None: of a running model
+    live: dict[str, Any] | None = None  # the `LiveConfig` of that model and its text
     contexts: int | None = None  # the cache's first ones; None: all
     tokens: int
     batch_size: int

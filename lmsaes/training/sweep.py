@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 
 from lmsaes.atomic import naming
-from lmsaes.cache import ActivationCache
-from lmsaes.loader import ShuffledLoader
+from lmsaes.loader import StreamLoader
 from lmsaes.parallel import interruptible
 from lmsaes.progress import progress
 from lmsaes.sae import Metrics, Provenance, SAEConfig, Shards, first_not_finite
@@ -28,12 +27,14 @@ from lmsaes.training.divergence import Divergence
 from lmsaes.training.exchange import Exchange
 from lmsaes.training.initialization import new_trainers
 from lmsaes.training.kept import forget_later_kept, kept_folder, kept_steps
+from lmsaes.training.live import fill
 from lmsaes.training.members import DIVERGED, TrainedSAE, set_aside
 from lmsaes.training.memory_plan import MemoryPlan
 from lmsaes.training.metrics_file import METRICS, forget_later_metrics
 from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.settings import RunSettings
+from lmsaes.training.source import RowLoader, Source, provenance_of
 from lmsaes.training.split import Split
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
@@ -47,23 +48,23 @@ class Sweep:
 
     def __init__(
         self,
-        cache: ActivationCache,
+        source: Source,
         saes: Sequence[SAEConfig],
         settings: RunSettings,
         folder: Path,
-        loader: ShuffledLoader,
+        loader: RowLoader,
         steps: int,
         checkpoint_every: int,
         wandb: str | None,
         split: Split,
     ) -> None:
         self.split = split
-        self.cache, self.settings, self.folder = cache, settings, folder
+        self.source, self.settings, self.folder = source, settings, folder
         self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
         self.tokens = self.done = 0
         self.exchange = Exchange(Shards(split.features, split.rows))
-        self.trainers = new_trainers(cache, saes, settings, steps, self.device, self.exchange)
+        self.trainers = new_trainers(source, saes, settings, steps, self.device, self.exchange)
         self.kept_steps = set(kept_steps(steps, settings.keep, settings.keep_spacing))
         self.set_aside: list[TrainedSAE] = []
         self.wandb = None if wandb is None or not split.lead else WandbLog(wandb, folder, saes)
@@ -79,9 +80,11 @@ class Sweep:
             ParallelSteps(self.trainers, self.device, self.exchange.together) as parallel_steps,
         ):
             self._restore(checkpoint)
-            announce(self.trainers, self.cache, self.loader, self.settings, self.steps, memory)
+            announce(self.trainers, self.source, self.loader, self.settings, self.steps, memory)
             if self.done:
                 _log.info("continuing at step %d", self.done)
+            if isinstance(self.loader, StreamLoader):
+                self._fill_buffer(interrupted)
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
             shown = self.split.ranks.rank == 0
@@ -104,6 +107,10 @@ class Sweep:
                         _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
                         self.split.together.wait()  # until the first one has saved it
                         raise KeyboardInterrupt
+                if self.done < self.steps and self.trainers:  # stopped while it waited for rows
+                    self._save_state()
+                    _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
+                    raise KeyboardInterrupt
         if self.wandb is not None:
             self.wandb.close()
         stats = self.loader.stats
@@ -122,12 +129,22 @@ class Sweep:
             return self.exchange.agreed_to_stop(self.done)
         return interrupted.is_set()
 
+    def _fill_buffer(self, interrupted: threading.Event) -> None:
+        """Before the first step of a running model's rows, which may take minutes."""
+        assert isinstance(self.loader, StreamLoader)
+        if not self.exchange.together:  # else all have to stop after the same step
+            self.loader.asked_to_stop = interrupted.is_set
+        fill(self.loader, self.split.ranks.rank == 0)
+
     def _batches(self) -> Iterator[dict[str, Tensor]]:
         while self.done < self.steps:
+            before = self.done
             for batch in self.loader:
                 yield batch if isinstance(batch, dict) else {self.hooks[0]: batch}
                 if self.done >= self.steps or not self.trainers:
                     return
+            if self.done == before:
+                return
 
     def _step(self, batch: dict[str, Tensor], parallel_steps: ParallelSteps) -> int:
         normalized: dict[Normalization, Tensor] = {}
@@ -285,22 +302,11 @@ class Sweep:
         return Provenance(
             hooks=config.inputs,
             target=config.target,
-            cache=str(self.cache.path.resolve()),
-            cache_identity=self.cache.identity,
-            model=self.cache.manifest.model.name,
-            dataset=self.cache.manifest.text.dataset,
-            context_size=self.cache.context_size,
-            prepend_bos=self.cache.manifest.text.bos,
-            weights=self.cache.manifest.model.weights,
-            contexts=self.settings.contexts or self.cache.contexts,
-            cache_rows=self.cache.rows,
-            rows=self.loader.rows,
-            rows_not_finite=self.loader.rows_not_finite,
+            **provenance_of(self.source, self.loader, self.settings),
             tokens=self.tokens,
             steps=self.done,
             run_steps=self.steps if self.done < self.steps else None,
             batch_size=self.settings.batch_size,
-            shuffle_buffer=self.loader.memory_for(self.loader.pool_rows),
             seed=self.settings.seed,
             lr=trainer.lr,
             warmup=trainer.warmup,

@@ -202,6 +202,16 @@ def test_a_crosscoder_tells_its_hooks_apart(database, records, language_model):
     assert records["trans"].target == POST
 
 
+def test_a_transcoder_is_written_by_what_comes_before_its_input(database, records):
+    page = feature_page(database, records["trans"], 5)
+    writers, readers = page["wiring"]["writers"], page["wiring"]["readers"]
+    for kind in ("heads", "neurons"):
+        assert {each["layer"] for each in writers[kind]} == {0}  # it reads what enters block 1
+        assert {each["layer"] for each in readers[kind]} == {3}  # it gives what leaves block 2
+    assert page["wiring"]["missing"] is None
+    assert {each["by"] for each in readers["heads"]} <= {"query", "key", "value"}
+
+
 def test_the_curves_of_the_training_are_kept(database, trained, records):
     found = database.metrics(records["one"].analysis)
     lines = (trained / "one" / "metrics.jsonl").read_text().splitlines()
@@ -313,6 +323,8 @@ def test_show_prints_a_feature(work, database, records, monkeypatch):
     assert result.exit_code == 0, result.output
     assert page["label"].split(" ")[-2] in result.stdout
     assert f"interval-2: {len(page['groups']['interval-2']['contexts'])} of" in result.stdout
+    writer = page["wiring"]["writers"]["neurons"][0]
+    assert f"L{writer['layer']}N{writer['neuron']} {writer['ratio']:.1f}×" in result.stdout
     dead = np.flatnonzero(database.columns(records["one"].analysis, ["firings"])["firings"] == 0)
     for index in dead[:1].tolist():
         assert "never fires" in CliRunner().invoke(app, ["show", name, str(index)]).stdout

@@ -13,7 +13,7 @@ import pytest
 from pymongo import MongoClient
 
 from lmsaes.database import Database, SampleRecord, is_made_from
-from lmsaes.database.records import sample_document, sample_record
+from lmsaes.database.sample_documents import sample_document, sample_record
 from lmsaes.errors import ConfigError, DatabaseError
 from tests.support import made_up_analysis as made_up
 
@@ -163,7 +163,8 @@ def test_what_is_not_finite_is_refused_by_sae_and_feature(database: Database) ->
 def test_activations_of_any_size_keep_the_digits_of_float16(size: float) -> None:
     values = (np.random.default_rng(0).lognormal(0, 2, (4, 32)) * size).astype(np.float32)
     values[0, :5] = 0
-    record = replace(made_up.sample(5), activations=values)
+    places = values.argmax(1).astype(np.int32)
+    record = SampleRecord(5, "top", np.arange(4), places, values)
     read = sample_record(sample_document(record)).activations
     np.testing.assert_allclose(read, values, rtol=2**-11, atol=0)
 

@@ -5,9 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lmsaes.database import NONE, Database, FeatureColumns, half_precision, label_tokens
+from lmsaes.database import (
+    NONE,
+    Database,
+    FeatureColumns,
+    SampleRecord,
+    half_precision,
+    label_tokens,
+)
 from lmsaes.database.feature_columns import BINS, logarithms
-from lmsaes.database.records import sample_document, sample_record
+from lmsaes.database.sample_documents import sample_document, sample_record
 from tests.support import made_up_analysis as made_up
 
 GATHERED = ("label_token", "label_share", "fires_on", "promotes", "histogram", "histogram_end")
@@ -102,7 +109,8 @@ def test_which_document_a_token_is_of_is_kept(database: Database) -> None:
 @pytest.mark.parametrize("largest", [65519.9, 1e6, 2e-5, 1.0, 0.99999])
 def test_activations_are_the_same_bits_however_often_they_are_stored(largest: float) -> None:
     values = np.geomspace(largest * 1e-8, largest, 64, dtype=np.float32)[None]
-    first = replace(made_up.sample(5), activations=values)
+    one = np.array([0])
+    first = SampleRecord(5, "top", one, one.astype(np.int32), values)
     bits, scale = half_precision(first)
     stored = sample_record(sample_document(first))
     again, same = half_precision(stored)

@@ -3,7 +3,8 @@
     PEERS_PYTHON open_with_peers.py LIBRARY FOLDER…
 
 Each folder holds rows.safetensors (x, and the layer of a set); peer.safetensors is put beside it:
-activations, output; and peer.json, what the library knows of the SAE.
+activations, output; and peer.json, what the library knows of the SAE. For Delphi, whose module's
+folder holds nothing but splits, x is none and the two are put into the folder above.
 """
 
 import json
@@ -53,7 +54,29 @@ def circuit_tracer(
     return activations, torch.stack([layer(x) for layer in layers]), {"config": config}
 
 
+def delphi(folder: Path) -> None:
+    """All that Delphi reads of a module: [firings, 4] of latent, context, position, activation."""
+    from delphi.config import ConstructorConfig, SamplerConfig
+    from delphi.latents import LatentDataset
+
+    tokenizer: Any = object()  # which is for texts, and here are tokens alone
+    dataset = LatentDataset(
+        folder.parent, SamplerConfig(), ConstructorConfig(), tokenizer, modules=[folder.name]
+    )
+    found: list[torch.Tensor] = []
+    for buffer in dataset.buffers:
+        for data in buffer:
+            places, acts = data.activation_data.locations, data.activation_data.activations
+            latent = torch.full((len(acts), 1), data.latent.latent_index)
+            found.append(torch.cat([latent, places[:, :2], acts[:, None]], 1))
+    tensors = {"firings": torch.cat(found), "tokens": dataset.tokens.contiguous()}
+    save_file(tensors, folder.parent / "peer.safetensors")
+
+
 if __name__ == "__main__":
+    if sys.argv[1] == "delphi":
+        delphi(Path(sys.argv[2]))
+        sys.exit()
     library = {"saelens": saelens, "sparsify": sparsify, "circuit-tracer": circuit_tracer}
     for name in sys.argv[2:]:
         place = Path(name)

@@ -21,6 +21,7 @@ from tests.interop.made_up import (
     D,
     made_up,
 )
+from tests.support.made_up_cache import made_up_cache
 
 pytestmark = pytest.mark.interop
 
@@ -32,12 +33,16 @@ LAYER_NORM_EPS = {"relu-our-layer-norm": 1e-4}
 
 def open_with(library: str, folders: Mapping[str, Path], x: torch.Tensor) -> None:
     """Has the library put what it gives for `x` beside each folder's files."""
-    if not PYTHON.exists():
-        pytest.skip("the other libraries are not installed: make test-interop")
     for folder in folders.values():
         save_file({"x": x}, folder / "rows.safetensors")
+    run_peers(library, *folders.values())
+
+
+def run_peers(library: str, *folders: Path) -> None:
+    if not PYTHON.exists():
+        pytest.skip("the other libraries are not installed: make test-interop")
     script = Path(__file__).with_name("open_with_peers.py")
-    words = [str(PYTHON), str(script), library, *map(str, folders.values())]
+    words = [str(PYTHON), str(script), library, *map(str, folders)]
     environment = os.environ | {"SPARSIFY_DISABLE_TRITON": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
@@ -161,3 +166,25 @@ def test_topk_transcoders_for_circuit_tracer_say_k(tmp_path: Path):
     (folder,) = export_sae(tmp_path / "tc", "circuit-tracer", tmp_path / "set")
     assert "activation: topk\nk: 5\n" in (folder / "config.yaml").read_text()
     assert SAE.load(import_sae(folder, tmp_path / "back")[0]).config.k == 5  # pyright: ignore
+
+
+def test_delphi_reads_every_firing(tmp_path: Path):
+    """By its own LatentDataset, split by split and latent by latent."""
+    hook = "blocks.1.hook_resid_post"
+    cache = made_up_cache(tmp_path / "cache", 30, context_size=8, hooks={hook: 6})
+    sae = SAE.create(TopKConfig(features=40, k=4, hook=hook), 6)
+    sae.save(tmp_path / "sae")
+    (folder,) = export_sae(
+        tmp_path / "sae", "delphi", tmp_path / "latents", cache=str(cache.path), splits=3
+    )
+    run_peers("delphi", folder)
+    peer = load_file(folder.parent / "peer.safetensors")
+    assert torch.equal(peer["tokens"], cache.tokens(0, 30))
+    latent, context, position = peer["firings"][:, :3].long().T
+    found = torch.zeros(30, 8, 40)
+    found[context, position, latent] = peer["firings"][:, 3].float()
+    rows = cache.activations(hook, 0, 30).flatten(0, 1)
+    expected = sae.encode(rows, dense=True).reshape(30, 8, 40)
+    expected = expected * cache.valid_positions(cache.tokens(0, 30))[..., None]
+    assert int((expected > 0).sum()) == len(latent)
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-3)

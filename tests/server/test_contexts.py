@@ -54,6 +54,17 @@ def test_contexts_come_whole_and_in_order(client: TestClient) -> None:
     assert seen == expected.contexts.tolist()
 
 
+def test_a_page_is_one_answer(client: TestClient) -> None:
+    """The feature comes along, as it is answered alone."""
+    feature = client.get(PATH.removesuffix("/contexts")).json()
+    contexts, about = read_file(client.get(f"{PATH}?page=true"))
+    alone, without = read_file(client.get(PATH))
+    assert about["page"] == feature
+    assert without["page"] is None
+    for name, values in alone.items():
+        np.testing.assert_array_equal(contexts[name], values)
+
+
 @pytest.mark.parametrize(("before", "after"), [(0, 0), (3, 2), (1000, 0), (0, 1000)])
 def test_a_window_lies_around_the_strongest_token(
     client: TestClient, before: int, after: int

@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import lmsaes
-from lmsaes.database import Database, EmbeddedServer, feature_page
+from lmsaes.database import Database, EmbeddedServer, feature_document, feature_page
 from lmsaes.errors import ConfigError, DatabaseError
 from lmsaes.server.app import create_app
 from tests.support import made_up_analysis as made_up
@@ -33,7 +33,8 @@ def test_every_format_is_a_file_of_the_feature(database: Database) -> None:
         (record,) = database.saes()
         page = feature_page(database, record, 5)
         found = client.get(f"{PATH}?format=json")
-        assert found.json() == {"analysis": record.analysis, **page}
+        words = {"explanation": None, "note": ""}
+        assert found.json() == {"analysis": record.analysis, **page, **words}
         assert 'filename="demo-topk-5.json"' in found.headers["content-disposition"]
         html = client.get(f"{PATH}?format=html").text
         shown = html.count('<p class="tokens"><small>top')
@@ -65,6 +66,42 @@ def test_the_page_that_other_pages_may_frame_is_the_exported_one(database: Datab
         assert "frame-ancestors *" in policy
         assert client.get("/embed/saes/demo:topk/features/999").status_code == 404
         assert client.get("/embed/saes/demo:topk/features/5?analysis=old").status_code == 410
+
+
+def test_a_group_or_a_context_is_embedded_alone(database: Database) -> None:
+    (record,) = database.saes()
+    contexts = feature_page(database, record, 5)["groups"]["top"]["contexts"]
+    path = "/embed/saes/demo:topk/features/5"
+    with TestClient(create_app(database=database)) as client:
+        group = client.get(f"{path}?group=top")
+        assert group.text.count('<p class="tokens">') == len(contexts)
+        one = client.get(f"{path}?context={contexts[1]['context']}")
+        assert one.text.count('<p class="tokens">') == 1
+        assert f"top · {contexts[1]['maximum']:.4g}" in one.text
+        for wrong in ("group=strongest", "context=999999"):
+            assert client.get(f"{path}?{wrong}").status_code == 404
+
+
+def test_a_page_is_called_what_people_call_the_feature(database: Database) -> None:
+    path = "/api/saes/demo:topk/features/6"
+    said, note = {"text": "<rivers>", "author": "me"}, {"text": "see & 7", "version": 0}
+    with TestClient(create_app(database=database)) as client:
+        assert client.put(f"{path}/explanations", json=said).status_code == 200
+        assert client.put(f"{path}/note", json=note).status_code == 200
+        html = client.get(f"{path}/export?format=html").text
+    for text in ("<p>&lt;rivers&gt;</p>", "<p>see &amp; 7</p>"):
+        assert text in html
+    assert repr(lmsaes.show("demo:topk", 6, database)).endswith(": <rivers>")
+
+
+def test_what_can_not_be_seen_is_drawn() -> None:
+    """A token that is nothing to the eye would be a color without a word."""
+    context = {"maximum": 1.0, "tokens": ["a\u200b", "\n", "\u202e"], "activations": [1.0, 0, 0]}
+    page = {"feature": 0, "sae": "a:b", "firings": 1, "maximum": 1.0, "label": "x"}
+    page |= {"explanation": None, "note": "", "groups": {"top": {"contexts": [context]}}}
+    html = feature_document(page, "0")
+    for drawn in ("aU+200B</bdi>", "<bdi>↵\n</bdi>", "<bdi>U+202E</bdi>"):
+        assert drawn in html
 
 
 def test_a_notebook_draws_the_feature_as_one_element(database: Database) -> None:

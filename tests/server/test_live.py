@@ -5,10 +5,13 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator
+from io import BytesIO
 
+import numpy as np
 import pytest
 import torch
 from fastapi.testclient import TestClient
+from safetensors.numpy import load
 from typer.testing import CliRunner
 
 from lmsaes import SAE, Database, TopKConfig, analyze, cache_activations, encode_text, steer, train
@@ -250,6 +253,36 @@ def test_edits_that_break_the_model_end_the_stream_with_a_sentence(client):
     events = events_of(client.post("/api/steer", json=steer_request(edits=edits)))
     assert events[-1]["event"] in ("error", "completion")
     assert all(e["event"] != "error" or "finite" in e["detail"] for e in events)
+
+
+def test_a_features_directions_are_taken_away(database, saes):
+    """Of what it reads and of what it adds, also where no model is served."""
+    path = "/api/saes/run:transcoder/features/3/export?format="
+    decoder, encoder = saes["transcoder"].W_dec[3].tolist(), saes["transcoder"].W_enc[3].tolist()
+    with TestClient(create_app(database=database, model="none")) as client:
+        vector = client.get(path + "vector")
+        assert (vector.json()["decoder"], vector.json()["encoder"]) == (decoder, encoder)
+        assert vector.json()["hook"] == "blocks.1.hook_mlp_out"  # where it adds
+        npy = client.get(path + "npy")
+        assert np.load(BytesIO(npy.content), allow_pickle=False).tolist() == decoder
+        assert npy.headers["content-disposition"].endswith('"run-transcoder-3.npy"')
+        file = load(client.get(path + "safetensors").content)
+        assert {name: row.tolist() for name, row in file.items()} == {
+            "decoder": decoder,
+            "encoder": encoder,
+        }
+
+
+def test_a_text_is_embedded_with_its_activations(client, database):
+    path = "/embed/saes/run:topk/features/"
+    found = post(client, "saes/run:topk/activations", {"text": TEXT, "limit": 1})["features"][0]
+    shown = client.get(f"{path}{found['index']}", params={"text": TEXT})
+    assert shown.text.count('<p class="tokens">') == 1
+    assert f'title="{found["maximum"]:.4g}"' in shown.text
+    assert "<script" not in shown.text
+    with TestClient(create_app(database=database, model="none")) as without:
+        answer = without.get(f"{path}3", params={"text": TEXT})
+        assert (answer.status_code, "serve --model" in answer.json()["detail"]) == (503, True)
 
 
 def test_without_a_model_everything_else_works(database):

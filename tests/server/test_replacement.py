@@ -131,5 +131,5 @@ def test_columns_of_two_analyses_are_never_mixed(
     with TestClient(create_app(database=database)) as client:
         monkeypatch.setattr(Database, "sae", then_replaced)
         answer = client.get(asked("columns", published[0]))
-        assert answer.status_code == 503, published
+        assert answer.status_code == 410, published
         assert client.get(asked("columns", published[0])).status_code == 410

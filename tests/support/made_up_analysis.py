@@ -14,6 +14,8 @@ from lmsaes.database import (
     SAERecord,
     SampleRecord,
     TwinFacts,
+    WiringFacts,
+    WiringSide,
 )
 
 FEATURES, CONTEXT_SIZE, CONTEXTS, TOP = 120, 32, 60, 12
@@ -110,7 +112,21 @@ def details(index: int, values: np.ndarray) -> FeatureDetails:
         ],
         stability=0.5,
         logits=LogitFacts(0.0, 1.0, None, 0.5, np.arange(8), -2.0, 2.0),
+        wiring=wiring(index),
     )
+
+
+def wiring(index: int) -> WiringFacts:
+    """Of a model with four query heads and two key heads; the feature's hook has no readers."""
+    ratios = np.array([2.5, 1.5], np.float32)
+    common = {"layer": np.array([0, 1], np.int16)}
+    heads = {"head": np.array([index % 4, 2], np.int16), "heads": np.array([1, 2], np.int16)}
+    neurons = {"neuron": np.array([index, 5000], np.int32)}
+    by, weights = np.array([0, 0], np.uint8), {"weight": -ratios, "ratio": ratios}
+    side = WiringSide(
+        {**common, **heads, "by": by, **weights}, {**common, **neurons, "by": by, **weights}
+    )
+    return WiringFacts(side, None, "nothing comes after it")
 
 
 def sample(index: int, seed: int = 0) -> SampleRecord:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import multiprocessing
 
+from tests.support import commands  # noqa: F401  its processes are forked from a warm one
+
 
 def run_ranks(size: int, function: Callable[..., None], *arguments: Any) -> None:
     """Runs `function(*arguments)` in `size` new processes, each with one thread; raises what one of
@@ -18,13 +20,22 @@ def run_ranks(size: int, function: Callable[..., None], *arguments: Any) -> None
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    multiprocessing.spawn(_run, (size, port, function, arguments), size)
+    environment = dict(os.environ)
+    multiprocessing.start_processes(
+        _run, (size, port, environment, function, arguments), size, start_method="forkserver"
+    )
 
 
 def _run(
-    rank: int, size: int, port: int, function: Callable[..., None], arguments: tuple[Any, ...]
+    rank: int,
+    size: int,
+    port: int,
+    environment: dict[str, str],
+    function: Callable[..., None],
+    arguments: tuple[Any, ...],
 ) -> None:
-    os.environ |= {
+    os.environ.clear()  # it is that of the process that was forked
+    os.environ |= environment | {
         "RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(size),
         "LOCAL_WORLD_SIZE": str(size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip

@@ -205,7 +205,7 @@ def test_a_share_that_is_held_out_is_not_trained_on(run: Train, monkeypatch: pyt
             super().__init__(*arguments, **settings)  # pyright: ignore
             loaders.append(self)
 
-    monkeypatch.setattr("lmsaes.training.run.ShuffledLoader", Noted)
+    monkeypatch.setattr("lmsaes.training.source.ShuffledLoader", Noted)
     short = {"tokens": 1_000}
     assert run(CONFIGS[0], heldout=0.25, **short)[0].provenance.contexts == 192  # pyright: ignore
     assert run(CONFIGS[0], out="all", **short)[0].provenance.contexts == 256  # pyright: ignore

@@ -68,6 +68,16 @@ def test_an_empty_list_names_the_filter_to_take_off(page: Page) -> None:
     expect(rows(page).nth(1)).to_be_visible()
 
 
+def test_a_list_filters_by_what_is_in_it(page: Page) -> None:
+    opened(page)
+    page.get_by_role("button", name="in list…").click()
+    page.get_by_role("button", name="kept before").click()
+    expect(page.locator(".master footer")).to_contain_text("1 of 120")
+    expect(rows(page).nth(1)).to_contain_text("42")
+    page.get_by_role("button", name="kept before").click()
+    expect(page.locator(".master footer")).to_contain_text("120 of 120")
+
+
 def test_a_token_filters_by_what_features_fire_on(page: Page) -> None:
     opened(page)
     page.get_by_role("button", name="fires on…").click()

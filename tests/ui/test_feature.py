@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.support import made_up_analysis as made_up
+from tests.support.safetensors_files import file_about, with_about
 
 from .pages import color, heading, luminance, press
 
@@ -67,6 +68,17 @@ def test_a_row_opens_in_place_and_has_an_address(page: Page) -> None:
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".opened .t:focus")).not_to_have_class(re.compile("peak"))
     expect(page).to_have_url(re.compile(rf"/features/{DENSE}\?context={number}"))
+
+
+def test_a_feature_is_one_request(page: Page) -> None:
+    """With its contexts: beside what stays for all of them, and those next to it."""
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    opened(page)
+    own = [url for url in asked if "/features/42" in url and "/api/" in url]
+    kept = ("/explanations", "/note")
+    (one,) = (url for url in own if not url.endswith(kept))
+    assert "group=top&page=true" in one
 
 
 def test_rows_are_one_stop_of_the_tab_key(page: Page) -> None:
@@ -159,7 +171,7 @@ def test_a_dead_feature_says_so_and_has_no_numbers(page: Page) -> None:
 def test_the_feature_stays_until_the_next_is_there(page: Page) -> None:
     opened(page, 42, "?sort=index")
     held: list[Route] = []
-    page.route("**/features/44?*", lambda route: held.append(route))
+    page.route("**/features/44/contexts?*", lambda route: held.append(route))
     page.keyboard.press("j")
     page.keyboard.press("j")
     expect(page).to_have_url(re.compile("/features/44"))
@@ -189,7 +201,7 @@ def test_what_is_being_replaced_is_asked_for_again_by_itself(page: Page) -> None
 
 def test_a_server_that_is_gone_is_said_and_can_be_tried_again(page: Page) -> None:
     opened(page, 42, "?sort=index")
-    page.route("**/features/45?*", lambda route: route.abort())
+    page.route("**/features/45/contexts?*", lambda route: route.abort())
     for _ in range(3):
         page.keyboard.press("j")
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
@@ -202,12 +214,14 @@ def test_a_server_that_is_gone_is_said_and_can_be_tried_again(page: Page) -> Non
 def test_numbers_that_are_null_are_dashes_and_break_nothing(page: Page) -> None:
     def without(route: Route) -> None:
         answer = route.fetch()
-        feature = answer.json()
+        about = file_about(answer.body())
+        feature = about["page"]
         none = {"mean": None, "contexts": None, "stability": None, "logits": None, "label": None}
         twins = [{**twin, "cosine": None, "correlation": None} for twin in feature["twins"]]
-        route.fulfill(response=answer, json={**feature, **none, "twins": twins})
+        about["page"] = {**feature, **none, "twins": twins}
+        route.fulfill(body=with_about(answer.body(), about))
 
-    page.route("**/features/42?*", without)
+    page.route("**/features/42/contexts?*", without)
     opened(page)
     expect(page.locator(".facts")).to_contain_text("–mean when active")
     expect(page.locator(".near.twin")).to_contain_text("–")

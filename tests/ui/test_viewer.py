@@ -1,6 +1,7 @@
 """The viewer's shell as a person uses it, in headless Chromium."""
 
 import re
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -33,12 +34,38 @@ def test_the_search_takes_a_number_to_its_feature(page: Page) -> None:
     page.goto("/saes/demo:topk")
     expect(page.locator(".headline h2")).to_be_visible()
     press(page, "/")
-    field = page.get_by_role("search").get_by_role("textbox")
+    field = page.get_by_role("dialog", name="Search").get_by_role("textbox")
     expect(field).to_be_focused()
     page.keyboard.type("42")
     press(page, "Enter")
     expect(page).to_have_url(re.compile(r"/saes/demo:topk/features/42$"))
     expect(page.locator("main")).to_contain_text("feature 42")
+
+
+def test_the_search_is_a_dialog_over_any_page_with_arrow_keys_among_what_is_found(
+    page: Page,
+) -> None:
+    page.goto("/compare?sae=demo:topk&sae=demo:relu")
+    expect(heading(page)).to_be_visible()
+    press(page, "/")
+    dialog = page.get_by_role("dialog", name="Search")
+    page.keyboard.type("river")
+    found = dialog.locator(".results a")
+    expect(found.first).to_be_visible()
+    all_found = dialog.get_by_role("link", name="all that is found")
+    expect(all_found).to_have_attribute("href", "/search?q=river&sae=demo%3Atopk")
+    page.keyboard.press("ArrowDown")
+    expect(found.first).to_be_focused()
+    index = found.first.inner_text()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(f"/saes/demo:topk/features/{index}$"))
+    expect(dialog).to_be_hidden()
+    page.get_by_role("button", name="feature, token, label").click()
+    expect(dialog.get_by_role("textbox")).to_have_value("")
+    page.keyboard.type("demo:re")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"/search\?q=demo%3Are"))
+    expect(page.get_by_role("link", name="demo:relu", exact=True)).to_be_visible()
 
 
 def test_the_help_lists_the_keys_of_the_page_and_closes_with_escape(page: Page) -> None:
@@ -127,8 +154,14 @@ def test_what_was_not_measured_is_a_dash(page: Page) -> None:
 
 
 def test_an_empty_database_shows_commands_that_fill_this_very_one(
-    browser: Browser, built: None, server: EmbeddedServer
+    browser: Browser,
+    built: None,
+    server: EmbeddedServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+
     def shown(database: Database) -> list[str]:
         with serving(database) as address, browser.new_page() as page:
             page.goto(address)
@@ -148,3 +181,17 @@ def test_an_empty_database_shows_commands_that_fill_this_very_one(
     assert "--out runs/gpt2-8" in train
     of = f"LMSAES_DB_FOLDER={server.folder} "
     assert analyze == of + "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8"
+    # what is on this machine already stands in their place
+    there, run = tmp_path / "caches" / "king james", tmp_path / "runs" / "first"
+    there.mkdir(parents=True)
+    (there / "manifest.json").write_text('{"hooks": {"blocks.1.hook_mlp_out": {}}}')
+    with Database(f"{server.uri}/empty") as database:
+        _, train, _ = shown(database)
+        assert train == (
+            f"lmsaes train --cache '{there}' --hook blocks.1.hook_mlp_out --out 'runs/king james'"
+        )
+        (run / "topk").mkdir(parents=True)
+        (run / "topk" / "config.json").write_text("{}")
+        (run / "train.toml").write_text(f'cache = "{there}"')
+        *_, analyze = shown(database)
+    assert analyze.startswith(f"lmsaes analyze {run} --cache '{there}' --db ")

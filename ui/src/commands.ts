@@ -27,6 +27,14 @@ export function withDatabase(command: string, { database_uri, database_folder }:
   return command;
 }
 
+/** A command with other folders and another hook than the example's. */
+export function withPlaces(command: string, places: { cache?: string | undefined; run?: string | undefined; hook?: string | undefined }): string {
+  return command
+    .replace("caches/gpt2-8", quoted(places.cache ?? "caches/gpt2-8"))
+    .replace("runs/gpt2-8", quoted(places.run ?? "runs/gpt2-8"))
+    .replace("blocks.8.hook_resid_pre", quoted(places.hook ?? "blocks.8.hook_resid_pre"));
+}
+
 /** One word of a shell. */
 function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'"'"'`)}'`;

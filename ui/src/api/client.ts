@@ -1,5 +1,4 @@
 /** The server's API with the types it declares; every failure is an Error with one line. */
-import createClient from "openapi-fetch";
 import type { components, paths } from "./schema";
 
 type Schemas = components["schemas"];
@@ -13,8 +12,6 @@ export type Feature = Schemas["Feature"];
 export const backend: string =
   import.meta.env.VITE_BACKEND_URL ?? (import.meta.env.DEV ? "http://localhost:24577" : "");
 
-export const api = createClient<paths>({ baseUrl: backend });
-
 export class ServerError extends Error {
   readonly status: number;
 
@@ -24,45 +21,54 @@ export class ServerError extends Error {
   }
 }
 
-interface Answer<T> {
-  data?: T;
-  error?: { detail: string };
-  response: Response;
-}
-
-export async function dataOf<T>(request: Promise<Answer<T>>): Promise<T> {
-  let answer: Answer<T>;
+export async function answerOf(path: string, signal?: AbortSignal, request: RequestInit = {}): Promise<Response> {
+  let response: Response;
   try {
-    answer = await request;
+    response = await fetch(`${backend}${path}`, { ...request, signal: signal ?? null });
   } catch (cause) {
-    if (cause instanceof TypeError) {
-      throw new ServerError(`the server at ${backend || location.origin} does not answer`, 0);
-    }
-    throw cause;
+    if (!(cause instanceof TypeError)) throw cause;
+    throw new ServerError(`the server at ${backend || location.origin} does not answer`, 0);
   }
-  if (answer.data === undefined) {
-    const message = answer.error?.detail ?? `the server answered ${answer.response.status}`;
-    throw new ServerError(message, answer.response.status);
-  }
-  return answer.data;
+  if (response.ok) return response;
+  const body = (await response.json().catch(() => ({}))) as { detail?: string };
+  throw new ServerError(body.detail ?? `the server answered ${response.status}`, response.status);
 }
 
-export const getAbout = (signal?: AbortSignal) =>
-  dataOf(api.GET("/api/about", { signal: signal ?? null }));
+export const jsonOf = async <T>(path: string, signal?: AbortSignal) =>
+  (await (await answerOf(path, signal)).json()) as T;
 
-export const getUnreadable = (signal?: AbortSignal) =>
-  dataOf(api.GET("/api/unreadable", { signal: signal ?? null }));
+const withBody = (method: string, body: unknown): RequestInit => ({
+  method,
+  body: JSON.stringify(body),
+  headers: { "Content-Type": "application/json" },
+});
 
-export const getSAEs = (signal?: AbortSignal) =>
-  dataOf(api.GET("/api/saes", { signal: signal ?? null }));
+/** A request with a JSON body; its answer's body is a stream. */
+export const streamOf = (path: string, body: unknown, signal: AbortSignal) =>
+  answerOf(path, signal, withBody("POST", body));
 
-export const getSAE = (name: string, signal?: AbortSignal) =>
-  dataOf(api.GET("/api/saes/{name}", { params: { path: { name } }, signal: signal ?? null }));
+/** A request with a JSON body. */
+export async function sent<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
+  return (await (await answerOf(path, signal, withBody(method, body))).json()) as T;
+}
 
-export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
-  dataOf(
-    api.GET("/api/saes/{name}/features/{index}", {
-      params: { path: { name, index } },
-      signal: signal ?? null,
-    }),
+type JSONAt<P extends keyof paths> = paths[P] extends {
+  get: { responses: { 200: { content: { "application/json": infer T } } } };
+}
+  ? T
+  : never;
+
+/** What stands at an address of the schema, whose `{…}` are filled in. */
+const get = <P extends keyof paths>(path: P, places: Record<string, string | number>, signal?: AbortSignal) =>
+  jsonOf<JSONAt<P>>(
+    path.replaceAll(/\{(\w+)\}/g, (_, place: string) => String(places[place])),
+    signal,
   );
+
+export const getAbout = (signal?: AbortSignal) => get("/api/about", {}, signal);
+export const getUnreadable = (signal?: AbortSignal) => get("/api/unreadable", {}, signal);
+export const getSAEs = (signal?: AbortSignal) => get("/api/saes", {}, signal);
+export const getSAE = (name: string, signal?: AbortSignal) => get("/api/saes/{name}", { name }, signal);
+export const getFeature = (name: string, index: number, signal?: AbortSignal) =>
+  get("/api/saes/{name}/features/{index}", { name, index }, signal);
+export const getPlaces = (signal?: AbortSignal) => get("/api/places", {}, signal);

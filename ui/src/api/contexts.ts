@@ -1,4 +1,5 @@
 /** Contexts of a feature as they travel: token ids and activations, as stored. */
+import type { Feature } from "./client";
 import { halves, readTensors, type TensorArray } from "./safetensors";
 
 /** Consecutive tokens of a context with the feature's activations. */
@@ -28,6 +29,8 @@ export interface ContextGroup {
   /** Between which maxima, for intervals: above `lower`, up to `upper`. */
   lower: number | null;
   upper: number | null;
+  /** The feature itself, where it was asked for with them. */
+  page?: Feature | null;
   contexts: FeatureContext[];
 }
 

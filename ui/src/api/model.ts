@@ -1,6 +1,6 @@
 /** What is asked of the language model: own text through SAEs, and steering. */
 import { events } from "../pages/steer/events";
-import { api, backend, dataOf, ServerError } from "./client";
+import { jsonOf, sent, streamOf } from "./client";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -40,39 +40,16 @@ export interface CompletionEvent {
 export type SteerEvent = TokenEvent | CompletionEvent | { event: "error"; detail: string };
 
 /** A text through an SAE. The text is the body: it stands in no address. */
-export const getActivations = (
-  name: string,
-  body: Partial<ActivationsRequest>,
-  signal?: AbortSignal,
-) =>
-  dataOf(
-    api.POST("/api/saes/{name}/activations", {
-      params: { path: { name } },
-      body: body as ActivationsRequest,
-      signal: signal ?? null,
-    }),
-  );
+export const getActivations = (name: string, body: Partial<ActivationsRequest>, signal?: AbortSignal) =>
+  sent<Activations>("POST", `/api/saes/${name}/activations`, body, signal);
 
 /** Completions with features edited, as they are written. Aborting the signal ends the work. */
 export async function* steer(
   body: Partial<SteerRequest>,
   signal: AbortSignal,
 ): AsyncGenerator<SteerEvent> {
-  const response = await fetch(`${backend}/api/steer`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
-  if (!response.ok || !response.body) {
-    const answer: unknown = await response.json().catch(() => null);
-    const detail =
-      answer !== null && typeof answer === "object" && "detail" in answer
-        ? String(answer.detail)
-        : `the server answered ${response.status}`;
-    throw new ServerError(detail, response.status);
-  }
-  yield* events<SteerEvent>(response.body);
+  const { body: answer } = await streamOf("/api/steer", body, signal);
+  if (answer) yield* events<SteerEvent>(answer);
 }
 
 export interface Metrics {
@@ -80,8 +57,4 @@ export interface Metrics {
   series: Record<string, (number | null)[]>;
 }
 
-export const getMetrics = async (name: string, signal: AbortSignal): Promise<Metrics> => {
-  const response = await fetch(`${backend}/api/saes/${name}/metrics`, { signal });
-  if (!response.ok) throw new ServerError(response.statusText, response.status);
-  return (await response.json()) as Metrics;
-};
+export const getMetrics = (name: string, signal: AbortSignal) => jsonOf<Metrics>(`/api/saes/${name}/metrics`, signal);

@@ -1,8 +1,9 @@
 /** What pages ask the server for, kept by what it is of; what is being replaced is asked for again. */
 import { keepPreviousData, useMutation, useQuery, useQueryClient, type QueryClient } from "@tanstack/react-query";
-import { backend, getAbout, getSAE, ServerError, type Feature } from "./client";
+import { answerOf, getAbout, getSAE, jsonOf, sent, ServerError, type Feature } from "./client";
 import { readColumns, type Columns } from "./columns";
 import { readContexts, type ContextGroup } from "./contexts";
+import type { components } from "./schema";
 
 const NEVER_CHANGES = { staleTime: Infinity, gcTime: 10 * 60_000 };
 
@@ -11,21 +12,6 @@ export function retry(failures: number, error: Error): boolean {
   return failures < 6 && error instanceof ServerError && [410, 503].includes(error.status) && !/model/.test(error.message);
 }
 
-async function answerOf(path: string, signal?: AbortSignal, request: RequestInit = {}): Promise<Response> {
-  let response: Response;
-  try {
-    response = await fetch(`${backend}${path}`, { ...request, signal: signal ?? null });
-  } catch (cause) {
-    if (!(cause instanceof TypeError)) throw cause;
-    throw new ServerError(`the server at ${backend || location.origin} does not answer`, 0);
-  }
-  if (response.ok) return response;
-  const body = (await response.json().catch(() => ({}))) as { detail?: string };
-  throw new ServerError(body.detail ?? `the server answered ${response.status}`, response.status);
-}
-
-export const jsonOf = async <T>(path: string, signal?: AbortSignal) =>
-  (await (await answerOf(path, signal)).json()) as T;
 const bytesOf = async (path: string, signal?: AbortSignal) => (await answerOf(path, signal)).arrayBuffer();
 
 export const useAbout = () => useQuery({ queryKey: ["about"], queryFn: ({ signal }) => getAbout(signal) });
@@ -103,6 +89,45 @@ export const useExplanations = (name: string, enabled = true) =>
     retry,
   });
 
+type Schemas = components["schemas"];
+export type Note = Schemas["Note"];
+export type NotesFile = Schemas["NotesFile"];
+
+const notesPath = (name: string) => `/api/saes/${name}/notes`;
+const notePath = (name: string, index: number) => `/api/saes/${name}/features/${index}/note`;
+const byFeature = ({ notes }: NotesFile) => new Map(notes.map(({ feature, text }) => [feature, text]));
+
+/** The notes on an SAE's features, by feature. */
+export const useNotes = (name: string, enabled = true) =>
+  useQuery({
+    enabled,
+    queryKey: ["notes", name],
+    queryFn: async ({ signal }) => byFeature(await jsonOf<NotesFile>(notesPath(name), signal)),
+    retry,
+  });
+
+/** Keeps a note on a feature in place of the one that was read: another's change is refused. */
+export function useKeepNote(name: string, index: number) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: async ({ text, seen }: { text: string; seen: string }) => {
+      const there = await jsonOf<Note>(notePath(name, index));
+      if (there.text !== seen) throw new ServerError(`it says by now: ${there.text}`, 409);
+      return sent<Note>("PUT", notePath(name, index), { text, version: there.version });
+    },
+    onSettled: () => client.invalidateQueries({ queryKey: ["notes", name] }),
+  });
+}
+
+/** Puts a file of notes in. */
+export function useAddNotes(name: string) {
+  const client = useQueryClient();
+  return useMutation({
+    mutationFn: (file: unknown) => sent<NotesFile>("POST", notesPath(name), file),
+    onSuccess: (answer) => client.setQueryData(["notes", name], byFeature(answer)),
+  });
+}
+
 export interface ListEntry {
   sae: string;
   feature: number;
@@ -126,12 +151,13 @@ export interface FeatureWithContexts {
 export const featureQuery = (client: QueryClient, name: string, analysis: string, index: number) => ({
   queryKey: ["feature", name, analysis, index],
   queryFn: ({ signal }: { signal: AbortSignal }): Promise<FeatureWithContexts> => {
-    const path = `/api/saes/${name}/features/${index}`;
-    const both = Promise.all([
-      jsonOf<Feature>(`${path}?analysis=${analysis}`, signal),
-      bytesOf(`${path}/contexts?group=top&analysis=${analysis}`, signal).then(readContexts),
-    ]);
-    return ofAnalysis(client, name, both.then(([feature, strongest]) => ({ feature, strongest })));
+    const path = `/api/saes/${name}/features/${index}/contexts?group=top&page=true&analysis=${analysis}`;
+    const both = bytesOf(path, signal).then((buffer) => {
+      const strongest = readContexts(buffer);
+      if (!strongest.page) throw new Error("the server's answer lacks the feature: is it of another version?");
+      return { feature: strongest.page, strongest };
+    });
+    return ofAnalysis(client, name, both);
   },
   retry,
   ...NEVER_CHANGES,
@@ -197,11 +223,6 @@ export function useSay(name: string, index: number) {
       });
     },
   });
-}
-
-/** A request with a JSON body. */
-export async function sent<T>(method: string, path: string, body: unknown, signal?: AbortSignal): Promise<T> {
-  return (await (await answerOf(path, signal, { method, body: JSON.stringify(body), headers: { "Content-Type": "application/json" } })).json()) as T;
 }
 
 export interface TextActivations {

@@ -61,6 +61,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/places": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Places
+         * @description The caches and runs in the folder that the server was started in, and a little below it.
+         */
+        get: operations["places"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes": {
         parameters: {
             query?: never;
@@ -310,6 +330,54 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/saes/{name}/notes": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Notes
+         * @description All notes on an SAE's features, which is their file.
+         */
+        get: operations["notes"];
+        put?: never;
+        /**
+         * Add Notes
+         * @description Takes a file of notes in; a note that is there gets the file's words behind its own.
+         */
+        post: operations["add_notes"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/saes/{name}/features/{index}/note": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Note
+         * @description The note on a feature, which may be empty.
+         */
+        get: operations["note"];
+        /**
+         * Change Note
+         * @description Keeps a note; 409 where somebody has changed it since that version.
+         */
+        put: operations["change_note"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/explain": {
         parameters: {
             query?: never;
@@ -451,7 +519,9 @@ export interface paths {
         };
         /**
          * Export Feature
-         * @description A feature as a file: `json`, `html` or `python`.
+         * @description A feature as a file: what is known (`json`, `html`), a snippet that reads it (`python`), or
+         *     its rows of the SAE's weights, float32: `decoder` and `encoder` (`vector`, which is JSON, and
+         *     `safetensors`), the decoder's alone (`npy`).
          */
         get: operations["export_feature"];
         put?: never;
@@ -1294,6 +1364,13 @@ export interface components {
              */
             stream: number;
         };
+        /** CachePlace */
+        CachePlace: {
+            /** Path */
+            path: string;
+            /** Hooks */
+            hooks: string[];
+        };
         /**
          * ChangedList
          * @description A list's new contents; `version` is the one that was changed.
@@ -1504,13 +1581,15 @@ export interface components {
             /**
              * Contexts
              * @description In which it fires; null where it is not known
+             * @default null
              */
-            contexts?: number | null;
+            contexts: number | null;
             /**
              * Label
              * @description From the tokens it fires on; null for a dead feature
+             * @default null
              */
-            label?: string | null;
+            label: string | null;
             histogram: components["schemas"]["Histogram"];
             /**
              * Fires On
@@ -1527,14 +1606,27 @@ export interface components {
             promotes: components["schemas"]["TokenWeight"][];
             /** Suppresses */
             suppresses: components["schemas"]["TokenWeight"][];
-            /** @description Null where the hook is not in the residual stream */
-            logits?: components["schemas"]["Logits"] | null;
+            /**
+             * @description Null where the hook is not in the residual stream
+             * @default null
+             */
+            logits: components["schemas"]["Logits"] | null;
             /**
              * Hooks
              * @description Of crosscoders
              * @default []
              */
             hooks: components["schemas"]["HookEffect"][];
+            /**
+             * @description Null in an analysis of a former version
+             * @default null
+             */
+            wiring: components["schemas"]["Wiring"] | null;
+            /**
+             * @description Null where it was not measured (--output-scores)
+             * @default null
+             */
+            output: components["schemas"]["Output"] | null;
             /**
              * @default {
              *       "decoder": [],
@@ -1552,8 +1644,9 @@ export interface components {
             /**
              * Stability
              * @description Mean score of the twins; null without other SAEs
+             * @default null
              */
-            stability?: number | null;
+            stability: number | null;
             /**
              * Groups
              * @description Groups of contexts
@@ -2446,6 +2539,19 @@ export interface components {
             /** Groups */
             groups: components["schemas"]["GraphGroup"][];
         };
+        /**
+         * NewNote
+         * @description A note's new words; `version` is the one that was changed, 0 where there was none.
+         */
+        NewNote: {
+            /**
+             * Text
+             * @description An empty one takes the note away
+             */
+            text: string;
+            /** Version */
+            version: number;
+        };
         /** NextToken */
         NextToken: {
             /** Id */
@@ -2521,6 +2627,74 @@ export interface components {
             factor: number;
         };
         /**
+         * Note
+         * @description What somebody noted of a feature.
+         */
+        Note: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+            /**
+             * Version
+             * @default 0
+             */
+            version: number;
+            /** Changed */
+            changed?: string | null;
+        };
+        /** NoteInFile */
+        NoteInFile: {
+            /** Feature */
+            feature: number;
+            /** Text */
+            text: string;
+        };
+        /**
+         * NotesFile
+         * @description The notes on an SAE's features, by feature: what its file holds.
+         */
+        NotesFile: {
+            /**
+             * Sae
+             * @default
+             */
+            sae: string;
+            /** Notes */
+            notes: components["schemas"]["NoteInFile"][];
+        };
+        /**
+         * Output
+         * @description What adding a feature, at every token of some contexts, does to the next token.
+         */
+        Output: {
+            /**
+             * Value
+             * @description What was added, in units of its activation
+             */
+            value: number;
+            /**
+             * Kl
+             * @description KL divergence in nats, mean over contexts
+             */
+            kl: number;
+            /**
+             * Raises
+             * @description Largest change first
+             */
+            raises: components["schemas"]["RaisedToken"][];
+        };
+        /**
+         * Places
+         * @description Folders of this machine, at most twenty of a kind.
+         */
+        Places: {
+            /** Caches */
+            caches: components["schemas"]["CachePlace"][];
+            /** Runs */
+            runs: components["schemas"]["RunPlace"][];
+        };
+        /**
          * PrecedingToken
          * @description A token that stands before a feature's firings.
          */
@@ -2552,6 +2726,25 @@ export interface components {
              * @description What is wrong, in one line
              */
             detail: string;
+        };
+        /** RaisedToken */
+        RaisedToken: {
+            /** Id */
+            id: number;
+            /** Token */
+            token: string;
+            /**
+             * Change
+             * @description Of its probability, mean over contexts
+             */
+            change: number;
+        };
+        /** RunPlace */
+        RunPlace: {
+            /** Path */
+            path: string;
+            /** Cache */
+            cache: string | null;
         };
         /**
          * SAE
@@ -3106,6 +3299,84 @@ export interface components {
             hint: string;
         };
         /**
+         * WiredHead
+         * @description An attention head that writes into a feature or reads it.
+         */
+        WiredHead: {
+            /** Layer */
+            layer: number;
+            /** Head */
+            head: number;
+            /**
+             * Heads
+             * @description How many heads, from this one on, share these keys or values
+             */
+            heads: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "query" | "key" | "value";
+            /**
+             * Weight
+             * @description Length of the head's matrix times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * WiredNeuron
+         * @description An MLP neuron that writes into a feature or reads it.
+         */
+        WiredNeuron: {
+            /** Layer */
+            layer: number;
+            /** Neuron */
+            neuron: number;
+            /**
+             * By
+             * @enum {string}
+             */
+            by: "output" | "in" | "gate";
+            /**
+             * Weight
+             * @description The neuron's weights times the direction
+             */
+            weight: number;
+            /**
+             * Ratio
+             * @description Its size over its root mean square over all features
+             */
+            ratio: number;
+        };
+        /**
+         * Wiring
+         * @description Which heads and neurons write into a feature and which read it, from the weights.
+         */
+        Wiring: {
+            writers: components["schemas"]["WiringSide"] | null;
+            readers: components["schemas"]["WiringSide"] | null;
+            /**
+             * Missing
+             * @description Why one of them is null
+             */
+            missing: string | null;
+        };
+        /**
+         * WiringSide
+         * @description Parts of the model on one side of a feature, largest ratio first.
+         */
+        WiringSide: {
+            /** Heads */
+            heads: components["schemas"]["WiredHead"][];
+            /** Neurons */
+            neurons: components["schemas"]["WiredNeuron"][];
+        };
+        /**
          * ColumnsAbout
          * @description What a file of columns says of itself.
          */
@@ -3211,6 +3482,11 @@ export interface components {
              * @description Whose token ids these are
              */
             vocabulary: string;
+            /**
+             * @description The feature itself, where that was asked for
+             * @default null
+             */
+            page: components["schemas"]["Feature"] | null;
         };
         /** TraceDone */
         TraceDone: {
@@ -3379,6 +3655,62 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Health"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    places: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Places"];
                 };
             };
             /** @description Not Found */
@@ -3909,6 +4241,8 @@ export interface operations {
                 limit?: number;
                 before?: number;
                 after?: number;
+                /** @description The feature itself too: one answer for its page */
+                page?: boolean;
                 /** @description The analysis that is meant; 410 where it is no longer the SAE's */
                 analysis?: string | null;
             };
@@ -4176,6 +4510,252 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["FeatureExplanations"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotesFile"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    add_notes: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NotesFile"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["NotesFile"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_note: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                index: number;
+                /** @description Name of the SAE, `run:sae` */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewNote"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Note"];
                 };
             };
             /** @description Not Found */
@@ -4757,7 +5337,7 @@ export interface operations {
     export_feature: {
         parameters: {
             query?: {
-                format?: "json" | "html" | "python";
+                format?: "json" | "html" | "python" | "vector" | "npy" | "safetensors";
                 /** @description The analysis that is meant; 410 where it is no longer the SAE's */
                 analysis?: string | null;
             };

@@ -13,10 +13,10 @@ import { Tip } from "./Tip";
 export function Layout({ error = false }: { error?: boolean }) {
   const { crumbs, sae } = usePageFacts();
   const help = useRef<HTMLDialogElement>(null);
-  const find = useRef<HTMLInputElement>(null);
+  const find = useRef<HTMLDialogElement>(null);
   const openHelp = () => help.current?.showModal();
   useKeys("Everywhere", [
-    { keys: ["/"], does: "find a feature, token, label, SAE or list", run: () => find.current?.focus() },
+    { keys: ["/"], does: "find a feature, token, label, SAE or list", run: () => find.current?.showModal() },
     { keys: ["?"], does: "this list", run: openHelp },
   ]);
   return (
@@ -48,7 +48,7 @@ export function Layout({ error = false }: { error?: boolean }) {
           <NavLink to="/graphs">graphs</NavLink>
           <NavLink to="/lists">lists</NavLink>
         </nav>
-        <Find input={find} sae={sae} />
+        <Find dialog={find} sae={sae} />
         <button type="button" className="icon" aria-label="Keys" data-says="Keys (?)" onClick={openHelp}>
           ?
         </button>

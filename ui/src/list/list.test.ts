@@ -7,6 +7,7 @@ const NOTHING: Beside = {
   idsOf: (token) => [Number(token)],
   words: (row) => `row ${row}`,
   explained: new Set([2]),
+  noted: new Set([1, 2]),
   listed: undefined,
 };
 const rowsOf = (columns: ReturnType<typeof madeUpColumns>, state: Partial<ListState>) =>
@@ -57,6 +58,7 @@ test("filters by token, by words and by what is explained", () => {
   expect(fires).toEqual([0, 1, 2, 3, 39, 40, 41, 42, 43].filter((row) => [0, 1, 2, 3, 4].some((place) => (row + place) % 40 === 3)));
   expect(rowsOf(columns, { text: "ROW 49" })).toEqual([49]);
   expect(rowsOf(columns, { explained: true })).toEqual([2]);
+  expect(rowsOf(columns, { noted: true }).toSorted()).toEqual([1, 2]);
 });
 
 test("a missing value is in no range", () => {
@@ -84,6 +86,7 @@ test("the state is what the address says and the address what the state says", (
     promotes: "↵",
     text: "covenant",
     explained: true,
+    noted: true,
     list: "a1",
   };
   expect(readList(new URLSearchParams(writeList(state).toString()))).toEqual(state);

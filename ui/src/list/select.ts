@@ -26,6 +26,7 @@ export interface Beside {
   /** Label of a row as text, with what was said of it, in lower case. */
   words: (row: number) => string;
   explained: ReadonlySet<number>;
+  noted: ReadonlySet<number>;
   /** Features in the list that is asked for. */
   listed: ReadonlySet<number> | undefined;
 }
@@ -71,9 +72,8 @@ function filtersOf(columns: Columns, state: ListState, beside: Beside): [string,
     const text = state.text.toLowerCase();
     filters.push(["text", (row) => beside.words(row).includes(text), { ...state, text: "" }]);
   }
-  if (state.explained) {
-    const test: Test = (row) => beside.explained.has(columns.first + row);
-    filters.push(["explained", test, { ...state, explained: false }]);
+  for (const key of ["explained", "noted"] as const) {
+    if (state[key]) filters.push([key, (row) => beside[key].has(columns.first + row), { ...state, [key]: false }]);
   }
   if (state.list !== "") {
     const { listed } = beside;

@@ -21,6 +21,7 @@ export interface ListState {
   /** In the label or in what was said. */
   text: string;
   explained: boolean;
+  noted: boolean;
   /** Id of a list of features. */
   list: string;
 }
@@ -34,6 +35,7 @@ export const INITIAL: ListState = {
   promotes: "",
   text: "",
   explained: false,
+  noted: false,
   list: "",
 };
 
@@ -56,6 +58,7 @@ export function readList(parameters: URLSearchParams): ListState {
     promotes: parameters.get("promotes") ?? "",
     text: parameters.get("text") ?? "",
     explained: parameters.has("explained"),
+    noted: parameters.has("noted"),
     list: parameters.get("list") ?? "",
   };
 }
@@ -75,6 +78,7 @@ export function writeList(state: ListState): URLSearchParams {
     if (state[key] !== "") parameters.set(key, state[key]);
   }
   if (state.explained) parameters.set("explained", "");
+  if (state.noted) parameters.set("noted", "");
   return parameters;
 }
 

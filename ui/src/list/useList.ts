@@ -2,7 +2,7 @@
 import { useDeferredValue, useMemo } from "react";
 import { useSearchParams } from "react-router";
 import type { Columns } from "../api/columns";
-import { useColumns, useExplanations, useList as useListOfFeatures, useVocabulary } from "../api/queries";
+import { useColumns, useExplanations, useList as useListOfFeatures, useNotes, useVocabulary } from "../api/queries";
 import type { LabelFacts } from "../components/Label";
 import { NO_TOKEN } from "./columns";
 import { select, type Beside, type Selection } from "./select";
@@ -26,6 +26,7 @@ export function useFeatureList(name: string) {
   const key = writeList(readList(parameters)).toString();
   const state = useMemo(() => readList(new URLSearchParams(key)), [key]);
   const listed = useListOfFeatures(state.list);
+  const notes = useNotes(name, state.noted).data;
   const said = explanations.data;
   // A brush moves faster than a hundred thousand features can be drawn: the last place counts.
   const wanted = useDeferredValue(state);
@@ -47,10 +48,11 @@ export function useFeatureList(name: string) {
         return `${words ?? ""} ${tokens.join(" ")}`.toLowerCase();
       },
       explained: new Set(said?.keys()),
+      noted: new Set(notes?.keys()),
       listed: listed.data && new Set(listed.data.filter((entry) => entry.sae === name).map((entry) => entry.feature)),
     };
     return select(facts.columns, wanted, beside);
-  }, [facts, wanted, strings, said, listed.data, name]);
+  }, [facts, wanted, strings, said, notes, listed.data, name]);
 
   const list: FeatureList | undefined = facts && selection && { ...facts, state, selection };
   return { list, error: columns.error ?? vocabulary.error ?? undefined, refetch: columns.refetch };

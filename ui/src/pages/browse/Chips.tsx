@@ -1,6 +1,7 @@
 import { useRef } from "react";
 import { useLists } from "../../api/queries";
 import { Menu } from "../../components/Menu";
+import { Failed } from "../../components/States";
 import { announce } from "../../page";
 import { count } from "../../format";
 import { isMeasured, NUMBER_COLUMNS, numberColumn } from "../../list/columns";
@@ -63,6 +64,16 @@ export function Chips({ list, onChange }: { list: FeatureList; onChange: (state:
           explained
         </button>
       )}
+      {!state.noted && (
+        <button type="button" className="chip" onClick={() => onChange({ ...state, noted: true })}>
+          noted
+        </button>
+      )}
+      {state.list === "" && (
+        <Menu label="in list…" className="chip">
+          {(close) => <ListFilter onSet={(id) => { close(); onChange({ ...state, list: id }); }} />}
+        </Menu>
+      )}
       {further.length > 0 && (
         <Menu label="more…" className="chip">
           {() => further.map((column) => <ColumnFilter key={column.key} column={column} columns={columns} state={state} onChange={onChange} />)}
@@ -86,7 +97,7 @@ function describe(state: ListState, key: string, list: string) {
     );
   }
   if (key === "class") return <b>{state.kinds.join(", ")}</b>;
-  if (key === "explained") return <b>explained</b>;
+  if (key === "explained" || key === "noted") return <b>{key}</b>;
   const names: Record<string, [string, string]> = {
     fires: ["fires on", state.fires],
     promotes: ["promotes", state.promotes],
@@ -105,6 +116,25 @@ function ofKind({ columns }: FeatureList, kind: string): number {
   let found = 0;
   for (let row = 0; row < columns.rows; row++) if (kindOf(columns, row) === kind) found++;
   return found;
+}
+
+function ListFilter({ onSet }: { onSet: (id: string) => void }) {
+  const lists = useLists();
+  return (
+    <div className="items">
+      {lists.error && <Failed what="Lists:" error={lists.error} />}
+      {lists.data?.length === 0 && (
+        <span className="soft">
+          no list yet: <kbd>l</kbd> keeps a feature in one
+        </span>
+      )}
+      {lists.data?.map(({ id, name, features }) => (
+        <button key={id} type="button" onClick={() => onSet(id)}>
+          {name} <span className="soft">{count(features.length)}</span>
+        </button>
+      ))}
+    </div>
+  );
 }
 
 function TextFilter({ label, hint, onSet }: { label: string; hint: string; onSet: (value: string) => void }) {

@@ -206,7 +206,7 @@ function NoRows({ list, state, onChange }: { list: Facts; state: ListState; onCh
           Take off “{best.key}”, which brings back {best.hides}
         </button>
       ) : (
-        <button type="button" className="link" onClick={() => onChange({ ...state, kinds: [], ranges: {}, fires: "", promotes: "", text: "", explained: false, list: "" })}>
+        <button type="button" className="link" onClick={() => onChange({ ...state, kinds: [], ranges: {}, fires: "", promotes: "", text: "", explained: false, noted: false, list: "" })}>
           Take off all
         </button>
       )}

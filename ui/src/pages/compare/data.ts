@@ -1,5 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
-import { jsonOf, retry } from "../../api/queries";
+import { jsonOf } from "../../api/client";
+import { retry } from "../../api/queries";
 import type { components } from "../../api/schema";
 import type { Match } from "./matching";
 

@@ -4,6 +4,7 @@ import { useNavigate, useSearchParams } from "react-router";
 import type { Feature } from "../../api/client";
 import { featureQuery, useContexts, useFeature, useHistory } from "../../api/queries";
 import { Explain } from "../../components/Explain";
+import type { LabelFacts } from "../../components/Label";
 import { Empty, Failed, Skeleton } from "../../components/States";
 import { activation, compact, count, figure, oneIn, percent } from "../../format";
 import { useKeys } from "../../keys";
@@ -85,7 +86,8 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
   const label = said === undefined ? tokens : { ...tokens, said };
   const groups = feature.groups.map((group) => group.name);
   const group = groups.includes(view.group) ? view.group : "top";
-  const others = useContexts(name, list.columns.analysis, index, group);
+  // the strongest came with the feature
+  const others = useContexts(name, group === "top" ? undefined : list.columns.analysis, index, group);
   const shown = group === "top" ? strongest : others.data;
   const text = label.said ?? label.tokens.map(alone).join(" ");
 
@@ -146,9 +148,9 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
                   <span key={`${i} ${token}`}>{alone(token)} </span>
                 )))}
         </Title>
-        <p className="soft">{place}{!label.said && covers(label.shares)}</p>
+        <p className="soft">{place}{!label.said && covers(feature, label)}</p>
         <Suspense fallback={<div className="actions" />}>
-          <Actions name={name} feature={feature} label={text} />
+          <Actions key={index} name={name} feature={feature} group={group} context={view.context} label={text} />
         </Suspense>
       </header>
       {whole && <Note key={index} name={name} index={index} input={note} />}
@@ -182,10 +184,14 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
   );
 }
 
-function covers(shares: readonly number[]): string {
-  const covered = shares.reduce((sum, each) => sum + each, 0);
+/** How much of what it does is on the tokens that it is called by. */
+function covers({ fires_on: found, firings, mean }: Feature, { tokens, shares }: LabelFacts): string {
+  const own = (found ?? []).filter(({ token }) => tokens.includes(token));
+  const carried = own.reduce((sum, each) => sum + each.count * each.mean, 0) / (firings * (mean ?? 0));
+  const known = own.length === tokens.length && carried > 0;
+  const covered = known ? Math.min(carried, 1) : shares.reduce((sum, each) => sum + each, 0);
   if (!(covered > 0)) return "";
-  return ` · label covers ${percent(covered)} of its firings${covered < 0.3 ? ": little" : ""}`;
+  return ` · label covers ${percent(covered)} of its ${known ? "activation" : "firings"}${covered < 0.3 ? ": little" : ""}`;
 }
 
 /** Figures with what they mean, and of what they are. */

@@ -4,6 +4,7 @@ import { Empty, Failed, Skeleton } from "../../components/States";
 import { count } from "../../format";
 import { usePage } from "../../page";
 import { readFile, useAllLists, useChanges } from "./data";
+import { NotesPart } from "./NotesPart";
 import { OneList } from "./OneList";
 import "../../components/lab/lab.css";
 import "../search/search.css";
@@ -97,6 +98,7 @@ export function ListsPage() {
           {!list && id && <Empty>There is no list {id}: it may have been removed.</Empty>}
         </div>
       )}
+      {!id && <NotesPart />}
     </div>
   );
 }

@@ -2,7 +2,7 @@ import { Link, useNavigate } from "react-router";
 import { FeatureLabel } from "../../components/lab/FeatureLabel";
 import { Empty, Failed } from "../../components/States";
 import { announce } from "../../page";
-import { featurePath } from "../../paths";
+import { featurePath, promptPath } from "../../paths";
 import { contentsOf, useChanges, type FeatureList } from "./data";
 
 /** A list: its name, what it is about, its features with a note each. What is written is kept when left. */
@@ -12,7 +12,7 @@ export function OneList({ list }: { list: FeatureList }) {
   const { features } = list;
   const save = (changes: Partial<FeatureList>) =>
     change.mutate({ ...list, ...changes }, { onSuccess: () => announce("Kept") });
-  function saveText(key: "name" | "description", value: string) {
+  function saveText(key: "name" | "description" | "text", value: string) {
     const text = value.trim();
     if (text !== list[key] && (key !== "name" || text !== "")) save({ [key]: text });
   }
@@ -45,11 +45,25 @@ export function OneList({ list }: { list: FeatureList }) {
           maxLength={2000}
           onBlur={(event) => saveText("description", event.currentTarget.value)}
         />
+        <textarea
+          className="field"
+          aria-label="A text to try its features on"
+          placeholder="a text to try its features on"
+          rows={1}
+          defaultValue={list.text}
+          maxLength={10_000}
+          onBlur={(event) => saveText("text", event.currentTarget.value)}
+        />
       </div>
       <div className="chips">
         {first && (
           <Link className="button" to={`${featurePath(first.sae, first.feature)}?list=${list.id}`}>
             walk it with j and k
+          </Link>
+        )}
+        {first && list.text !== "" && (
+          <Link className="button" to={promptPath(first.sae, list.text)}>
+            its text through {first.sae}
           </Link>
         )}
         <button type="button" className="button" onClick={download}>

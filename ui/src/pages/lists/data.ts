@@ -1,6 +1,7 @@
 /** People's lists as the server keeps them. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { jsonOf, sent, type ListEntry } from "../../api/queries";
+import { jsonOf, sent } from "../../api/client";
+import type { ListEntry } from "../../api/queries";
 
 export interface FeatureList {
   id: string;

@@ -1,29 +1,16 @@
 import { useQuery } from "@tanstack/react-query";
-import { useDeferredValue, useMemo } from "react";
-import { Link, useSearchParams } from "react-router";
+import { useDeferredValue } from "react";
+import { useSearchParams } from "react-router";
 import { getSAEs } from "../../api/client";
-import { useColumns, useExplanations, useLists, useVocabulary } from "../../api/queries";
-import { FeatureLabel } from "../../components/lab/FeatureLabel";
-import { Empty, Failed, Skeleton } from "../../components/States";
-import { count } from "../../format";
 import { usePage } from "../../page";
-import { featurePath, saePath } from "../../paths";
-import { matches } from "../home/rows";
-import { findFeatures } from "./find";
-import "../../components/lab/lab.css";
-import "./search.css";
+import { Results } from "./Results";
 
-const SHOWN = 60;
-const NOTHING_SAID = new Map<number, string>();
-
-/** Features by number, token or label, SAEs and lists by name. */
+/** What the search of the bar finds, all of it, under an address. */
 export function SearchPage() {
   const [parameters, setParameters] = useSearchParams();
   const text = parameters.get("q") ?? "";
   const query = useDeferredValue(text.trim());
-  const saes = useQuery({ queryKey: ["saes"], queryFn: ({ signal }) => getSAEs(signal) });
-  const lists = useLists();
-  const all = saes.data ?? [];
+  const all = useQuery({ queryKey: ["saes"], queryFn: ({ signal }) => getSAEs(signal) }).data ?? [];
   const of = all.find(({ name }) => name === parameters.get("sae")) ?? all[0];
   usePage({ title: "search", crumbs: [{ label: "search" }], sae: of?.name });
   const change = (key: string, value: string) =>
@@ -32,10 +19,6 @@ export function SearchPage() {
       next.set(key, value);
       return next;
     }, { replace: true });
-  const number = /^\d{1,9}$/.test(query) ? Number(query) : null;
-  const named = query === "" ? [] : all.filter(({ name }) => matches(query, [name]));
-  const listed = query === "" ? [] : (lists.data ?? []).filter(({ name }) => matches(query, [name]));
-  const numbered = number === null ? [] : all.filter(({ first_feature: first, features_analyzed: some }) => number >= first && number < first + some);
   return (
     <div className="wrap search-page">
       <h1>Search</h1>
@@ -54,81 +37,7 @@ export function SearchPage() {
           ))}
         </select>
       </div>
-      {saes.error && <Failed what="The SAEs can't be listed:" error={saes.error} retry={() => void saes.refetch()} />}
-      {numbered.length > 0 && number !== null && (
-        <section>
-          <h2>Feature {number}</h2>
-          <ul className="results">
-            {numbered.map(({ name }) => (
-              <li key={name}>
-                <Link to={featurePath(name, number)}>{name} {number}</Link>
-                <FeatureLabel sae={name} index={number} />
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-      {named.length > 0 && (
-        <section>
-          <h2>SAEs</h2>
-          <ul className="results">
-            {named.map(({ name, hook }) => (
-              <li key={name}>
-                <Link to={saePath(name)}>{name}</Link> <span className="soft">{hook}</span>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-      {listed.length > 0 && (
-        <section>
-          <h2>Lists</h2>
-          <ul className="results">
-            {listed.map(({ id, name, features }) => (
-              <li key={id}>
-                <Link to={`/lists/${id}`}>{name}</Link> <span className="soft">{count(features.length)} features</span>
-              </li>
-            ))}
-          </ul>
-        </section>
-      )}
-      {of && query !== "" && <Features key={of.name} sae={of.name} query={query} />}
-      {query === "" && <Empty>A number is a feature; a word is looked for in labels, in the tokens that features fire on and in those they promote.</Empty>}
+      <Results query={query} sae={of?.name} most={60} />
     </div>
-  );
-}
-
-function Features({ sae, query }: { sae: string; query: string }) {
-  const columns = useColumns(sae);
-  const vocabulary = useVocabulary(columns.data?.vocabulary).data;
-  const said = useExplanations(sae).data ?? NOTHING_SAID;
-  const result = useMemo(
-    () => (columns.data && vocabulary ? findFeatures(query, columns.data, vocabulary, said, SHOWN) : null),
-    [columns.data, vocabulary, said, query],
-  );
-  if (columns.error) return <Failed what={`${sae}:`} error={columns.error} />;
-  if (!result) return <Skeleton rows={8} />;
-  return (
-    <section>
-      <h2>
-        Features of {sae}
-        <small role="status">
-          {count(result.total)} found{result.total > SHOWN && `, the first ${SHOWN}`}
-        </small>
-      </h2>
-      {result.total === 0 ? (
-        <Empty>No label, fired or promoted token of {sae} is “{query}”.</Empty>
-      ) : (
-        <ul className="results">
-          {result.found.map(({ index, why }) => (
-            <li key={index}>
-              <Link to={featurePath(sae, index)}>{index}</Link>
-              <FeatureLabel sae={sae} index={index} />
-              <span className="soft">{why}</span>
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
   );
 }
