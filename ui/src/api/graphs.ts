@@ -1,9 +1,9 @@
 /** Attribution graphs: what the server keeps of them, and what is asked of the model about one. */
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { events } from "../pages/steer/events";
-import { backend, ServerError } from "./client";
+import { backend, jsonOf, sent, streamOf } from "./client";
+import { retry } from "./queries";
 import type { components } from "./schema";
-import { jsonOf, retry, sent } from "./queries";
 
 type Schemas = components["schemas"];
 export type GraphSummary = Schemas["GraphSummary"];
@@ -112,15 +112,6 @@ export type TraceEvent =
 
 /** Traces a prompt. Aborting the signal ends the work on the server too. */
 export async function* traced(body: TraceRequest, signal: AbortSignal): AsyncGenerator<TraceEvent> {
-  const response = await fetch(`${backend}/api/graphs`, {
-    method: "POST",
-    headers: { "Content-Type": "application/json" },
-    body: JSON.stringify(body),
-    signal,
-  });
-  if (!response.ok || !response.body) {
-    const answer = (await response.json().catch(() => ({}))) as { detail?: string };
-    throw new ServerError(answer.detail ?? `the server answered ${response.status}`, response.status);
-  }
-  yield* events<TraceEvent>(response.body);
+  const { body: answer } = await streamOf("/api/graphs", body, signal);
+  if (answer) yield* events<TraceEvent>(answer);
 }
