@@ -50,11 +50,14 @@ def replacing(path: Path) -> Generator[Path]:
             yield temporary
             temporary.chmod(_MODE)
             _sync(temporary)
+        try:
+            temporary.replace(path)
+        except OSError as error:  # it names both
+            raise OSError(error.errno, error.strerror, str(path)) from error
     except BaseException:
         with suppress(OSError):  # what went wrong before is what counts
             temporary.unlink(missing_ok=True)  # a full disk needs the room
         raise
-    temporary.replace(path)
     sync_folder(path.parent)
 
 

@@ -150,7 +150,7 @@ def explain(error: ValidationError, config: type[StageConfig]) -> ConfigError:
         return ConfigError(f"{within}{name}{': ' if name else ''}{cause}")
     what = first["msg"].removeprefix("Input ")
     given = reprlib.repr(_without_keys(first["input"]))
-    return ConfigError(f"{within}{name} {what}, not {given}")
+    return ConfigError(f"{within}{name}{' ' if name else ''}{what}, not {given}")
 
 
 def _without_keys(given: Any) -> Any:
@@ -183,12 +183,16 @@ def shown(field: FieldInfo, key: str) -> Any:
 
 
 def _place(where: tuple[int | str, ...]) -> tuple[str, str]:
-    """Of ("sae", 1, "topk", "k"): "sae 2: " and "k"; of ("live", "model"): "live: " and "model"."""
+    """Of ("sae", 1, "topk", "k"): "sae 2: " and "k"; of ("live", "model"): "live: " and "model".
+
+    Places inside a list are left out.
+    """
     if len(where) < 2:
         return "", str(where[0]) if where else ""
     if not isinstance(where[1], int):
         return f"{where[0]}: ", ".".join(map(str, where[1:]))
-    return f"{where[0]} {where[1] + 1}: ", str(where[-1]) if len(where) > 3 else ""
+    names = [each for each in where[3:] if isinstance(each, str)]
+    return f"{where[0]} {where[1] + 1}: ", names[-1] if names else ""
 
 
 def _table(config: type[StageConfig], where: tuple[int | str, ...]) -> type[StageConfig]:

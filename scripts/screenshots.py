@@ -45,12 +45,18 @@ def main() -> None:
                 page = feature_page(names[-1], asked.feature)
                 picture(browser, address, page, "light", (1280, 800), README)
             else:
-                every_page(browser, address, names, asked.feature, asked.out)
+                graphs = [record.name for record in database.graphs.all()]
+                every_page(browser, address, names, graphs, asked.feature, asked.out)
             browser.close()
 
 
 def every_page(
-    browser: Browser, address: str, names: list[str], feature: int | None, out: Path
+    browser: Browser,
+    address: str,
+    names: list[str],
+    graphs: list[str],
+    feature: int | None,
+    out: Path,
 ) -> None:
     out.mkdir(parents=True, exist_ok=True)
     sae = names[-1]
@@ -65,7 +71,10 @@ def every_page(
         "compare": f"/compare?{both}",
         "search": f"/search?q=king&sae={sae}",
         "lists": "/lists",
+        "graphs": "/graphs",
     }
+    if graphs:
+        pages["graph"] = f"/graphs/{graphs[0]}"
     for name, path in pages.items():
         for theme in ("light", "dark"):
             for size, pixels in SIZES.items():

@@ -112,6 +112,13 @@ class GraphNode(BaseModel):
     index: Annotated[int | None, Field(description="The feature's, or the token's or logit's id")]
     label: str | None
     explained: Annotated[bool, Field(description="Whether a person or a model said it")]
+    label_tokens: Annotated[
+        list[str], Field(description="The tokens that most of a feature's firings are on")
+    ]
+    maximum: Annotated[
+        Measurement, Field(description="Of the feature, on the tokens analyzed; null without them")
+    ]
+    density: Measurement
     activation: Measurement
     value: Annotated[
         Measurement,

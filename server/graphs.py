@@ -1,10 +1,13 @@
 """Routes of attribution graphs that the database has. Those that ask the model: trace_routes.py."""
 
+import json
 from typing import Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Query
+from fastapi.responses import Response
 
+from lmsaes.circuits.graph_file import graph_json, slug_of
 from lmsaes.database import (
     ERROR,
     FEATURE,
@@ -20,6 +23,7 @@ from lmsaes.database import (
 )
 
 from .dependencies import CurrentGraph, CurrentSAE, CurrentStore, FixedGraph, check_graph
+from .graph_features import UNKNOWN, LayerFeatures, layer_features
 from .graph_schemas import (
     FeatureInGraph,
     FeatureInGraphs,
@@ -92,11 +96,12 @@ def graph_nodes(record: CurrentGraph, store: CurrentStore) -> GraphNodes:
     shown = store.shown_graph(record)
     analyzed = analyzed_transcoders(store.database, record)
     labels = graph_labels(store.database, shown, analyzed)
+    known = {layer: layer_features(store, sae) for layer, sae in analyzed.items()}
     names = {each.layer: each.sae for each in record.transcoders}
     names |= {layer: each.name for layer, each in analyzed.items()}
     return GraphNodes(
         graph=record.graph,
-        nodes=[_node(shown, place, names, labels) for place in range(record.nodes)],
+        nodes=[_node(shown, place, names, labels, known) for place in range(record.nodes)],
     )
 
 
@@ -139,6 +144,25 @@ def node_edges(
         out_total=len(outgoing),
         incoming=_edges(shown, incoming[:limit], "source"),
         outgoing=_edges(shown, outgoing[:limit], "target"),
+    )
+
+
+@router.get(
+    "/{name}/export",
+    response_class=Response,
+    responses={200: {"content": {"application/json": {"schema": {"type": "object"}}}}},
+)
+def export_graph(record: CurrentGraph, store: CurrentStore) -> Response:
+    """A graph as a file in circuit-tracer's format, labels and groups in it."""
+    shown = store.shown_graph(record)
+    analyzed = analyzed_transcoders(store.database, record)
+    labels = graph_labels(store.database, shown, analyzed)
+    texts = {feature: label.text for feature, label in labels.items()}
+    found = graph_json(shown, slug_of(record.name), texts, groups=record.groups)
+    return Response(
+        json.dumps(found, allow_nan=False, ensure_ascii=False).encode(errors="replace"),
+        media_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="{slug_of(record.name)}.json"'},
     )
 
 
@@ -207,12 +231,17 @@ def _summary(record: GraphRecord) -> GraphSummary:
 
 
 def _node(
-    shown: ShownGraph, place: int, names: dict[int, str], labels: dict[tuple[int, int], Label]
+    shown: ShownGraph,
+    place: int,
+    names: dict[int, str],
+    labels: dict[tuple[int, int], Label],
+    known: dict[int, LayerFeatures],
 ) -> GraphNode:
     row: dict[str, Any] = {name: column[place].item() for name, column in shown.nodes.items()}
     kind, layer, position, index = (row[key] for key in ("kind", "layer", "position", "index"))
     is_feature, is_target = kind in (FEATURE, TARGET), kind in (LOGIT, TARGET)
     label = labels.get((layer, index)) if is_feature else None
+    facts = known[layer].of(index) if is_feature and layer in known else UNKNOWN
     text = label and label.text
     if kind == TOKEN:
         text = shown.facts.tokens[position]
@@ -229,6 +258,9 @@ def _node(
         index=None if kind == ERROR else index,
         label=text,
         explained=label is not None and label.explained,
+        label_tokens=list(facts.tokens),
+        maximum=facts.maximum,
+        density=facts.density,
         activation=row["activation"] if is_feature else None,
         value=None if kind in _LEAVES else row["value"],
         influence=None if is_target else row["influence"],

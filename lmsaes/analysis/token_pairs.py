@@ -184,7 +184,8 @@ class BestOfTokens:
         self.tokens = np.concatenate([self.tokens, tokens[good].astype(np.int32)])
         self.features = np.concatenate([self.features, features[good].astype(np.int32)])
         self.scores = np.concatenate([self.scores, scores[good].astype(np.float64)])
-        order = np.lexsort((self.features, -self.scores, self.tokens))
+        order = stable_order(self.features)
+        order = order[by_score(self.tokens[order], self.scores[order])]
         ranks = ranks_within(self.tokens[order], len(self._worst))
         kept = order[ranks < self.count]
         self.tokens, self.features = self.tokens[kept], self.features[kept]

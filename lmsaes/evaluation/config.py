@@ -72,7 +72,7 @@ class EvalConfig(StageConfig, frozen=True):
         ),
     ] = None
     db: Annotated[
-        Text | None,
+        str | None,
         setting(
             "Database whose records of these SAEs get the CE recovered: a MongoDB address, or"
             " default for the one that `lmsaes analyze` takes (default: none).",

@@ -8,6 +8,7 @@ cache ─► batch of contexts ─► each SAE ─► sums by context ─┐
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -72,25 +73,26 @@ def evaluate(
     folders = find_saes(config.saes)
     _check_outputs(config, folders)
     labeled = None if config.probe is None else check_probe(Path(config.probe))
-    jobs = [MeasuredSAE(folder, cache, device, config.any_model) for folder in folders]
-    chosen = choose_contexts(cache, [job.sae for job in jobs], config.tokens, config.heldout)
-    lm = None
-    if config.model != "none":
-        lm = load_cache_model(cache, config.model_name, str(device))
-    size = batch_contexts(cache, lm, device, config.batch_size)
-    _announce(jobs, cache, chosen, lm, device)
-    downstream = None if lm is None else _downstream(jobs, cache, lm)
-    _read(jobs, cache, chosen, downstream, device, size)
-    for job in jobs:
-        job.finish()
-    found = [_evaluation(job, cache, chosen) for job in jobs]
-    if labeled is not None and downstream is not None:
-        found = _with_probing(found, probe(labeled, jobs, cache, downstream.forward, size))
-    if config.write:
-        for job, evaluation in zip(jobs, found, strict=True):
-            write_evaluation(job.folder, evaluation.model_dump(mode="json"))
-    if config.db is not None:
-        _into_database(config.db, jobs)
+    with _database(config.db) as database:  # which is there before anything is measured
+        jobs = [MeasuredSAE(folder, cache, device, config.any_model) for folder in folders]
+        chosen = choose_contexts(cache, [job.sae for job in jobs], config.tokens, config.heldout)
+        lm = None
+        if config.model != "none":
+            lm = load_cache_model(cache, config.model_name, str(device))
+        size = batch_contexts(cache, lm, device, config.batch_size)
+        _announce(jobs, cache, chosen, lm, device)
+        downstream = None if lm is None else _downstream(jobs, cache, lm)
+        _read(jobs, cache, chosen, downstream, device, size)
+        for job in jobs:
+            job.finish()
+        found = [_evaluation(job, cache, chosen) for job in jobs]
+        if labeled is not None and downstream is not None:
+            found = _with_probing(found, probe(labeled, jobs, cache, downstream.forward, size))
+        if config.write:
+            for job, evaluation in zip(jobs, found, strict=True):
+                write_evaluation(job.folder, evaluation.model_dump(mode="json"))
+        if database is not None:
+            _into_database(database, jobs)
     results = Evaluations(found, compare(jobs))
     if config.plot is not None:
         write_plot(results, Path(config.plot))
@@ -225,16 +227,21 @@ def _evaluation(job: MeasuredSAE, cache: ActivationCache, chosen: ChosenContexts
     )
 
 
-def _into_database(address: str, jobs: Sequence[MeasuredSAE]) -> None:
-    with Database(None if address == "default" else address) as database:
-        for job in jobs:
-            count = database.set_evaluation(sae_hash(job.folder, job.sae), job.figures())
-            if count == 0:
-                _log.warning(
-                    "eval: %s is not in %s; `lmsaes analyze` takes the figures with it",
-                    job.name,
-                    database.place,
-                )
+def _database(address: str | None) -> AbstractContextManager[Database | None]:
+    if address is None:
+        return nullcontext()
+    return Database(None if address == "default" else address)
+
+
+def _into_database(database: Database, jobs: Sequence[MeasuredSAE]) -> None:
+    for job in jobs:
+        count = database.set_evaluation(sae_hash(job.folder, job.sae), job.figures())
+        if count == 0:
+            _log.warning(
+                "eval: %s is not in %s; `lmsaes analyze` takes the figures with it",
+                job.name,
+                database.place,
+            )
 
 
 def _with_probing(found: list[Evaluation], probings: list[Probing]) -> list[Evaluation]:

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar, Self
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from lmsaes.addresses import check_without_keys, shown_address
 from lmsaes.configuration import StageConfig, setting
@@ -49,7 +49,7 @@ class ExplainConfig(StageConfig, frozen=True):
         ),
     ] = None
     explainer: Annotated[
-        str | None,
+        Annotated[str, Field(min_length=1)] | None,
         setting("The server's model that writes the labels (default: none).", _ASK, metavar="NAME"),
     ] = None
     features: Annotated[

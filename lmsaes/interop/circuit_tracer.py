@@ -31,6 +31,7 @@ from lmsaes.interop.source import Source
 from lmsaes.sae import SAE, Gated, ReLU, TopK
 
 CONFIG = "config.yaml"
+LAYERS = r"layer_\d+\.safetensors"
 _LAYER = re.compile(r"layer_(\d+)\.safetensors")
 
 

@@ -114,7 +114,7 @@ class ExportConfig(StageConfig, frozen=True):
     to: Annotated[ExportFormat, setting("Whose layout to write.", _MAIN)]
     out: Annotated[LocalPath, setting("Folder to write, or OWNER/REPO on the hub.", _MAIN)]
     cache: Annotated[
-        str | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
+        Text | None, setting("Cache whose rows delphi gets (default: none).", _ROWS)
     ] = None
     splits: Annotated[int, setting("Files that delphi's features are split into.", _ROWS, gt=0)] = 5
     device: Annotated[

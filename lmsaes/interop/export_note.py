@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from lmsaes.atomic import replace_file
+from lmsaes.atomic import replace_file, temporary_name
 from lmsaes.errors import ConfigError
 
 NOTE = "lmsaes-export.json"
@@ -27,7 +27,7 @@ def begin(folder: Path, facts: dict[str, Any], overwrite: bool) -> bool:
         if found["complete"]:
             _log.info("export: %s is there already: nothing to do", folder)
             return False
-    elif not overwrite and folder.exists() and (folder.is_file() or any(folder.iterdir())):
+    elif not overwrite and _holds_something(folder):
         raise ConfigError(
             f"{folder} is there already and holds something else",
             "choose another --out, or replace it with --overwrite",
@@ -39,6 +39,13 @@ def begin(folder: Path, facts: dict[str, Any], overwrite: bool) -> bool:
 def finish(folder: Path, facts: dict[str, Any]) -> None:
     """Says that all is written."""
     _write(folder, facts, complete=True)
+
+
+def _holds_something(folder: Path) -> bool:
+    """Whether more is there than an export leaves that was killed in its first moment."""
+    if not folder.is_dir():
+        return folder.exists()
+    return any(path.name != temporary_name(NOTE) for path in folder.iterdir())
 
 
 def _write(folder: Path, facts: dict[str, Any], complete: bool) -> None:

@@ -6,6 +6,7 @@ All SAEs are checked before the first is written.
 """
 
 import logging
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from lmsaes.interop import (
 from lmsaes.interop.analyzed import find_records
 from lmsaes.interop.compare import compare
 from lmsaes.interop.config import ExportConfig, ImportConfig
+from lmsaes.interop.files import only_begun
 from lmsaes.interop.hooks import module_of_hook
 from lmsaes.interop.hub_export import push
 from lmsaes.interop.published import Reader
@@ -77,6 +79,7 @@ class _Layout:
     check: Callable[[SAE, str], None]
     remarks: Callable[[SAE], list[str]]
     head: str  # the file that is written last and tells one SAE from another
+    weights: str  # the one before it
     content: Callable[[SAE, str], bytes]  # of that file, with our weights' digest
     write: Callable[[SAE, Path, str], None]
     read: Reader
@@ -88,6 +91,7 @@ _LAYOUTS = {
         saelens_export.check,
         saelens_export.remarks,
         saelens.CONFIG,
+        saelens.WEIGHTS,
         saelens_export.config,
         saelens_export.write,
         saelens.read,
@@ -96,6 +100,7 @@ _LAYOUTS = {
         sparsify.check,
         lambda sae: [],
         sparsify.CONFIG,
+        sparsify.WEIGHTS,
         sparsify.config,
         sparsify.write,
         sparsify.read,
@@ -111,7 +116,8 @@ def _one_by_one(
         layout.check(SAE.load(folder), str(folder))
     for folder, place in places.items():
         sae, digest = SAE.load(folder), weights_digest(folder)
-        if not overwrite and _is_there(place, layout.head, layout.content(sae, digest)):
+        content, weights = layout.content(sae, digest), re.escape(layout.weights)
+        if not overwrite and _is_there(place, layout.head, content, weights):
             continue
         layout.write(sae, place, digest)
         _read_back(sae, layout.read, LocalSource(place))
@@ -147,9 +153,10 @@ def _circuit_tracer(folders: list[Path], out: Path, overwrite: bool) -> Path:
     digest = " ".join(weights_digest(Path(name))[:16] for name in order)
     first = SAE.load(order[0])
     content = circuit_tracer.config(first, digest)
-    if not overwrite and _is_there(out, circuit_tracer.CONFIG, content):
+    if not overwrite and _is_there(out, circuit_tracer.CONFIG, content, circuit_tracer.LAYERS):
         return out
     saes = {f"layer_{layer}": SAE.load(name) for layer, name in enumerate(order)}
+    (out / circuit_tracer.CONFIG).unlink(missing_ok=True)  # of what it replaces
     for layer, sae in enumerate(saes.values()):
         circuit_tracer.write_layer(sae, out, layer)
     circuit_tracer.write_config(first, out, digest)
@@ -252,9 +259,13 @@ def _parquet(database: Database, record: SAERecord, out: Path, overwrite: bool) 
     return out
 
 
-def _is_there(place: Path, head: str, content: bytes) -> bool:
-    """Whether this very export is there. Raises SAEError when something else is."""
-    if not place.exists() or not any(place.iterdir()):
+def _is_there(place: Path, head: str, content: bytes, others: str) -> bool:
+    """Whether this very export is there. Raises SAEError when something else is.
+
+    others: a pattern of the files that are written before `head`; what a killed export has left of
+    them is nobody's.
+    """
+    if not place.exists() or (place.is_dir() and only_begun(place, head, others)):
         return False
     file = place / head
     if not file.is_file() or file.read_bytes() != content:

@@ -6,6 +6,7 @@ wrong with a file is one SAEError.
 
 import hashlib
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -64,6 +65,15 @@ def read_torch(path: Path) -> dict[str, Any]:
 def sha256(path: Path) -> str:
     with path.open("rb") as content:
         return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def only_begun(folder: Path, last: str, others: str) -> bool:
+    """Whether a folder holds nothing but what a process that was killed may have left in it.
+
+    last: the name of the file that is written last. others: a pattern of the others' names.
+    """
+    ours = re.compile(rf"(?:{others})(?:\.tmp)?|{re.escape(last)}\.tmp")
+    return all(ours.fullmatch(path.name) for path in folder.iterdir())
 
 
 def damaged(path: Path, why: str) -> SAEError:

@@ -22,7 +22,7 @@ from lmsaes.interop import (
 )
 from lmsaes.interop.compare import compare
 from lmsaes.interop.config import ImportConfig
-from lmsaes.interop.files import read_tensors
+from lmsaes.interop.files import only_begun, read_tensors
 from lmsaes.interop.hub import open_source
 from lmsaes.interop.own import read as read_own
 from lmsaes.interop.published import Published, Reader
@@ -134,7 +134,9 @@ def _format_of_file(source: Source, name: str) -> str:
 
 def _is_there(folder: Path, sae: SAE) -> bool:
     """Whether the folder holds this import. Raises SAEError when it holds something else."""
-    if not folder.exists() or not any(folder.iterdir()):
+    if not folder.exists() or (
+        folder.is_dir() and only_begun(folder, "config.json", r"weights\.safetensors")
+    ):
         return False
     there = SAE.load(folder) if (folder / "config.json").is_file() else None
     if there is None or _identity(there) != _identity(sae):

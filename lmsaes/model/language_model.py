@@ -87,7 +87,9 @@ class LanguageModel:
                 use_safetensors=True,
                 trust_remote_code=False,
             ).to(where)
-        except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # a damaged file raises anything in the library that reads it
             raise _load_error(name, error) from error
         tokenizer = load_tokenizer(name, revision)
         model.eval().requires_grad_(False)
@@ -308,7 +310,9 @@ def load_tokenizer(name: str, revision: str | None = None) -> Any:
     source = _source(name)
     try:
         found = AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file raises anything in the library that reads it
         if Path(source).is_dir() and not _has_tokenizer_files(Path(source)):
             return None
         raise _load_error(name, error) from error

@@ -216,9 +216,12 @@ def _read_config(folder: Path) -> _Folder:
         raise SAEError(f"{folder} is not a folder", "give the folder that `lmsaes train` wrote")
     file = folder / CONFIG
     if not file.is_file():
+        inside = sorted(each.parent.name for each in folder.glob(f"*/{CONFIG}"))
         raise SAEError(
             f"{folder} holds no SAE: config.json is missing",
-            "training may not be finished; run `lmsaes train` again with the same arguments",
+            f"it may be a run: give one of its SAEs, such as {folder / inside[0]}"
+            if inside
+            else "training may not be finished; run `lmsaes train` again with the same arguments",
         )
     try:
         content: object = json.loads(file.read_text(encoding="utf-8"))

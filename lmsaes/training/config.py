@@ -31,7 +31,16 @@ from lmsaes.units import Bytes, Count
 TRAIN_CONFIG = "train.toml"
 ParallelMode = Literal["auto", "saes", "features", "rows"]
 # Names in a run's folder that no SAE may have.
-_TAKEN = ("checkpoints", "diverged", "kept", "live", "wandb", "run.json", TRAIN_CONFIG)
+_TAKEN = (
+    "checkpoints",
+    "diverged",
+    "kept",
+    "live",
+    "tensorboard",
+    "wandb",
+    "run.json",
+    TRAIN_CONFIG,
+)
 
 _MAIN, _DATA, _RUN = "What to train", "Rows of the cache", "Run"
 
@@ -154,6 +163,9 @@ class TrainConfig(StageConfig, frozen=True):
         setting("Steps between those: equal (linear), or growing from the first on (log).", _RUN),
     ] = "linear"
     log_every: Annotated[Count, setting("Steps between measurements.", _RUN, gt=0)] = 50
+    tensorboard: Annotated[
+        bool, setting("Write the metrics for TensorBoard as well, in RUN/tensorboard.", _RUN)
+    ] = False
     wandb: Annotated[
         str | None,
         setting(

@@ -3,11 +3,13 @@
     cache ─► firings and largest activation of each feature ─► which stay ─► OUT, evaluated again
 
 OUT/
-  pruned.json           why each feature went, and where the others are now
+  pruned.json           why each feature went, and where the others are now; at the end also how the
+                        SAE did before
   config.json, weights.safetensors    as of any SAE
 """
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lmsaes.atomic import check_writable, replace_file
+from lmsaes.atomic import check_writable, replace_file, temporary_name
 from lmsaes.cache import ActivationCache
 from lmsaes.configuration import takes
-from lmsaes.errors import ConfigError
-from lmsaes.evaluation import Evaluations, check_fit, evaluate
+from lmsaes.errors import ConfigError, SAEError
+from lmsaes.evaluation import Evaluation, Evaluations, check_fit, evaluate
 from lmsaes.loader import ShuffledLoader
 from lmsaes.parallel import resolve_device
 from lmsaes.progress import progress
@@ -29,6 +31,7 @@ from lmsaes.sae import (
     Matryoshka,
     SAEConfig,
     TopKFamilyConfig,
+    read_evaluation,
     row_norms,
     weights_digest,
     write_evaluation,
@@ -36,6 +39,8 @@ from lmsaes.sae import (
 from lmsaes.training.prune_config import PruneConfig
 
 MAP_FILE = "pruned.json"
+
+_log = logging.getLogger("lmsaes")
 _ROWS_AT_ONCE = 4096
 _OF_NO_FEATURE = ("b_dec", "W_skip", "input_bias")
 
@@ -63,7 +68,7 @@ def prune(
 
     The settings are those of `PruneConfig`, listed below. Raises SAEError or ConfigError for an SAE
     that doesn't fit the cache, where no feature (or fewer than k) would be left, and for a folder
-    that holds something else.
+    that holds something else. What was cut off is begun again, what is finished is returned.
 
     sae: folder of the SAE
     cache: an opened cache, its folder or URL
@@ -76,8 +81,9 @@ def prune(
     folder, target = Path(config.sae), Path(config.out)
     if target.resolve() == folder.resolve():
         raise ConfigError(f"{folder} would replace itself", "give another --out")
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not overwrite)):
-        raise ConfigError(f"{target} is there already", "give another --out, or --overwrite")
+    if not overwrite and (finished := _finished(config)) is not None:
+        _log.info("prune: %s is finished: nothing to do", target)
+        return finished
     check_writable(target)
     whole = SAE.load(folder, resolve_device(config.device))
     firings, largest, rows = _measured(folder, whole, cache, config)
@@ -85,13 +91,41 @@ def prune(
     gone = torch.zeros(whole.features, dtype=torch.bool)
     gone[[index for indices in removed.values() for index in indices]] = True
     kept = (~gone).nonzero().squeeze(1)
-    _write(config, whole, kept, removed, rows)
+    record = _write(config, whole, kept, removed, rows)
     found = evaluate(
         [folder, target], cache, model=config.model, device=config.device, write=False,
         any_model=config.any_model,
     )  # fmt: skip
     write_evaluation(target, found[1].model_dump(mode="json"))
+    _write_map(target, {**record, "before": found[0].model_dump(mode="json")})
     return Pruned(target, whole.features, kept.tolist(), removed, found)
+
+
+def _finished(config: PruneConfig) -> Pruned | None:
+    """What the same command has done; None where it is still to be done, or was cut off.
+
+    Raises ConfigError where there is something else.
+    """
+    target = Path(config.out)
+    names = {path.name for path in target.iterdir()} if target.is_dir() else set[str]()
+    if not target.exists() or names <= {temporary_name(MAP_FILE)}:
+        return None
+    try:
+        record = json.loads((target / MAP_FILE).read_bytes())
+        same = record["settings"] == _settings(config)
+        same &= record["source_weights_sha256"] == weights_digest(Path(config.sae))
+        if not same:
+            raise ConfigError(f"{target} is there already", "give another --out, or --overwrite")
+        if "before" not in record:
+            return None
+        kept = [old for old, new in enumerate(record["new_index"]) if new is not None]
+        both = [record["before"], read_evaluation(target)]
+        found = Evaluations([Evaluation.model_validate(each) for each in both], [])
+        return Pruned(target, len(record["new_index"]), kept, record["removed"], found)
+    except (OSError, ValueError, KeyError, TypeError, SAEError):
+        raise ConfigError(
+            f"{target} is there already", "give another --out, or --overwrite"
+        ) from None
 
 
 def without(sae: SAE, kept: Tensor) -> SAE:
@@ -186,7 +220,7 @@ def _removed(
 
 def _write(
     config: PruneConfig, sae: SAE, kept: Tensor, removed: dict[str, list[int]], rows: int
-) -> None:
+) -> dict[str, Any]:
     pruned, out = without(sae, kept), Path(config.out)
     new_index: list[int | None] = [None] * sae.features
     for new, old in enumerate(kept.tolist()):
@@ -195,11 +229,20 @@ def _write(
         "source": config.sae,
         "source_weights_sha256": weights_digest(Path(config.sae)),
         "rows": rows,
-        "settings": config.model_dump(mode="json", exclude_none=True),
+        "settings": _settings(config),
         "removed": removed,
         "new_index": new_index,  # by old index; null where it went
     }
     out.mkdir(parents=True, exist_ok=True)
     (out / "config.json").unlink(missing_ok=True)  # of what it replaces
-    replace_file(out / MAP_FILE, (json.dumps(record) + "\n").encode())
+    _write_map(out, record)
     pruned.save(out)
+    return record
+
+
+def _write_map(out: Path, record: dict[str, Any]) -> None:
+    replace_file(out / MAP_FILE, (json.dumps(record, allow_nan=False) + "\n").encode())
+
+
+def _settings(config: PruneConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude_none=True)

@@ -141,8 +141,7 @@ def _train(
                 if isinstance(loader, StreamLoader):
                     assert isinstance(source, LiveRows)
                     know_rows(source, loader, waiting, run, split.lead, first)
-                every, project = config.checkpoint_every, config.wandb
-                sweep = Sweep(source, waiting, now, run, loader, steps, every, project, split)
+                sweep = Sweep(source, waiting, now, run, loader, steps, config, split)
                 if first and not (run / TRAIN_CONFIG).is_file():
                     write_config(run / TRAIN_CONFIG, config)
                 for sae in waiting if split.lead else ():

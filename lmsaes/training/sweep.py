@@ -23,6 +23,7 @@ from lmsaes.progress import progress
 from lmsaes.sae import Metrics, Provenance, SAEConfig, Shards, first_not_finite
 from lmsaes.training.announcement import announce
 from lmsaes.training.checkpoint import Checkpoint, checkpoint_of, save_checkpoint
+from lmsaes.training.config import TrainConfig
 from lmsaes.training.divergence import Divergence
 from lmsaes.training.exchange import Exchange
 from lmsaes.training.initialization import new_trainers
@@ -36,6 +37,7 @@ from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.settings import RunSettings
 from lmsaes.training.source import RowLoader, Source, provenance_of
 from lmsaes.training.split import Split
+from lmsaes.training.tensorboard_log import TensorBoardLog
 from lmsaes.training.trainer import SAETrainer
 from lmsaes.training.wandb_log import WandbLog
 from lmsaes.units import format_bytes
@@ -54,20 +56,20 @@ class Sweep:
         folder: Path,
         loader: RowLoader,
         steps: int,
-        checkpoint_every: int,
-        wandb: str | None,
+        config: TrainConfig,
         split: Split,
     ) -> None:
         self.split = split
         self.source, self.settings, self.folder = source, settings, folder
-        self.loader, self.steps, self.checkpoint_every = loader, steps, checkpoint_every
+        self.loader, self.steps, self.checkpoint_every = loader, steps, config.checkpoint_every
         self.hooks, self.device = loader.hooks, loader.device
         self.tokens = self.done = 0
         self.exchange = Exchange(Shards(split.features, split.rows))
         self.trainers = new_trainers(source, saes, settings, steps, self.device, self.exchange)
         self.kept_steps = set(kept_steps(steps, settings.keep, settings.keep_spacing))
         self.set_aside: list[TrainedSAE] = []
-        self.wandb = None if wandb is None or not split.lead else WandbLog(wandb, folder, saes)
+        self.config = config
+        self.logs: list[WandbLog | TensorBoardLog] = []  # beside metrics.jsonl
 
     def train(self, checkpoint: Checkpoint | None, memory: MemoryPlan) -> list[TrainedSAE]:
         """Trains to the end and saves; what became of each SAE.
@@ -80,6 +82,7 @@ class Sweep:
             ParallelSteps(self.trainers, self.device, self.exchange.together) as parallel_steps,
         ):
             self._restore(checkpoint)
+            self._open_logs()
             announce(self.trainers, self.source, self.loader, self.settings, self.steps, memory)
             if self.done:
                 _log.info("continuing at step %d", self.done)
@@ -111,8 +114,8 @@ class Sweep:
                     self._save_state()
                     _log.info("stopped at step %d of %d; state saved", self.done, self.steps)
                     raise KeyboardInterrupt
-        if self.wandb is not None:
-            self.wandb.close()
+        for log in self.logs:
+            log.close()
         stats = self.loader.stats
         _log.info(
             "loader: %.2f GB/s, waited for %.0f %% of the time; %s read in %d fills of the pool",
@@ -122,6 +125,13 @@ class Sweep:
             stats.fills,
         )
         return [*self._finish(), *self.set_aside]
+
+    def _open_logs(self) -> None:
+        saes = [trainer.sae.config for trainer in self.trainers]
+        if self.split.lead and self.config.wandb is not None:
+            self.logs.append(WandbLog(self.config.wandb, self.folder, saes))
+        if self.split.lead and self.config.tensorboard:
+            self.logs.append(TensorBoardLog(self.folder, saes, self.done))
 
     def _agreed_to_stop(self, interrupted: threading.Event) -> bool:
         """Whether this process was asked to, or any of those that take the same steps."""
@@ -193,8 +203,8 @@ class Sweep:
                 path = self._own_folder(trainer) / METRICS
                 with naming(path), path.open("a") as file:
                     file.write(json.dumps(record, allow_nan=False) + "\n")
-            if self.wandb is not None:
-                self.wandb.write(trainer.sae.config.name, record)
+            for log in self.logs:
+                log.write(trainer.sae.config.name, record)
             notes.append(
                 f"{trainer.sae.config.name}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
                 f" dead {100 * dead:.0f} %"

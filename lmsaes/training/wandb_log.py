@@ -18,6 +18,11 @@ _SAELENS = {
 }
 
 
+def saelens_name(name: str) -> str:
+    """What SAELens calls a figure, where it has it."""
+    return _SAELENS.get(name, name)
+
+
 class WandbLog:
     """What `train` reports, sent to the W&B project `project` as well.
 
@@ -56,7 +61,7 @@ class WandbLog:
 
     def write(self, label: str, record: dict[str, Any]) -> None:
         """One line of `metrics.jsonl` of the SAE `label`, under SAELens' names where it has one."""
-        named = {_SAELENS.get(name, name): value for name, value in record.items()}
+        named = {saelens_name(name): value for name, value in record.items()}
         self._runs[label].log(named, step=record["step"])
 
     def close(self) -> None:

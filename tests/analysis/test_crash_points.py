@@ -111,3 +111,36 @@ def test_killed_before_any_change_the_same_command_goes_on(
         assert not dies_before(1 << 30, command(uri), tmp_path)
         assert documents(uri, tmp_path) == expected, change
         assert not list(scratch.iterdir()), change
+
+
+def restore_here(uri: str, file: Path) -> None:
+    with Database(uri) as database:
+        database.restore(file)
+
+
+def dump_here(uri: str, file: Path) -> None:
+    with Database(uri) as database:
+        database.dump(file)
+
+
+@pytest.mark.parametrize("share", [7, pytest.param(1, marks=pytest.mark.stress)])
+def test_a_dump_and_its_restoring_go_on(
+    tmp_path: Path, work: Path, server: EmbeddedServer, share: int
+) -> None:
+    """share: every which change is died before."""
+    whole, file = f"{server.uri}/dumped-{share}", tmp_path / "dump.zip"
+    assert not dies_before(1 << 30, partial(analyze_here, work, whole, tmp_path / "s"), tmp_path)
+    expected = documents(whole, tmp_path)
+    dump = partial(dump_here, whole, file)
+    for change in range(1, count(dump, tmp_path) + 1, share):
+        dies_before(change, dump, tmp_path)
+        assert not dies_before(1 << 30, dump, tmp_path)
+    assert [path.name for path in tmp_path.glob("dump*")] == ["dump.zip"]
+
+    def restored(number: int) -> partial[None]:
+        return partial(restore_here, f"{server.uri}/restored-{share}-{number}", file)
+
+    for change in range(1, count(restored(0), tmp_path) + 1, share):
+        dies_before(change, restored(change), tmp_path)
+        assert not dies_before(1 << 30, restored(change), tmp_path)
+        assert documents(f"{server.uri}/restored-{share}-{change}", tmp_path) == expected, change

@@ -14,7 +14,7 @@ from tests.support.made_up_cache import made_up_cache
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("addresses")
     made_up_cache(folder / "cache", 16)
-    SAE.create(TopKConfig(features=4, k=1), 3).save(folder / "sae")
+    SAE.create(TopKConfig(features=4, k=1, hook="hook"), 3).save(folder / "sae")
     return folder
 
 
@@ -52,3 +52,26 @@ def test_so_is_the_embedded_databases_folder(folder: Path, monkeypatch: pytest.M
     result = CliRunner().invoke(app, ["db", "list"])
     assert (result.exit_code, "is an address" in result.stderr) == (1, True)
     assert not (folder / "s3:").exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "eval sae --cache cache --model none --device cpu --no-write --any-model",
+        "analyze sae --cache cache --device cpu --any-model",
+        "export sae --to neuronpedia --out neuronpedia",
+        "db list",
+        "show sae 0",
+        "explain sae",
+    ],
+)
+def test_a_databases_address_may_hold_a_password(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str
+):
+    """Where nothing answers, each says so, and not that keys belong elsewhere."""
+    monkeypatch.chdir(folder)
+    uri = "mongodb://me:S3CRET@127.0.0.1:1/x?serverSelectionTimeoutMS=1"
+    result = CliRunner().invoke(app, [*command.split(), "--db", uri])
+    assert result.exit_code == 1, result.output
+    assert "no database answers at 127.0.0.1:1/x" in result.stderr
+    assert "S3CRET" not in result.output

@@ -326,3 +326,24 @@ def test_a_failure_keeps_its_cause(tmp_path):
     with pytest.raises(ModelError) as error:
         LanguageModel.load(str(tmp_path))
     assert error.value.__cause__ is not None
+
+
+DAMAGED = {
+    "half of the weights": ("model.safetensors", lambda data: data[: len(data) // 2]),
+    "weights of another kind": ("model.safetensors", lambda data: b"\xff" * 64),
+    "no weights": ("model.safetensors", lambda data: b""),
+    "a tokenizer of no kind": ("tokenizer.json", lambda data: b'{"model": {"type": "BPE"}}'),
+    "half of a tokenizer": ("tokenizer.json", lambda data: data[: len(data) // 2]),
+    "half of a configuration": ("config.json", lambda data: data[: len(data) // 2]),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_damaged_file_of_a_model_is_refused(tmp_path, name):
+    file, damage = DAMAGED[name]
+    shutil.copytree(MODEL, tmp_path / "m")
+    (tmp_path / "m" / file).write_bytes(damage((MODEL / file).read_bytes()))
+    with pytest.raises(ModelError) as error:
+        LanguageModel.load(str(tmp_path / "m"))
+    assert str(tmp_path / "m") in str(error.value)
+    assert "\n" not in str(error.value)

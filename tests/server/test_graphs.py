@@ -73,6 +73,32 @@ def test_nodes_are_labeled_with_what_is_said_of_them(
     assert (nodes[0]["label"], nodes[0]["explained"]) == ("rivers", True)
 
 
+def test_nodes_say_how_large_their_features_get_and_on_which_tokens(client: TestClient, id: str):
+    nodes = {node["id"]: node for node in get(client, "graphs/piano/nodes")["nodes"]}
+    own, feature = nodes["0_3_1"], get(client, "saes/demo:topk/features/3")
+    assert own["maximum"] == pytest.approx(feature["maximum"])
+    assert own["density"] == pytest.approx(feature["density"])
+    shares = {each["token"]: each["share_of_firings"] for each in feature["fires_on"]}
+    assert shares[own["label_tokens"][0]] == max(shares.values())
+    for without in ("1_5_1", "E_7_0", "3_2_1"):  # not analyzed, a token, a logit
+        node = nodes[without]
+        assert (node["maximum"], node["density"], node["label_tokens"]) == (None, None, [])
+
+
+def test_a_graph_leaves_in_circuit_tracers_format(client: TestClient, database: Database, id: str):
+    groups = [{"name": "towns", "nodes": ["0_3_1", "1_5_1"]}]
+    asked = {"graph": id, "version": 1, "groups": groups}
+    assert client.put("/api/graphs/piano/groups", json=asked).status_code == 200
+    answer = client.get("/api/graphs/piano/export")
+    assert answer.headers["content-disposition"] == 'attachment; filename="piano.json"'
+    found = answer.json()
+    assert found["qParams"]["supernodes"] == [["towns", "0_3_1", "1_5_1"]]
+    assert [node["node_id"] for node in found["nodes"]] == IDS
+    assert found["links"][0] == {"source": "E_7_0", "target": "0_3_1", "weight": 1.5}
+    labels = {node["id"]: node["label"] for node in get(client, "graphs/piano/nodes")["nodes"]}
+    assert found["nodes"][0]["clerp"] == labels["0_3_1"]
+
+
 def test_edges_come_strongest_first_up_to_a_share(client: TestClient, id: str):
     whole = get(client, "graphs/piano/edges")
     assert whole["total"] == 6

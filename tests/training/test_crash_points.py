@@ -1,13 +1,15 @@
 """Killed between any two changes of the disk, the same command ends in the same bytes."""
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from lmsaes.interop import export_sae, import_sae
 from lmsaes.sae import ReLUConfig, SAEConfig, TopKConfig
-from lmsaes.training import TrainedSAE, train
+from lmsaes.training import TrainedSAE, prune, train
 from tests.support.crash_points import contents, count, dies_before
 from tests.support.made_up_cache import made_up_cache
 
@@ -92,3 +94,46 @@ def test_killed_before_any_change_the_same_command_goes_on(
 def difference(run: Path, whole: Path) -> str:
     one, other = contents(run), contents(whole)
     return ", ".join(n for n in sorted(one | other) if one.get(n) != other.get(n))
+
+
+Make = Callable[[Path, Path, Path], object]
+
+MADE: dict[str, Make] = {
+    "pruned": lambda cache, run, out: prune(
+        run / "topk-2", cache, out, model="none", device="cpu", min_activation=1e-6
+    ),
+    "saelens": lambda cache, run, out: export_sae(run / "topk-2", "saelens", out),
+    "delphi": lambda cache, run, out: export_sae(
+        run / "relu-2", "delphi", out, cache=cache, splits=2, device="cpu"
+    ),
+    "imported": lambda cache, run, out: import_sae(run / "topk-2", out),
+}
+
+
+@pytest.mark.parametrize("what", MADE)
+@pytest.mark.parametrize("share", [4, pytest.param(1, marks=pytest.mark.stress)])
+def test_what_is_made_of_a_run_goes_on_too(
+    tmp_path: Path, cache: Path, whole: Path, what: str, share: int
+) -> None:
+    """share: every which change is died before."""
+    out = tmp_path / "out"
+    command = partial(MADE[what], cache, whole, out)
+    MADE[what](cache, whole, tmp_path / "expected")
+    expected = without_times(tmp_path / "expected")
+    total = count(command, out)
+    assert total > 4
+    assert without_times(out) == expected
+    for change in range(1, total + 1, share):
+        shutil.rmtree(out)
+        assert dies_before(change, command, out)
+        command()
+        assert without_times(out) == expected, change
+    before = contents(out)
+    command()  # which is finished
+    assert contents(out) == before
+
+
+def without_times(folder: Path) -> dict[str, bytes]:
+    """What evaluations write down is of another moment each time."""
+    timed = ("pruned.json", "config.json") if (folder / "pruned.json").is_file() else ()
+    return {name: b"" if name in timed else data for name, data in contents(folder).items()}

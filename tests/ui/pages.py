@@ -1,8 +1,23 @@
 """What tests of pages have in common."""
 
 import re
+from pathlib import Path
 
 from playwright.sync_api import Locator, Page
+
+_AXE = Path(__file__).parents[2] / "ui" / "node_modules" / "axe-core" / "axe.min.js"
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def axe(page: Page) -> list[str]:
+    """What axe finds on a page as it stands; WCAG A and AA, and best practice."""
+    page.evaluate(_AXE.read_text())
+    answer = page.evaluate("rules => axe.run({ runOnly: rules })", _RULES)
+    return [
+        f"{each['id']}: {each['help']}: {node['html'][:200]}"
+        for each in answer["violations"]
+        for node in each["nodes"][:2]
+    ]
 
 
 def heading(page: Page) -> Locator:

@@ -11,6 +11,14 @@ export const TRAIN = "lmsaes train --cache caches/gpt2-8 --hook blocks.8.hook_re
 export const ANALYZE = "lmsaes analyze runs/gpt2-8 --cache caches/gpt2-8";
 /** With a database and port of its own. */
 export const DEMO = "lmsaes demo";
+/** With transcoders and a graph. */
+export const DEMO_TRACE = "lmsaes demo --trace";
+/** From a model to a graph over transcoders of its MLPs. */
+export const CACHE_MLPS =
+  "lmsaes cache --model gpt2 --dataset Skylion007/openwebtext --streaming --transcoders --tokens 20M --out caches/mlps";
+export const TRAIN_TRANSCODERS = "lmsaes train --cache caches/mlps --transcoders --out runs/transcoders";
+export const ANALYZE_TRANSCODERS = "lmsaes analyze runs/transcoders --cache caches/mlps";
+export const TRACE = "lmsaes trace runs/transcoders --prompt 'The piano was in the' --verify 50 --name piano";
 
 /** A command such that it uses the database that this page shows. */
 export function withDatabase(command: string, { database_uri, database_folder }: About): string {

@@ -40,6 +40,14 @@ const pages: RouteObject[] = [
     lazy: async () => ({ Component: (await import("./pages/lists/ListsPage")).ListsPage }),
   },
   {
+    path: "/graphs",
+    lazy: async () => ({ Component: (await import("./pages/graphs/GraphsPage")).GraphsPage }),
+  },
+  {
+    path: "/graphs/:name",
+    lazy: async () => ({ Component: (await import("./pages/graphs/GraphPage")).GraphPage }),
+  },
+  {
     path: "/saes/:name",
     lazy: async () => ({ Component: (await import("./pages/browse/BrowsePage")).BrowsePage }),
   },

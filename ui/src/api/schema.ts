@@ -807,6 +807,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/graphs/{name}/export": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Export Graph
+         * @description A graph as a file in circuit-tracer's format, labels and groups in it.
+         */
+        get: operations["export_graph"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/saes/{name}/features/{index}/graphs": {
         parameters: {
             query?: never;
@@ -1931,6 +1951,18 @@ export interface components {
              * @description Whether a person or a model said it
              */
             explained: boolean;
+            /**
+             * Label Tokens
+             * @description The tokens that most of a feature's firings are on
+             */
+            label_tokens: string[];
+            /**
+             * Maximum
+             * @description Of the feature, on the tokens analyzed; null without them
+             */
+            maximum: number | null;
+            /** Density */
+            density: number | null;
             /** Activation */
             activation: number | null;
             /**
@@ -6258,6 +6290,65 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["NodeEdges"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Gone */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unprocessable Entity */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    export_graph: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Name of the graph */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": Record<string, never>;
                 };
             };
             /** @description Not Found */

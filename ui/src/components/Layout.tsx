@@ -45,6 +45,7 @@ export function Layout({ error = false }: { error?: boolean }) {
           <NavLink to={promptPath(sae)}>prompt</NavLink>
           <NavLink to="/steer">steer</NavLink>
           <NavLink to={comparePath(sae)}>compare</NavLink>
+          <NavLink to="/graphs">graphs</NavLink>
           <NavLink to="/lists">lists</NavLink>
         </nav>
         <Find dialog={find} sae={sae} />

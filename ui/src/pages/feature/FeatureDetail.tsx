@@ -23,6 +23,8 @@ import "./feature.css";
 // After the first feature: it is read before anything is done with it.
 const Actions = lazy(async () => ({ default: (await import("./Actions")).Actions }));
 
+const FeatureGraphs = lazy(async () => ({ default: (await import("../graphs/FeatureGraphs")).FeatureGraphs }));
+
 type Size = "whole" | "beside";
 
 interface FeatureDetailProps {
@@ -170,6 +172,11 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
           <NearBy feature={feature} name={name} list={list} most={whole ? 6 : 3} />
           {whole && <NearBy feature={feature} name={name} list={list} most={4} by="encoder" />}
           <Twins feature={feature} />
+          {whole && (
+            <Suspense fallback={null}>
+              <FeatureGraphs sae={name} index={index} />
+            </Suspense>
+          )}
           {whole && <Hooks feature={feature} />}
         </div>
       </div>

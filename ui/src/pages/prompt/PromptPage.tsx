@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
-import { useNavigate } from "react-router";
+import { Link, useNavigate } from "react-router";
 import { getAbout, getSAEs } from "../../api/client";
 import { ChooseSAE } from "../../components/lab/ChooseSAE";
 import { useHash } from "../../components/lab/hash";
@@ -11,6 +11,7 @@ import { useKeys } from "../../keys";
 import { usePage } from "../../page";
 import { hookCrumb, steerText } from "../../paths";
 import { count } from "../../format";
+import { tracePath } from "../graphs/addresses";
 import { usePanels } from "./data";
 import { PromptColumn } from "./PromptColumn";
 import { PromptEditor } from "./PromptEditor";
@@ -162,6 +163,11 @@ export function PromptPage() {
             {count(first.tokens.length - (first.bos_added ? 1 : 0))} tokens
             {first.bos_added && ", ⊢ prepended"}, special ones not ranked
           </span>
+        )}
+        {(texts[0] ?? "") !== "" && (
+          <Link className="button" to={tracePath(texts[0] ?? "")} data-says="which features made the model say what comes next">
+            trace this ▸
+          </Link>
         )}
         <button type="button" className="button" onClick={steer}>
           steer this ▸
