@@ -11,6 +11,7 @@ GPL-2. `embedded_keeper.py` describes the folder and who holds which lock.
 import fcntl
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -29,6 +30,7 @@ from lmsaes.errors import DatabaseError
 _KEEPER = Path(__file__).with_name("embedded_keeper.py")
 _SECONDS_TO_START = 60.0
 _SECONDS_TO_STOP = 90.0
+_LEAST_ROOM = 16 << 20  # its journal alone takes megabytes
 
 
 def default_folder() -> Path:
@@ -179,6 +181,12 @@ class EmbeddedServer:
         )
 
     def _failure(self, what: str) -> DatabaseError:
+        free = shutil.disk_usage(self.folder).free
+        if free < _LEAST_ROOM:  # which its log has no room to say
+            return DatabaseError(
+                f"no space left on the disk of the embedded database in {self.folder}",
+                "make room and run the same command again, or choose another with LMSAES_DB_FOLDER",
+            )
         return DatabaseError(
             f"the embedded database in {self.folder} does not {what}",
             f"see {self.folder / 'server.log'}",

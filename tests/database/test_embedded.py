@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,16 @@ def test_a_server_that_can_not_start_is_one_line_that_names_its_log(tmp_path: Pa
     with pytest.raises(DatabaseError, match="does not start") as raised:
         EmbeddedServer(tmp_path)
     assert str(tmp_path / "server.log") in (raised.value.hint or "")
+
+
+def test_a_full_disk_is_named_where_the_server_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").write_text("a file where a folder belongs")
+    full = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(DatabaseError, match="no space left on the disk of the embedded database"):
+        EmbeddedServer(tmp_path)
 
 
 def test_a_folder_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
