@@ -238,10 +238,8 @@ class Database:
     def labels(self, analysis: str, indices: Sequence[int]) -> dict[int, str]:
         """What the analysis calls features, by index; those that it has no label for are left
         out."""
-        with self._connection.database() as mongo:
-            asked = {"_id": {"$in": list(indices)}}
-            found = list(mongo[f"features_{analysis}"].find(asked, {"details.label": True}))
-        labels = {each["_id"]: (each.get("details") or {}).get("label") for each in found}
+        found = self.features(analysis, indices).items()
+        labels = {index: each.details.label for index, each in found if each.details}
         return {index: label for index, label in labels.items() if label}
 
     def samples(
