@@ -51,7 +51,8 @@ app = lazy_app(
             "Show the SAEs in the database in a browser, until Ctrl-C.",
         ),
         "db": Command(
-            "lmsaes.cli.db:db", "List, rename, remove, dump and restore the SAEs in the database."
+            "lmsaes.cli.db:db",
+            "List, rename, remove, dump and restore the SAEs and graphs in the database.",
         ),
         "import": Command(
             "lmsaes.cli.import_:import_",

@@ -3,7 +3,7 @@
 from typing import Annotated, ClassVar
 
 from lmsaes.configuration import LocalPath, StageConfig, Text, Texts, setting
-from lmsaes.database.records import Name
+from lmsaes.database.names import Name
 from lmsaes.units import Count
 
 _WHAT, _GRAPH, _PROOF, _MODEL = "What is explained", "Graph", "Proof", "Model"

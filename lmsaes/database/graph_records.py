@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from lmsaes.database.details import Table
-from lmsaes.database.records import AnalysisId, Name, Text
+from lmsaes.database.names import Name
+from lmsaes.database.records import AnalysisId, Text
 
 FEATURE, ERROR, TOKEN, LOGIT, TARGET = range(5)
 """Kinds of nodes; a TARGET is a feature that is explained."""

@@ -23,14 +23,13 @@ from lmsaes.database.details import (
     pack_table,
     unpack_table,
 )
+from lmsaes.database.names import NAME, Name
 from lmsaes.errors import ConfigError, DatabaseError
 
 SCHEMA_VERSION = 2
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._:-]{0,119}"
 _HASH = r"[0-9a-f]{16}"
 _ANALYSIS = rf"{_HASH}_[0-9a-f]{{8}}"
-Name = Annotated[str, StringConstraints(pattern=f"^{_NAME}$")]
 Hash = Annotated[str, StringConstraints(pattern=f"^{_HASH}$")]
 AnalysisId = Annotated[str, StringConstraints(pattern=f"^{_ANALYSIS}$")]
 """Hash of what the analysis is made from, and a random part: two runs never share collections."""
@@ -142,7 +141,7 @@ def is_made_from(analysis: str, made_from: Mapping[str, Any]) -> bool:
 
 def is_name(name: str) -> bool:
     """Whether an SAE may be called so: letters, digits and `._:-`, fit for an address."""
-    return re.fullmatch(_NAME, name) is not None
+    return re.fullmatch(NAME, name) is not None
 
 
 def check_name(name: str) -> str:

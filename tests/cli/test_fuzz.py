@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from lmsaes.analysis import run as analysis
+from lmsaes.analysis import weight_facts
 from lmsaes.capture import run as capture
 from lmsaes.configuration import StageConfig
 from lmsaes.database import EmbeddedServer
@@ -135,7 +136,7 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Work]:
         patch.setenv("LMSAES_DB_FOLDER", str(work.folder / "db"))
         patch.delenv("LMSAES_DB", raising=False)
         patch.setattr(LanguageModel, "load", staticmethod(load_once))
-        patch.setattr(analysis, "load_cache_model", lambda *_: None)
+        patch.setattr(weight_facts, "load_cache_model", lambda *_: None)
         patch.setattr(uvicorn.Server, "run", end)
         for module, name in (
             (training.Sweep, "train"),

@@ -67,7 +67,8 @@ def test_idle_threads_sleep_unless_the_user_says_how_they_wait(chosen: dict[str,
     ("function", "config", "elsewhere"),
     [
         (cache_activations, CaptureConfig, set()),
-        (train, TrainConfig, {"sae"}),  # its argument `configs`
+        # its arguments `configs`, and `cache`, for which None has to be said
+        (train, TrainConfig, {"sae", "cache"}),
         (analyze, AnalyzeConfig, {"db"}),  # its argument `database`
     ],
 )

@@ -34,6 +34,7 @@ SUBSTITUTIONS = {
     "lmsaes/demo/model": str(MODEL),
     "Skylion007/openwebtext --streaming": "text.jsonl",
     "lmsaes/demo/text.jsonl.gz": "text.jsonl",
+    "--dataset data.parquet": "--dataset text.jsonl",
     # GPT-2 has twelve blocks, the bundled model four
     "blocks.8.": "blocks.2.",
     # counts that take seconds
@@ -44,6 +45,8 @@ SUBSTITUTIONS = {
     'tokens = "100M"': 'tokens = "4k"',
     'tokens = "20M"': 'tokens = "4k"',
     'tokens="20M"': 'tokens="4k"',
+    "--features 0:512": "--features 0:128",
+    "--features 512:1024": "--features 128:256",
     "--contexts 0:512": "--contexts 0:64",
     "--contexts 512:1024": "--contexts 64:128",
     "--flops 400T": "--flops 400T --seconds 0.3",

@@ -57,7 +57,7 @@ def test_commands_of_the_viewer_can_be_pasted():
     files = sorted((ROOT / "ui" / "src").rglob("*.ts*"))
     for file in (file for file in files if file.name != "schema.ts"):  # the server's own words
         text = re.sub(r"\$?\{[^{}]*\}", commands.FIELD, file.read_text())
-        for line in re.findall(r"(?<!from )lmsaes [a-z][^<>\"'`\n]*", text):
+        for line in re.findall(r"(?<!from )lmsaes [a-z](?:'[^'\n]*'|[^<>\"'`\n])*", text):
             words = commands.of_line(line)
             assert words is not None
             commands.check(words, complete=True)

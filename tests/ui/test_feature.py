@@ -175,7 +175,7 @@ def test_the_feature_stays_until_the_next_is_there(page: Page) -> None:
     page.keyboard.press("j")
     page.keyboard.press("j")
     expect(page).to_have_url(re.compile("/features/44"))
-    page.wait_for_function("document.querySelector('article')?.ariaBusy === 'true'")
+    expect(page.locator("article")).to_have_attribute("aria-busy", "true")
     expect(contexts(page).first).to_be_visible()
     for route in held:
         route.continue_()
