@@ -146,8 +146,10 @@ def rename(
 
 
 def remove(name: Name, db: Db = None, graph: Graph = False) -> None:
-    """Remove an SAE's analysis, or with --graph a graph, readable or not; folders stay as they
-    are."""
+    """Remove an SAE's analysis or, with --graph, a graph; run folders stay as they are.
+
+    One that can't be read is removed too.
+    """
     from lmsaes.database import Database
 
     with Database(db) as database:
