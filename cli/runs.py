@@ -66,6 +66,11 @@ def show(
         f"{found.path}: {found.state}, {format_count(found.tokens)} tokens in steps of"
         f" {format_count(found.batch_size)}, seed {found.seed}"
     )
+    if found.tokens_per_second is not None:
+        typer.echo(
+            f"{format_count(found.tokens_per_second)} tokens/s, of the time"
+            f" {share(found.share_waited)} waiting for rows"
+        )
     _print([found])
 
 

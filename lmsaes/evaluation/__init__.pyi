@@ -3,6 +3,7 @@
 from .cache_model import load_cache_model
 from .comparison import COMPARED
 from .config import EvalConfig
+from .context_sums import SMALL_NORM
 from .feature_sums import FeatureSums
 from .fit import check_fit
 from .origin import Origin, check_made_alike, origin_of
@@ -13,6 +14,7 @@ from .run import evaluate
 
 __all__ = [
     "COMPARED",
+    "SMALL_NORM",
     "Comparison",
     "EvalConfig",
     "Evaluation",

@@ -30,7 +30,7 @@ _RATIOS = {
     "kl_zero": ("kl_zero", "predictions"),
     "kl_recovered_zero": ("kl_zero - kl_sae", "kl_zero"),
 }
-_SMALL = 1e-4  # a norm below it counts as 1 in the norm ratio, as in SAELens
+SMALL_NORM = 1e-4  # a norm below it counts as 1 in the norm ratio, as in SAELens
 
 
 class ContextSums:
@@ -96,7 +96,7 @@ class ReconstructionByContext:
             "squared_error": (y - output).square().sum(1),
             "squares": centered.square().sum(1),
             "cosine": dot / (norm * output_norm).clamp(min=1e-12),
-            "norm_ratio": output_norm / torch.where(norm < _SMALL, 1.0, norm),
+            "norm_ratio": output_norm / torch.where(norm < SMALL_NORM, 1.0, norm),
             "squared_output": output_norm.square(),
             "dot": dot,
         }

@@ -44,6 +44,39 @@ class StepOutput:
     loss: Tensor  # scalar
     squared_error: Tensor  # scalar: summed over rows and dimensions, in training units
     firings: Tensor  # float32 [features]: rows of the batch on which each feature fired
+    sparsity: Tensor  # scalar: the penalty's part of the loss, its weight and warm-up included
+    auxiliary: Tensor  # scalar: the auxiliary terms' part of the loss, their weights included
+    residual: Tensor | None  # [rows, d_out]: what the whole SAE misses; None of several parts
+
+    @classmethod
+    def of(
+        cls,
+        loss: Tensor,
+        residual: Tensor,
+        squared_error: Tensor,
+        firings: Tensor,
+        sparsity: Tensor | float = 0.0,
+        auxiliary: Tensor | float = 0.0,
+    ) -> StepOutput:
+        """Detaches everything but the loss; 0 stands for a term that the loss does not have."""
+        penalty, extra = (
+            term.detach() if isinstance(term, Tensor) else loss.new_full((), term)
+            for term in (sparsity, auxiliary)
+        )
+        return cls(
+            loss, squared_error.detach(), firings.detach(), penalty, extra, residual.detach()
+        )
+
+    def weighted(self, share: float) -> StepOutput:
+        """As a part of a larger batch, of whose rows it has this share; without graph and rows."""
+        return StepOutput(
+            share * self.loss.detach(),
+            self.squared_error,
+            self.firings,
+            share * self.sparsity,
+            share * self.auxiliary,
+            None,
+        )
 
 
 class SAE(nn.Module, ABC):
@@ -211,7 +244,8 @@ class SAE(nn.Module, ABC):
         residual = target - (decoded + self.b_dec)
         squared_error = sum_of_squares(residual)
         firings = column_sums(fired.indices, (fired.values > 0).float(), self.features)
-        return StepOutput(squared_error / max(target.numel(), 1), squared_error.detach(), firings)
+        loss = squared_error / max(target.numel(), 1)
+        return StepOutput.of(loss, residual, squared_error, firings)
 
     @abstractmethod
     def loss(self, x: Tensor, target: Tensor, dead: Tensor | None, progress: float) -> StepOutput:

@@ -48,10 +48,13 @@ class Gated(SAE):
         by_gate = everywhere.sum(entries.decode(gate, self.W_dec.detach())) + self.b_dec.detach()
         squared_error = sum_of_squares(residual)
         penalty = everywhere.sum(entries.column_sums(gate) @ self.decoder_norms())
-        loss = squared_error + self.l1 * ramp * penalty + sum_of_squares(target - by_gate)
-        loss = loss / max(target.numel(), 1) + self.auxiliary_loss(x, residual, pre, dead)
+        sparsity, gate_error = self.l1 * ramp * penalty, sum_of_squares(target - by_gate)
+        numbers = max(target.numel(), 1)
+        auxiliary = self.auxiliary_loss(x, residual, pre, dead)
+        loss = (squared_error + sparsity + gate_error) / numbers + auxiliary
         firings = entries.column_sums((activations.detach() > 0).float())
-        return StepOutput(loss, squared_error.detach(), firings)
+        sparsity, auxiliary = sparsity.detach() / numbers, gate_error.detach() / numbers + auxiliary
+        return StepOutput.of(loss, residual, squared_error, firings, sparsity, auxiliary)
 
     def scale_activations(self, factor: Tensor) -> None:
         super().scale_activations(factor)

@@ -52,10 +52,10 @@ class JumpReLU(SAE):
         squared_error = sum_of_squares(residual)
         firing = step(entries.values, threshold, self.bandwidth)
         firings = entries.column_sums(firing)
-        sparsity = self._sparsity(entries, activations, firings, x, target)
-        loss = squared_error / max(target.numel(), 1) + ramp * sparsity
-        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
-        return StepOutput(loss, squared_error.detach(), firings.detach())
+        sparsity = ramp * self._sparsity(entries, activations, firings, x, target)
+        auxiliary = self.auxiliary_loss(x, residual, pre, dead)
+        loss = squared_error / max(target.numel(), 1) + sparsity + auxiliary
+        return StepOutput.of(loss, residual, squared_error, firings, sparsity, auxiliary)
 
     def _sparsity(
         self,

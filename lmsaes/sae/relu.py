@@ -46,10 +46,12 @@ class ReLU(SAE):
         residual = target - (decoded + self.b_dec)
         squared_error = sum_of_squares(residual)
         penalty = self.shards.features.sum(self.penalty(entries, activations, progress))
-        loss = (squared_error + self.l1 * ramp * penalty) / max(target.numel(), 1)
-        loss = loss + self.auxiliary_loss(x, residual, pre, dead)
+        numbers, sparsity = max(target.numel(), 1), self.l1 * ramp * penalty
+        auxiliary = self.auxiliary_loss(x, residual, pre, dead)
+        loss = (squared_error + sparsity) / numbers + auxiliary
         firings = entries.column_sums((activations.detach() > 0).float())
-        return StepOutput(loss, squared_error.detach(), firings)
+        sparsity = sparsity.detach() / numbers
+        return StepOutput.of(loss, residual, squared_error, firings, sparsity, auxiliary)
 
     def penalty(
         self, entries: SparseActiveSet | DenseActiveSet, activations: Tensor, progress: float

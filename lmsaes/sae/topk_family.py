@@ -68,9 +68,11 @@ class TopKFamily(SAE):
         entries = self.select(pre).ordered()
         values = linear_at(entries, x, self.W_enc, self.b_enc).relu()
         error, residual = self.error_of(entries.with_values(values), target)
-        loss = error / max(target.numel(), 1) + self.auxiliary_loss(x, residual, pre, dead)
+        auxiliary = self.auxiliary_loss(x, residual, pre, dead)
+        loss = error / max(target.numel(), 1) + auxiliary
         firings = column_sums(entries.indices, (values.detach() > 0).float(), self.features)
-        return StepOutput(loss, sum_of_squares(residual), firings)
+        squared_error = sum_of_squares(residual)
+        return StepOutput.of(loss, residual, squared_error, firings, auxiliary=auxiliary)
 
     def normalize_decoder(self) -> None:
         # One factor for all rows: a factor of its own per row would change which k are largest.

@@ -6,6 +6,8 @@
 Each carries along whether a rank was asked to stop, so that all stop after the same step.
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -55,7 +57,8 @@ class Exchange:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
         parts = [p.grad for p in parameters if p.grad is not None]
-        parts += [output.firings, output.loss.detach(), output.squared_error, squares, vote]
+        terms = [output.loss.detach(), output.sparsity, output.auxiliary]
+        parts += [output.firings, *terms, output.squared_error, squares, vote]
         bucket = torch.cat([part.reshape(-1) for part in parts])
         ranks.add_up(bucket)
         sums = [
@@ -65,8 +68,8 @@ class Exchange:
         for parameter, gradient in zip(parameters, sums, strict=False):
             assert parameter.grad is not None
             parameter.grad.copy_(gradient)
-        firings, loss, squared_error, squares, self._votes = sums[-5:]
-        return StepOutput(loss, squared_error, firings), squares
+        firings, loss, sparsity, auxiliary, squared_error, squares, self._votes = sums[-7:]
+        return StepOutput(loss, squared_error, firings, sparsity, auxiliary, None), squares
 
     def norm(self, sae: SAE, output: StepOutput) -> tuple[Tensor, StepOutput]:
         """The norm of the gradient of all features, and the output with the firings of all as one
@@ -83,4 +86,4 @@ class Exchange:
         self._votes = sums[2]
         # what every rank has counts once
         norm = (sums[0] + squares[1]).sqrt()
-        return norm, StepOutput(output.loss, output.squared_error, sums[1])
+        return norm, replace(output, firings=sums[1])

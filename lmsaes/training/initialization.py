@@ -64,7 +64,11 @@ def new_trainers(
             sae = new_sae(config, inputs.to("cpu"), outputs.to("cpu"), rows_in, rows_out)
             sae.keep_shard(exchange.shards)
             sae = sae.to(device)
-            trainers.append(SAETrainer(sae, steps, settings.tokens, inputs, outputs, exchange))
+            trainers.append(
+                SAETrainer(
+                    sae, steps, settings.tokens, inputs, outputs, exchange, settings.log_every
+                )
+            )
     return trainers
 
 

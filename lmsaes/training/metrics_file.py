@@ -16,15 +16,18 @@ METRICS = "metrics.jsonl"
 _log = logging.getLogger("lmsaes")
 
 
-def read_metrics(folder: Path, steps: int | None = None) -> list[dict[str, Any]]:
+def read_metrics(
+    folder: Path, steps: int | None = None, name: str = METRICS
+) -> list[dict[str, Any]]:
     """What was measured of the SAE in `folder`, as the lines have it; empty without a file.
 
     steps: those of the SAE; None while it is trained, when a last line that is cut off is ordinary.
+    name: another file of such lines.
 
     What is no finite number, nor a list of such, is None. What can't be read is left out with a
     warning, and there is one where the last line is of an earlier step than `steps`.
     """
-    file = folder / METRICS
+    file = folder / name
     try:
         content = file.read_bytes()
     except FileNotFoundError:
@@ -43,13 +46,13 @@ def read_metrics(folder: Path, steps: int | None = None) -> list[dict[str, Any]]
     return found
 
 
-def forget_later_metrics(folder: Path, step: int) -> None:
+def forget_later_metrics(folder: Path, step: int, name: str = METRICS) -> None:
     """Drops what was measured after the checkpoint that the run continues from.
 
     A line that isn't whole, which a crash may leave at the end, is dropped too. The file is made
     where there is none, and otherwise replaced in one step.
     """
-    file = folder / METRICS
+    file = folder / name
     lines = file.read_bytes().splitlines() if file.is_file() else []
     measured = ((line, _measurement(line)) for line in lines)
     kept = [line for line, found in measured if found is not None and found["step"] <= step]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from lmsaes.errors import ConfigError
+from lmsaes.parallel import widest_float
 from lmsaes.sae import NormalizationKind, normalize_rows
 
 # Kinds that the cache's statistics don't suffice for.
@@ -110,6 +112,20 @@ class Normalization:
             x = normalize_rows(x, self.parts, self.eps, self.ddof).rows
         centered = x.sub(self.mean)
         return centered.mul_(self.scale) if self.scale.dim() == 1 else centered @ self.scale
+
+    def undo(self, x: Tensor) -> Tensor:
+        """Rows in their own units, in the widest float dtype, from rows [rows, d] in training
+        units; where each row was brought to mean 0 and variance 1 it stays so.
+        """
+        wide = widest_float(x.device)
+        x, mean = x.to(wide), self.mean.to(wide)
+        if self.scale.dim() == 1:
+            return x / self.scale.to(wide) + mean
+        return x @ self._inverse_scale.to(x) + mean
+
+    @cached_property
+    def _inverse_scale(self) -> Tensor:
+        return torch.linalg.inv(self.scale.cpu().double())
 
 
 def _whitening(mean: Tensor, rows: Tensor) -> Normalization:

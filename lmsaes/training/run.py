@@ -38,6 +38,7 @@ from lmsaes.training.source import (
     open_source,
     settings_of,
 )
+from lmsaes.training.speed import SPEED
 from lmsaes.training.split import Split, split_run
 from lmsaes.training.sweep import Sweep
 
@@ -190,6 +191,7 @@ def _write_new(run: Path, settings: RunSettings, config: TrainConfig) -> None:
     remove_members(run)
     remove_kept(run)
     forget_rows(run)
+    (run / SPEED).unlink(missing_ok=True)
     (run / TRAIN_CONFIG).unlink(missing_ok=True)
     settings.write(run)
     write_config(run / TRAIN_CONFIG, config)

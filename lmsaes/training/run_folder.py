@@ -3,6 +3,7 @@
 RUN/
   train.toml        the configuration that repeats the run
   run.json          what its bits depend on
+  speed.jsonl       how fast it went (speed.py)
   .lock             held by the process that trains
   checkpoints/      while it is not finished
   topk-32/          one SAE: config.json, weights.safetensors, metrics.jsonl

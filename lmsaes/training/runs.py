@@ -11,6 +11,7 @@ from lmsaes.sae import SAEConfig, saved_settings
 from lmsaes.training.members import DIVERGED, diverged
 from lmsaes.training.metrics_file import read_metrics
 from lmsaes.training.settings import RUN_FILE, RunSettings
+from lmsaes.training.speed import mean_speed
 
 State = Literal["finished", "unfinished", "diverged", "damaged"]
 
@@ -44,6 +45,8 @@ class RunSummary:
     tokens: int
     batch_size: int
     seed: int
+    tokens_per_second: float | None  # while it trained, on the first process
+    share_waited: float | None  # of that time, for rows
     saes: list[MemberSummary]
 
 
@@ -73,7 +76,9 @@ def run_summary(run: Path) -> RunSummary:
         state = "unfinished"
     if "damaged" in states:
         state = "damaged"
-    return RunSummary(str(run), state, settings.tokens, settings.batch_size, settings.seed, saes)
+    return RunSummary(
+        str(run), state, settings.tokens, settings.batch_size, settings.seed, *mean_speed(run), saes
+    )
 
 
 def _member(run: Path, config: SAEConfig) -> MemberSummary:

@@ -36,6 +36,7 @@ from lmsaes.training.normalization import Normalization
 from lmsaes.training.parallel_steps import ParallelSteps
 from lmsaes.training.settings import RunSettings
 from lmsaes.training.source import RowLoader, Source, provenance_of
+from lmsaes.training.speed import SPEED, Stopwatch, write_speed
 from lmsaes.training.split import Split
 from lmsaes.training.tensorboard_log import TensorBoardLog
 from lmsaes.training.trainer import SAETrainer
@@ -68,6 +69,7 @@ class Sweep:
         self.trainers = new_trainers(source, saes, settings, steps, self.device, self.exchange)
         self.kept_steps = set(kept_steps(steps, settings.keep, settings.keep_spacing))
         self.set_aside: list[TrainedSAE] = []
+        self.stopwatch = Stopwatch(loader.stats, 0)
         self.config = config
         self.logs: list[WandbLog | TensorBoardLog] = []  # beside metrics.jsonl
 
@@ -88,6 +90,7 @@ class Sweep:
                 _log.info("continuing at step %d", self.done)
             if isinstance(self.loader, StreamLoader):
                 self._fill_buffer(interrupted)
+            self.stopwatch = Stopwatch(self.loader.stats, self.tokens)
             total = self.steps * self.settings.batch_size
             done = self.done * self.settings.batch_size
             shown = self.split.ranks.rank == 0
@@ -187,6 +190,9 @@ class Sweep:
 
     def _report(self) -> str:
         notes: list[str] = []
+        lap = self.stopwatch.lap(self.tokens)
+        if self.split.ranks.rank == 0:
+            write_speed(self.folder, self.done, self.tokens, lap)
         for trainer in self.trainers:
             lr = trainer.lr_at(self.done - 1)
             averages, dead = trainer.report()
@@ -204,7 +210,7 @@ class Sweep:
                 with naming(path), path.open("a") as file:
                     file.write(json.dumps(record, allow_nan=False) + "\n")
             for log in self.logs:
-                log.write(trainer.sae.config.name, record)
+                log.write(trainer.sae.config.name, record | lap)
             notes.append(
                 f"{trainer.sae.config.name}: FVU {averages.fvu:.3f} L0 {averages.l0:.1f}"
                 f" dead {100 * dead:.0f} %"
@@ -269,6 +275,8 @@ class Sweep:
             self.loader.load_state_dict(checkpoint.state["loader"])
             for trainer in self.trainers:
                 trainer.load_state(checkpoint.of(trainer.sae.config.name), self.done)
+        if self.split.ranks.rank == 0:
+            forget_later_metrics(self.folder, self.done, SPEED)
         for trainer in self.trainers if self.split.lead else ():
             forget_later_metrics(self._own_folder(trainer), self.done)
             forget_later_kept(self.folder, trainer.sae.config.name, self.done)

@@ -27,6 +27,7 @@ class TensorBoardLog:
                 "logging for TensorBoard needs the package tensorboard",
                 "pip install 'lmsaes[tensorboard]', or leave --tensorboard out",
             ) from None
+        self._architectures = {config.name: config.architecture for config in saes}
         self._writers = {
             config.name: SummaryWriter(
                 str(run / TENSORBOARD / config.name), purge_step=done + 1 if done else None
@@ -36,10 +37,10 @@ class TensorBoardLog:
 
     def write(self, label: str, record: dict[str, Any]) -> None:
         """One line of `metrics.jsonl` of the SAE `label`; of lists the density's quantiles."""
-        writer, step = self._writers[label], record["step"]
+        writer, step, kind = self._writers[label], record["step"], self._architectures[label]
         for name, value in record.items():
             if isinstance(value, int | float):
-                writer.add_scalar(saelens_name(name), value, step)
+                writer.add_scalar(saelens_name(name, kind), value, step)
         for share, density in zip(QUANTILES, record.get("density_quantiles", ()), strict=False):
             writer.add_scalar(f"density_quantiles/{100 * share:g}", density, step)
         writer.flush()

@@ -41,6 +41,9 @@ class SAETrainer:
     features are silent. `report`, `divergence` and `final_metrics` do wait. Nothing outside is
     changed: who runs many steps on a CPU may call `keep_freed_memory` first, as `train` does.
 
+    log_every: steps between two reports; what costs a pass over the rows is measured in the step
+    before a report alone.
+
     failed: on a CPU, whether a step was not made because its loss or gradient is not finite; the
     weights are those of before. On a GPU that would mean to wait: `divergence` tells afterwards.
     """
@@ -53,6 +56,7 @@ class SAETrainer:
         inputs: Normalization,
         outputs: Normalization,
         exchange: Exchange | None = None,
+        log_every: int | None = None,
     ) -> None:
         config = sae.config
         self.exchange = Exchange(sae.shards) if exchange is None else exchange
@@ -77,7 +81,8 @@ class SAETrainer:
         self.silent_anywhere = 0  # features of all ranks that are
         self.recent = MetricSums(self.device)
         self.last = MetricSums(self.device)
-        self.figures = Figures(sae, self.features)
+        self.figures = Figures(sae, self.features, outputs)
+        self.log_every = log_every
         self.watch = FiniteWatch(self.device)
         self.failed = False
 
@@ -130,6 +135,8 @@ class SAETrainer:
         rows = self.sae.shards.batch_rows(x.shape[0])
         size = self.sae.config.micro_batch or x.shape[0]
         dead = self.silent if self.silent_anywhere else None
+        done = self.done + 1
+        reported = self.log_every is not None and (done % self.log_every == 0 or done == self.steps)
         outputs: list[StepOutput] = []
         for part, wanted in zip(x.split(size), target.split(size), strict=True):
             output = self.sae.training_loss(
@@ -137,9 +144,9 @@ class SAETrainer:
             )
             share = part.shape[0] / rows
             (share * output.loss).backward()
-            outputs.append(
-                StepOutput(share * output.loss.detach(), output.squared_error, output.firings)
-            )
+            if reported and output.residual is not None:
+                self.figures.measure(wanted, output.residual)
+            outputs.append(output.weighted(share))
         return outputs[0] if len(outputs) == 1 else added(outputs)
 
     def _gradient_norm(self, output: StepOutput) -> tuple[Tensor, StepOutput]:
@@ -293,4 +300,7 @@ def added(outputs: list[StepOutput]) -> StepOutput:
         torch.stack([output.loss for output in outputs]).sum(),
         torch.stack([output.squared_error for output in outputs]).sum(),
         torch.stack([output.firings for output in outputs]).sum(0),
+        torch.stack([output.sparsity for output in outputs]).sum(),
+        torch.stack([output.auxiliary for output in outputs]).sum(),
+        None,
     )

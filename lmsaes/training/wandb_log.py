@@ -11,15 +11,26 @@ from lmsaes.sae import SAEConfig
 _SAELENS = {
     "loss": "losses/overall_loss",
     "loss_reconstruction": "losses/mse_loss",
+    "loss_auxiliary": "losses/auxiliary_reconstruction_loss",
     "explained_variance": "metrics/explained_variance",
     "l0": "metrics/l0",
+    "norm_ratio": "metrics/l2_ratio",
     "lr": "details/current_learning_rate",
     "tokens": "details/n_training_samples",
 }
+# What it calls the penalty depends on which it is; SAEs with a fixed k have none.
+_PENALTIES = {
+    "relu": "losses/l1_loss",
+    "gated": "losses/l1_loss",
+    "p_annealing": "losses/l1_loss",
+    "jumprelu": "losses/l0_loss",
+}
 
 
-def saelens_name(name: str) -> str:
-    """What SAELens calls a figure, where it has it."""
+def saelens_name(name: str, architecture: str) -> str:
+    """What SAELens calls a figure of an SAE of this architecture, where it has it."""
+    if name == "loss_sparsity":
+        return _PENALTIES.get(architecture, name)
     return _SAELENS.get(name, name)
 
 
@@ -40,6 +51,7 @@ class WandbLog:
             ) from None
         run.mkdir(parents=True, exist_ok=True)
         self._runs: dict[str, Any] = {}
+        self._architectures = {config.name: config.architecture for config in saes}
         for config in saes:
             place = f"{run.resolve()}/{config.name}"
             try:
@@ -61,7 +73,8 @@ class WandbLog:
 
     def write(self, label: str, record: dict[str, Any]) -> None:
         """One line of `metrics.jsonl` of the SAE `label`, under SAELens' names where it has one."""
-        named = {saelens_name(name): value for name, value in record.items()}
+        kind = self._architectures[label]
+        named = {saelens_name(name, kind): value for name, value in record.items()}
         self._runs[label].log(named, step=record["step"])
 
     def close(self) -> None:

@@ -129,9 +129,10 @@ def _watch_commands(countdown: _Countdown) -> None:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but locks, by its path; the folder's own is left out of them."""
+    """Every file below a folder but locks and times, by its path; the folder's own is left out of
+    them."""
     return {
         str(path.relative_to(folder)): path.read_bytes().replace(os.fsencode(folder), b"")
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != ".lock"
+        if path.is_file() and path.name not in (".lock", "speed.jsonl")
     }

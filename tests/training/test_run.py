@@ -90,6 +90,7 @@ def test_a_run_leaves_config_weights_and_metrics_and_no_checkpoints(run: Train, 
     run()
     assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
         "run.json",
+        "speed.jsonl",
         "train.toml",
         "topk-4",
         "relu-1",
@@ -192,6 +193,7 @@ def test_other_arguments_are_refused_by_name_unless_overwritten(run: Train, tmp_
     run([TopKConfig(features=48, k=5)], overwrite=True)
     assert {p.name for p in (tmp_path / "run").glob("[!.]*")} == {
         "run.json",
+        "speed.jsonl",
         "train.toml",
         "topk-5",
     }

@@ -48,6 +48,13 @@ def test_runs_are_found_with_their_state_and_last_figures(folder: Path):
     assert stopped.saes[0].fvu == json.loads(lines[-1])["fvu"]
     saved = json.loads((folder / "whole/topk-2/config.json").read_text())
     assert whole.saes[0].fvu == saved["provenance"]["metrics"]["fvu"]
+    for run, last in ((stopped, 10), (whole, saved["provenance"]["steps"])):
+        laps = read_metrics(Path(run.path), name="speed.jsonl")
+        assert [lap["step"] for lap in laps] == [*range(5, last, 5), last]
+        seconds = sum(lap["seconds"] for lap in laps)
+        assert run.tokens_per_second == pytest.approx(laps[-1]["tokens"] / seconds)
+        assert run.share_waited is not None
+        assert 0 <= run.share_waited <= 1
     with pytest.raises(ConfigError, match="is not a run"):
         run_summary(folder)
 
@@ -62,7 +69,8 @@ def test_the_commands_print_tables_json_and_a_picture(folder: Path, tmp_path: Pa
     listed = json.loads(run("list", folder, "--json"))
     assert [r["state"] for r in listed["runs"]] == ["unfinished", "finished"]
     assert json.loads(run("show", folder / "whole", "--json"))["saes"][1]["architecture"] == "relu"
-    assert "topk-2" in run("show", folder / "whole")
+    assert "topk-2" in (shown := run("show", folder / "whole"))
+    assert "waiting for rows" in shown
     picture = tmp_path / "runs.svg"
     run("compare", folder / "whole", folder / "inside/stopped", "--plot", picture)
     drawn = picture.read_text()

@@ -59,10 +59,11 @@ def runs(cache: ActivationCache, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def contents(run: Path) -> dict[str, bytes]:
-    """Its files but train.toml, which names the folder."""
+    """Its files but train.toml, which names the folder, and speed.jsonl, which has times."""
     files = [file for file in run.rglob("*") if file.is_file() and file.name[0] != "."]
     found = {str(file.relative_to(run)): file.read_bytes() for file in files}
     assert found.pop("train.toml")
+    assert found.pop("speed.jsonl")
     return found
 
 

@@ -161,6 +161,14 @@ def test_text_keeps_its_contrast_on_the_strongest_token(page: Page, theme: str) 
     assert (lighter + 0.05) / (darker + 0.05) >= 4.5
 
 
+def test_its_wiring_is_shown_and_a_side_without_says_why(page: Page) -> None:
+    opened(page)
+    written, read = (page.locator(".wiring", has_text=f"{side} by") for side in ("Written", "Read"))
+    expect(written.get_by_role("listitem").first).to_have_text("L0H2−2.50× 2.50")
+    expect(written.get_by_role("list", name="MLP neurons")).to_contain_text("L1N5000")
+    expect(read).to_contain_text("Unknown: nothing comes after it.")
+
+
 def test_a_dead_feature_says_so_and_has_no_numbers(page: Page) -> None:
     opened(page, made_up.DEAD[0])
     expect(heading(page)).to_have_text("never active")

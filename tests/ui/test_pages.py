@@ -26,10 +26,15 @@ def test_home_draws_every_measured_sae_and_lists_all(page: Page) -> None:
     page.goto("/?model=lmsaes-demo&hook=blocks.2.hook_resid_post")
     expect(page.get_by_role("row").filter(has_text="demo:relu")).to_contain_text("41.2")
     expect(page.locator(".pareto .point")).not_to_have_count(0)
-    for name in ("demo:topk", "demo:relu"):
-        mark = page.get_by_role("checkbox", name=f"Mark {name}")
-        mark.click()
-        expect(mark).to_be_checked()
+    topk, relu = (
+        page.get_by_role("checkbox", name=f"Mark demo:{name}") for name in ("topk", "relu")
+    )
+    topk.click()
+    expect(topk).to_be_checked()
+    page.get_by_role("row").get_by_role("link", name="demo:relu", exact=True).focus()
+    for marks in (True, False, True):
+        page.keyboard.press("x")
+        expect(relu).to_be_checked(checked=marks)
     page.get_by_role("button", name="compare 2 marked").click()
     expect(heading(page)).to_contain_text("demo:topk")
 

@@ -23,6 +23,8 @@ import "./feature.css";
 // After the first feature: it is read before anything is done with it.
 const Actions = lazy(async () => ({ default: (await import("./Actions")).Actions }));
 
+const Wiring = lazy(async () => ({ default: (await import("./Wiring")).Wiring }));
+
 const FeatureGraphs = lazy(async () => ({ default: (await import("../graphs/FeatureGraphs")).FeatureGraphs }));
 
 type Size = "whole" | "beside";
@@ -174,6 +176,7 @@ function Shown({ name, list, data: { feature, strongest }, size, place, waiting 
           <Twins feature={feature} />
           {whole && (
             <Suspense fallback={null}>
+              <Wiring feature={feature} />
               <FeatureGraphs sae={name} index={index} />
             </Suspense>
           )}

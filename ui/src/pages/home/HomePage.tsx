@@ -95,7 +95,17 @@ function Hook({ group, groups, parameters, change }: HookProps) {
   const points = useMemo(() => pointsOf(members, measure), [members, measure]);
   const curves = useCurves(members, series);
   const open = () => marked.length > 1 && void navigate(compareSAEs(marked));
-  useKeys("SAEs", [{ keys: ["c"], does: "compare what is marked", run: open }]);
+  useKeys("SAEs", [
+    {
+      keys: ["x"],
+      does: "mark the SAE whose row has the focus, or take the mark off",
+      run: () => {
+        const name = document.activeElement?.closest<HTMLElement>("tr[data-sae]")?.dataset["sae"];
+        if (name !== undefined) mark(name);
+      },
+    },
+    { keys: ["c"], does: "compare what is marked", run: open },
+  ]);
 
   const sort = COLUMNS.find(({ key }) => key === parameters.get("sort")) ?? COLUMNS.find(({ key }) => key === "fvu");
   const descending = parameters.get("order") === "descending";

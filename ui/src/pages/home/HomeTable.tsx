@@ -113,7 +113,7 @@ export function HomeTable(props: HomeTableProps) {
         </thead>
         <tbody>
           {saes.map((sae) => (
-            <tr key={sae.name} className={marked.includes(sae.name) ? "on" : undefined}>
+            <tr key={sae.name} data-sae={sae.name} className={marked.includes(sae.name) ? "on" : undefined}>
               <td className="box">
                 <input
                   type="checkbox"
