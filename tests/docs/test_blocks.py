@@ -35,6 +35,8 @@ SUBSTITUTIONS = {
     "Skylion007/openwebtext --streaming": "text.jsonl",
     "lmsaes/demo/text.jsonl.gz": "text.jsonl",
     "--dataset data.parquet": "--dataset text.jsonl",
+    'model = "gpt2"': f'model = "{MODEL}"',
+    'dataset = "data.parquet"': 'dataset = "text.jsonl"',
     # GPT-2 has twelve blocks, the bundled model four
     "blocks.8.": "blocks.2.",
     # counts that take seconds
