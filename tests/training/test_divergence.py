@@ -132,6 +132,7 @@ def test_a_run_whose_saes_all_diverge_says_so_each_time(run: Train, tmp_path: Pa
     assert {file.name for file in (tmp_path / "run").glob("[!.]*")} == {
         "run.json",
         "train.toml",
+        "speed.jsonl",
         "diverged",
     }
 

@@ -12,7 +12,7 @@ export function Wiring({ feature: { wiring, hooks } }: { feature: Feature }) {
     return (
       <section>
         <h2>Wiring</h2>
-        <p className="note">Not looked at in this analysis, which an earlier version made: lmsaes analyze finds it.</p>
+        <p className="note">Not looked at in this analysis, which an earlier version made: analyze the SAE again to find it.</p>
       </section>
     );
   }
