@@ -40,6 +40,8 @@ _LONG = [
     "test_crash_points.py", "ui/test_viewer.py", "docs/test_blocks.py", "cli/test_cli.py",
     "model/test_language_model.py", "analysis/test_analyze.py", "cache/test_object_store.py",
     "cache/test_kills.py", "cache/test_ranks.py", "cli/test_eval.py",
+    "ui/test_access.py", "ui/test_browse.py", "ui/test_feature.py", "ui/test_graphs.py",
+    "ui/test_pages.py", "analysis/test_adding_up.py",
 ]  # fmt: skip
 _RANKS = {Path(__file__).parent / file: rank for rank, file in enumerate(_LONG)}
 assert all(file.is_file() for file in _RANKS)
